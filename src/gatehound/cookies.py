@@ -1,0 +1,394 @@
+"""Sign and open the session cookie; read Cookie lines, write Set-Cookie.
+
+What the cookie is
+  60 bytes: version u8, key id u8, flags u8, attributes u8, sid 8, alias 12, secret 32, expires u32
+  (big-endian). Written as 80 characters of base64url, ".", and 43 characters of HMAC-SHA-256
+  over those 80 characters: 124 in all. Changing one field means a new version number, and
+  readers that know both.
+
+Rules
+  1. Nothing in a cookie is believed before its MAC. Length, alphabet and version are looked at
+     first only to refuse; the key id only chooses which key has to agree.
+  2. One ticket has one spelling. Base64 leaves two bits of the last MAC character unused, and
+     decoders skip characters they do not know; `_CANONICAL` admits only what encoding makes.
+  3. The key is derived from the secret key, the purpose and the namespace. Two sites that share a
+     secret key, or two purposes on one site, cannot open each other's cookies.
+  4. A cookie that verifies may be over: its expiry is returned, and the store decides.
+  5. No input from a client raises, and none costs more than `MAX_CANDIDATES` MACs.
+  6. Writing needs no state: `set_header` and `clear_header` use the same attributes, because a
+     browser takes a cookie with another Domain or Path for another cookie (RFC 6265bis 5.7).
+
+What must not be here: a store, a clock, an opinion on whose session it is.
+`http.cookies.SimpleCookie` is not used: one cookie that it cannot parse makes it drop the whole
+line, so that a cookie of another app would sign the user out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from itsdangerous.signer import Signer, SigningAlgorithm
+
+from gatehound.errors import SettingsError
+
+VERSION = 1
+REMEMBERED = 1 << 0  # the cookie outlives the browser: it was set with Max-Age
+ANONYMOUS = 1 << 1  # the session belongs to nobody yet; its alias is random
+
+# Two occur honestly (a change of Domain leaves the old cookie beside the new one); a sub-domain
+# that plants cookies can send dozens, each of which would cost a MAC.
+MAX_CANDIDATES = 4
+# RFC 2104 asks for a key as long as the hash's output: 32 bytes for SHA-256.
+MIN_KEY_LENGTH = 32
+
+_LAYOUT = struct.Struct(">BBBB8s12s32sI")
+_PAYLOAD_LENGTH = 80
+COOKIE_LENGTH = 124
+# 43 characters carry 258 bits, the MAC has 256: the last character ends in two zero bits.
+_CANONICAL = re.compile(r"[A-Za-z0-9_-]{80}\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")  # RFC 6265bis 4.1.1: a token
+_DOMAIN = re.compile(r"\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+# RFC 6265bis 4.1.1 forbids controls and ";"; "," would end the header where lines are joined.
+# 5.6: browsers ignore an attribute of over 1024 octets.
+_PATH = re.compile(r"/[!-+\--:<-~]{0,1023}")
+_LABEL = re.compile(r"[a-z0-9-]{1,32}")  # no dot: "a.b" + "c" must not equal "a" + "b.c"
+_SAMESITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a cookie that verifies says.
+
+    `sid` is 8 bytes and names the session; `alias` is 12 bytes and stands for the user; `secret`
+    is 32 bytes and authenticates, so it stays out of the repr. `expires` is the absolute expiry in
+    Unix seconds (u32), which may be past. `flags` (u8) holds REMEMBERED and ANONYMOUS.
+    `attributes` (u8) is the `CookieShape.digest` that the cookie was set with: where it differs
+    from the present one, the settings have changed and the cookie is due to be set again.
+    """
+
+    sid: bytes
+    alias: bytes
+    secret: bytes = field(repr=False)
+    expires: int
+    flags: int
+    attributes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the Cookie lines of one request hold under our name.
+
+    `ticket` is None where no cookie verifies. `candidates` counts the cookies of our name and
+    stops at MAX_CANDIDATES + 1; `too_many` says that it got there, and then none was tried.
+    `forged` counts those that did not verify: made up, cut off, or signed by a key, a namespace
+    or a version that is not ours. `stale_key` is true where a key that is not the newest verified.
+    """
+
+    ticket: Ticket | None
+    forged: int
+    candidates: int
+    too_many: bool
+    stale_key: bool
+
+
+_NOTHING = Reading(ticket=None, forged=0, candidates=0, too_many=False, stale_key=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CookieShape:
+    """Name and attributes of the cookie. HttpOnly is always on and is no option.
+
+    `domain` None means this host only. `samesite` is lax, strict or none, in any case.
+    An illegal shape can be built, so that `problems` can name everything wrong at once;
+    `CookieCodec` refuses it.
+    """
+
+    name: str = "__Host-gatehound"
+    domain: str | None = None
+    path: str = "/"
+    secure: bool = True
+    samesite: str = "lax"
+    partitioned: bool = False
+    # One byte of the cookie: a change goes unnoticed once in 256, until the next rotation.
+    digest: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "samesite", self.samesite.lower())
+        parts = (self.name, self.domain, self.path, self.secure, self.samesite, self.partitioned)
+        # ascii() and not hash(): every process and every release has to agree.
+        object.__setattr__(self, "digest", hashlib.sha256(ascii(parts).encode()).digest()[0])
+
+    def problems(self) -> list[str]:
+        """Say what a browser would refuse or misread; empty means that the shape is legal.
+
+        Each line names what was given, what is allowed, and the fix.
+        """
+        checks = (_name_problems, _scope_problems, _secure_problems)
+        return [line for check in checks for line in check(self)]
+
+
+def _name_problems(shape: CookieShape) -> Iterator[str]:
+    name, given = shape.name, f"cookie.name: {shape.name!r} was given;"
+    if not _TOKEN.fullmatch(name):
+        yield (
+            f"{given} a cookie name is 1 to 256 letters, digits or !#$%&'*+-.^_`|~ (RFC 6265bis "
+            "4.1.1); take the other characters out"
+        )
+    # RFC 6265bis 5.4: browsers "MUST match the prefix string case-insensitively", servers match
+    # the exact one (4.1.3). Another spelling gets the restrictions, and from older browsers no
+    # protection at all.
+    for prefix in ("__Host-", "__Secure-"):
+        if name.lower().startswith(prefix.lower()) and not name.startswith(prefix):
+            right = prefix + name[len(prefix) :]
+            yield f"{given} the prefix is spelled {prefix!r} (RFC 6265bis 5.4); write {right!r}"
+
+
+def _scope_problems(shape: CookieShape) -> Iterator[str]:
+    domain, path, is_host = shape.domain, shape.path, shape.name.lower().startswith("__host-")
+    other = "__Secure-" + shape.name[len("__Host-") :]
+    if domain is not None and is_host:
+        yield (
+            f"cookie.domain: {domain!r} was given; a __Host- cookie allows no Domain "
+            f"(RFC 6265bis 4.1.3.2); leave it out, or set cookie.name to {other!r}"
+        )
+    if domain is not None and not (len(domain) <= 253 and _DOMAIN.fullmatch(domain)):
+        yield (
+            f"cookie.domain: {domain!r} was given; a domain is one host name in ASCII, without "
+            "scheme, port, spaces, controls, ';' or ','; write it as in 'example.com', or leave it "
+            "out for this host only"
+        )
+    if path != "/" and is_host:
+        yield (
+            f"cookie.path: {path!r} was given; a __Host- cookie allows only '/' "
+            f"(RFC 6265bis 4.1.3.2); set it to '/', or set cookie.name to {other!r}"
+        )
+    if not _PATH.fullmatch(path):
+        yield (
+            f"cookie.path: {path!r} was given; a path is '/' and at most 1023 visible ASCII "
+            "characters other than ';' and ',' (RFC 6265bis 4.1.1); set it to '/', or "
+            "percent-encode the rest"
+        )
+
+
+def _secure_problems(shape: CookieShape) -> Iterator[str]:
+    if shape.samesite not in _SAMESITE:
+        yield (
+            f"cookie.samesite: {shape.samesite!r} was given; allowed are 'lax', 'strict' and "
+            "'none'; set 'lax', unless other sites embed yours"
+        )
+    if shape.secure:
+        return
+    given = "cookie.secure: False was given;"
+    if shape.name.lower().startswith(("__host-", "__secure-")):
+        yield (
+            f"{given} a cookie named {shape.name!r} has to be Secure (RFC 6265bis 4.1.3); set it "
+            "to True, or for plain HTTP in development take the prefix off cookie.name"
+        )
+    if shape.samesite == "none":
+        yield (
+            f"{given} browsers drop a cookie with samesite 'none' that is not Secure (RFC 6265bis "
+            "5.7); set it to True, or cookie.samesite to 'lax'"
+        )
+    if shape.partitioned:
+        yield (
+            f"{given} browsers drop a partitioned cookie that is not Secure (CHIPS, draft-cutler-"
+            "httpbis-partitioned-cookies); set it to True, best with a __Host- name and path '/'"
+        )
+
+
+class _HMACSHA256(SigningAlgorithm):
+    """HMAC-SHA-256 in one call: itsdangerous' own builds an object for each signature."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hmac.digest(key, value, "sha256")
+
+
+class CookieCodec:
+    """Seal tickets into cookies, and find and open them in requests.
+
+    `secret_keys` are newest first, each of at least 32 characters: the first seals, all open.
+    `namespace` and `purpose` are 1 to 32 of a-z, 0-9 and "-"; another value of either is another
+    key. Raises SettingsError with every problem of keys, labels and shape.
+    Immutable; any thread or loop may share one.
+    """
+
+    def __init__(
+        self,
+        *,
+        secret_keys: Sequence[str],
+        namespace: str,
+        shape: CookieShape,
+        purpose: str = "session",
+    ) -> None:
+        problems = [*_key_problems(secret_keys), *shape.problems()]
+        problems += _label_problems(namespace=namespace, purpose=purpose)
+        if problems:
+            raise SettingsError(problems)
+        self.shape = shape
+        salt = f"gatehound.{purpose}.{namespace}"
+        signers = [_signer(key, salt) for key in secret_keys]
+        self._newest, self._newest_id = signers[0], _key_id(signers[0])
+        # Key ids are one byte and may collide: an id names a list of (signer, is it stale).
+        self._signers: dict[int, list[tuple[Signer, bool]]] = {}
+        for place, signer in enumerate(signers):
+            self._signers.setdefault(_key_id(signer), []).append((signer, place > 0))
+        self._tail = _attribute_text(shape)
+        self._mark = f"{shape.name}="
+        # Group 1 is the delimiter before the name, group 2 the value up to the next one: our
+        # value holds neither ";" nor ",".
+        # Blanks are SP and HTAB alone: str.strip() also takes U+00A0 and U+0085, with which a
+        # page smuggles "\xa0__Host-..." past the browser's prefix check and into the real name.
+        self._pattern = re.compile(
+            rb"(?:\A|([;,]))[ \t]*" + re.escape(self._mark.encode("ascii")) + rb"([^;,]*)"
+        )
+
+    def seal(self, ticket: Ticket) -> str:
+        """Return the cookie value of a ticket, signed by the newest key.
+
+        Raises ValueError where a field has not its length or range, which is a fault of the
+        caller and never of a client.
+        """
+        return self._seal(ticket, ticket.attributes)
+
+    def open(self, value: str) -> Ticket | None:
+        """Return what a cookie value says, or None where it is not ours or was tampered with.
+
+        None does not tell forged from another namespace, purpose, version or an unknown key.
+        A ticket past its expiry still opens.
+        """
+        opened = self._open(value)
+        return opened[0] if opened else None
+
+    def read(self, text: str, *, commas: bool) -> Reading:
+        """Read what a request sent as Cookie: all lines, joined by "; " (ASGI) or by the server.
+
+        `commas` says whether the server may have joined lines with "," (WSGI), as gunicorn,
+        waitress and wsgiref do. "" means that no cookie was sent. Text is Latin-1.
+        """
+        if self._mark not in text:
+            return _NOTHING
+        # PEP 3333 promises latin-1; a server that breaks it must not raise here.
+        matches = self._pattern.finditer(text.encode("latin-1", "replace"))
+        wanted = (match for match in matches if commas or match[1] != b",")
+        return self._choose(list(islice(wanted, MAX_CANDIDATES + 1)))
+
+    def set_header(self, ticket: Ticket, *, now: float) -> str:
+        """Return the value of a Set-Cookie header.
+
+        The cookie carries the digest of the attributes that this header sets, whatever
+        `ticket.attributes` says: the caller cannot make a cookie that is due again at once.
+        Max-Age is `expires - now` in whole seconds, at least 0, and only where REMEMBERED is
+        set; else the cookie ends with the browser session. Give only tickets that are still
+        valid: any Set-Cookie replaces what the browser holds. Raises ValueError as `seal` does.
+        """
+        value = self._seal(ticket, self.shape.digest)
+        if not ticket.flags & REMEMBERED:
+            return f"{self._mark}{value}{self._tail}"
+        return f"{self._mark}{value}; Max-Age={max(0, int(ticket.expires - now))}{self._tail}"
+
+    def clear_header(self) -> str:
+        """Return the Set-Cookie value that removes the cookie. Only a logout may send it."""
+        # Expires too: clients exist that know no Max-Age (RFC 6265bis 4.1.2.2 lets it win).
+        return f"{self._mark}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{self._tail}"
+
+    def _seal(self, ticket: Ticket, attributes: int) -> str:
+        # struct would cut or zero-fill a field of another length, and say nothing.
+        if (len(ticket.sid), len(ticket.alias), len(ticket.secret)) != (8, 12, 32):
+            raise ValueError("a ticket has a sid of 8 bytes, an alias of 12 and a secret of 32")
+        head = (VERSION, self._newest_id, ticket.flags, attributes)
+        try:
+            payload = _LAYOUT.pack(*head, ticket.sid, ticket.alias, ticket.secret, ticket.expires)
+        except struct.error as error:
+            raise ValueError(f"flags, attributes or expires out of range: {error}") from None
+        return self._newest.sign(urlsafe_b64encode(payload)).decode("ascii")
+
+    def _open(self, value: str) -> tuple[Ticket, bool] | None:
+        """Return the ticket and whether a stale key verified it."""
+        if len(value) != COOKIE_LENGTH or not _CANONICAL.fullmatch(value):
+            return None
+        signed, mac = value[:_PAYLOAD_LENGTH].encode("ascii"), value[_PAYLOAD_LENGTH + 1 :]
+        version, key_id, flags, attributes, sid, alias, secret, expires = _LAYOUT.unpack(
+            urlsafe_b64decode(signed)
+        )
+        if version != VERSION:
+            return None
+        for signer, stale in self._signers.get(key_id, ()):
+            if signer.verify_signature(signed, mac):
+                return Ticket(sid, alias, secret, expires, flags, attributes), stale
+        return None
+
+    def _choose(self, found: Sequence[re.Match[bytes]]) -> Reading:
+        seen = len(found)
+        if seen > MAX_CANDIDATES:
+            return Reading(None, forged=0, candidates=seen, too_many=True, stale_key=False)
+        # Behind a comma may stand a part of another cookie's value, which any sub-domain can
+        # plant: it speaks only where nothing else verifies. Then the present attributes win, as
+        # browsers send the older cookie first (RFC 6265bis 5.8.3), and after a change of Domain
+        # that is the one which no Set-Cookie reaches any more, with a secret left behind.
+        good = []
+        for place, match in enumerate(found):
+            if opened := self._open(_unquote(match[2])):
+                is_old = opened[0].attributes != self.shape.digest
+                good.append((match[1] == b",", is_old, place, opened))
+        ticket, stale = min(good)[-1] if good else (None, False)
+        return Reading(ticket, seen - len(good), seen, too_many=False, stale_key=stale)
+
+
+def _unquote(value: bytes) -> str:
+    text = value.decode("latin-1").strip(" \t")
+    # RFC 6265bis 4.1.1: cookie-value = *cookie-octet / ( DQUOTE *cookie-octet DQUOTE )
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _attribute_text(shape: CookieShape) -> str:
+    parts = [
+        f"Domain={shape.domain}" if shape.domain else "",
+        f"Path={shape.path}",
+        "Secure" if shape.secure else "",
+        "HttpOnly",
+        f"SameSite={_SAMESITE[shape.samesite]}",
+        "Partitioned" if shape.partitioned else "",
+    ]
+    return "".join(f"; {part}" for part in parts if part)
+
+
+def _signer(key: str, salt: str) -> Signer:
+    # itsdangerous derives at every signature; once is enough, as the salt never changes.
+    derived = Signer(key, salt, key_derivation="hmac", digest_method=hashlib.sha256).derive_key()
+    return Signer(derived, key_derivation="none", algorithm=_HMACSHA256())
+
+
+def _key_id(signer: Signer) -> int:
+    return hashlib.sha256(signer.derive_key()).digest()[0]
+
+
+def _key_problems(secret_keys: Sequence[str]) -> Iterator[str]:
+    # Keys are never quoted back: this text ends up in logs.
+    if isinstance(secret_keys, str) or not secret_keys:
+        given = "one text" if secret_keys else "no key"
+        yield (
+            f"secret_keys: {given} was given; a list of keys, newest first, is needed; "
+            "make a key with `gatehound keygen`"
+        )
+        return
+    for place, key in enumerate(secret_keys):
+        # "ignore" drops lone surrogates: what os.environ makes of bytes that are not UTF-8.
+        if len(key) < MIN_KEY_LENGTH or key.encode("utf-8", "ignore").decode() != key:
+            yield (
+                f"secret_keys[{place}]: {len(key)} characters were given; at least "
+                f"{MIN_KEY_LENGTH}, all UTF-8, are needed; make a key with `gatehound keygen`"
+            )
+
+
+def _label_problems(**labels: str) -> Iterator[str]:
+    for name, label in labels.items():
+        if not _LABEL.fullmatch(label):
+            yield f"{name}: {label!r} was given; allowed are 1 to 32 of a-z, 0-9 and '-'; rename it"
