@@ -1,0 +1,108 @@
+"""A set of trusted proxies, compiled once and asked on every request.
+
+What belongs here: the compiled set. What must not: the forms in which operators write
+networks (entries.py). At construction netaddr merges; at request time only `in` is used,
+a bisect over merged ranges of packed bytes: its cost does not grow with the list.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, final
+
+from gatehound.clientip import cloudflare
+
+if TYPE_CHECKING:
+    from netaddr import IPSet  # type: ignore[import-untyped]  # netaddr ships no types
+
+EVERYONE: Final = ("0.0.0.0/0", "::/0")
+
+Table = tuple[tuple[bytes, ...], tuple[bytes, ...]]
+
+
+@final
+class TrustSet:
+    """A frozen set of packed addresses; `in` takes 4 or 16 bytes, or b"" for a unix socket.
+
+    `networks` are the merged entries as text, v4 first. The Worker address of cloudflare.py
+    is never in the set, whatever was listed.
+    """
+
+    __slots__ = ("_v4", "_v6", "networks", "unix")
+
+    networks: tuple[str, ...]
+    unix: bool
+
+    def __init__(self, entries: Iterable[Any] = (), *, unix: bool = False) -> None:
+        """Compile network texts and netaddr objects; they must have been checked before."""
+        merged = _ipset(entries)
+        self.unix = unix
+        self.networks = tuple(str(network) for network in merged.iter_cidrs())
+        self._v4 = _table(merged, version=4)
+        self._v6 = _table(merged - _ipset([_worker()]), version=6)
+
+    def __contains__(self, packed: bytes) -> bool:
+        size = len(packed)
+        if size == 4:
+            starts, ends = self._v4
+        elif size == 16:
+            starts, ends = self._v6
+        else:
+            return self.unix
+        at = bisect_right(starts, packed)
+        return at != 0 and packed <= ends[at - 1]
+
+    def __repr__(self) -> str:
+        return f"TrustSet({list(self.listed)!r})"
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The merged networks, and `unix` last where it is trusted."""
+        return (*self.networks, "unix") if self.unix else self.networks
+
+    def entry_of(self, packed: bytes) -> str:
+        """Name the merged entry that `packed` is in, "" if there is none. For people: slow."""
+        if packed not in self:
+            return ""
+        if not packed:
+            return "unix"
+        from ipaddress import ip_address, ip_network
+
+        address = ip_address(packed)
+        return next(text for text in self.networks if address in ip_network(text))
+
+    def minus(self, other: TrustSet) -> TrustSet:
+        """Return this set without the addresses of `other`."""
+        left = _ipset(self.networks) - _ipset(other.networks)
+        return TrustSet(left.iter_cidrs(), unix=self.unix)
+
+    def plus(self, other: TrustSet) -> TrustSet:
+        """Return the addresses of both sets."""
+        return TrustSet((*self.networks, *other.networks), unix=self.unix or other.unix)
+
+
+@cache
+def cloudflare_set() -> TrustSet:
+    """Compile the bundled list once in a process."""
+    return TrustSet(cloudflare.RANGES)
+
+
+def _ipset(entries: Iterable[Any]) -> IPSet:
+    from netaddr import IPSet  # 40 ms to import: at construction, not with the package
+
+    return IPSet(list(entries))
+
+
+def _worker() -> str:
+    from ipaddress import ip_address
+
+    return str(ip_address(cloudflare.WORKER))
+
+
+def _table(merged: IPSet, *, version: int) -> Table:
+    size = 4 if version == 4 else 16
+    spans = [span for span in merged.iter_ipranges() if span.version == version]
+    starts = tuple(int(span.first).to_bytes(size, "big") for span in spans)
+    return starts, tuple(int(span.last).to_bytes(size, "big") for span in spans)

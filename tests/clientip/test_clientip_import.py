@@ -1,0 +1,37 @@
+"""What importing the package costs, and what it exports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import gatehound.clientip
+
+LOAD = """
+import sys
+import gatehound.clientip
+heavy = {"asyncio", "redis", "starlette", "geoip2", "msgspec", "netaddr"}
+print(sorted(heavy & set(sys.modules)))
+resolver = gatehound.clientip.ClientIPResolver(mode="x-forwarded-for", trusted_proxies=["10.0.*.*"])
+resolver.resolve(peer="10.0.0.1", headers=[(b"x-forwarded-for", b"203.0.113.7")]).explain()
+print(sorted((heavy - {"netaddr"}) & set(sys.modules)))
+"""
+
+
+def test_import_loads_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", LOAD], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "[]"]
+
+
+def test_no_bytes_are_compared_with_text() -> None:
+    code = (
+        "from gatehound.clientip import ClientIPResolver as C\n"
+        "r = C(mode='auto', trusted_proxies=['10.0.0.1'])\n"
+        "for h in ([(b'X-Forwarded-For', b'1.1.1.1')], [('X-Forwarded-For', '1.1.1.1')]):\n"
+        "    assert str(r.resolve(peer='10.0.0.1', headers=h).address) == '1.1.1.1'\n"
+    )
+    subprocess.run([sys.executable, "-bb", "-c", code], check=True)
+
+
+def test_exports_are_pinned() -> None:
+    assert gatehound.clientip.__all__ == ["ClientIP", "ClientIPResolver"]

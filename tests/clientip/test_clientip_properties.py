@@ -1,0 +1,165 @@
+"""What holds for any bytes. The oracles are relations between two answers, or ipaddress."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gatehound.clientip import ClientIP, ClientIPResolver
+from gatehound.clientip.modes import MODES
+
+pytestmark = pytest.mark.slow  # hundreds of examples each
+
+TRUST = ["10.0.0.0/8", "2001:db8:ff::/48", "unix", "cloudflare"]
+RESOLVERS = [
+    *(ClientIPResolver(mode=mode, trusted_proxies=TRUST) for mode in MODES),
+    *(ClientIPResolver(mode=mode, trusted_proxies=TRUST[:2]) for mode in MODES),
+    ClientIPResolver(mode="x-forwarded-for", trusted_proxies=TRUST, hops=2),
+    ClientIPResolver(mode="x-forwarded-for", trust_everyone=True, peer_port=True),
+    ClientIPResolver(mode="auto", trusted_proxies=TRUST, on_all_trusted="unresolved"),
+]
+BY_MODE = dict(zip(MODES, RESOLVERS, strict=False))
+NARROW = [ClientIPResolver(mode=mode, trusted_proxies="192.0.2.0/24") for mode in MODES]
+NAMES = [
+    b"x-forwarded-for",
+    b"forwarded",
+    b"x-real-ip",
+    b"cf-connecting-ip",
+    b"cf-connecting-ipv6",
+]
+PIECES = [
+    b"10.0.0.2", b"203.0.113.7", b"162.158.1.2", b"2001:db8::7", b"[2001:db8:ff::1]:80", b"unix:",
+    b"240.0.0.1", b"2a06:98c0:3600::103", b"::ffff:10.0.0.1", b",", b", ", b";", b"for=", b"FOR=",
+    b'for="', b'"', b"\\", b"by=_hidden", b"proto=https", b"=", b" ", b"\t", b"\x00", b"\xff",
+    b"1.1.1.1:4711", b"%eth0", b"unknown",
+]  # fmt: skip
+
+values = st.one_of(st.binary(max_size=80), st.lists(st.sampled_from(PIECES)).map(b"".join))
+names = st.one_of(st.sampled_from(NAMES), st.binary(max_size=20))
+headers = st.lists(st.tuples(names, values), max_size=6)
+peers = st.one_of(
+    st.sampled_from([None, "", "10.0.0.1", "162.158.1.2", "203.0.113.7", "::ffff:10.0.0.1"]),
+    st.text(max_size=50),
+)
+resolvers = st.sampled_from(RESOLVERS)
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def environ_of(peer: str | None, lines: Headers) -> dict[str, Any]:
+    environ: dict[str, Any] = {} if peer is None else {"REMOTE_ADDR": peer}
+    for name, value in lines:
+        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+        text = value.decode("latin-1")
+        environ[key] = f"{environ[key]},{text}" if key in environ else text
+    return environ
+
+
+def answers(resolver: ClientIPResolver, peer: str | None, lines: Headers) -> list[ClientIP]:
+    return [
+        resolver.resolve(peer=peer, headers=lines),
+        resolver.from_scope({"client": (peer, 1), "headers": lines}),
+        resolver.from_environ(environ_of(peer, lines)),
+    ]
+
+
+@given(resolvers, peers, headers)
+@settings(max_examples=300)
+@example(RESOLVERS[1], "10.0.0.1", [(b"forwarded", b'for="a\\\\"b"')])
+def test_never_raises_and_explains_what_it_answered(
+    resolver: ClientIPResolver, peer: str | None, lines: Headers
+) -> None:
+    for answer in answers(resolver, peer, lines):
+        shown = answer.explain()
+        assert all(line.isascii() and line.isprintable() for line in shown)
+        assert max(map(len, shown)) < 500
+        # the second run, from the kept text, comes to the same end
+        again = resolver.resolve(peer=peer, headers=list(answer._found.read))
+        assert again == answer
+        assert again.explain() == shown
+
+
+@given(resolvers, peers, st.lists(st.tuples(st.text(max_size=20), st.text(max_size=80))))
+def test_never_raises_for_any_text(
+    resolver: ClientIPResolver, peer: str | None, lines: list[tuple[str, str]]
+) -> None:
+    assert resolver.resolve(peer=peer, headers=lines).explain()
+
+
+trusted_hop = st.sampled_from(
+    [b"10.0.0.2", b"10.1.2.3", b"2001:db8:ff::1", b"162.158.1.2", b"unix:"]
+)
+foreign = st.sampled_from([b"203.0.113.7", b"2001:db8::7", b"192.168.1.1", b"240.0.0.1"])
+
+
+def element(hop: bytes) -> bytes:
+    """Write a hop as an RFC 7239 element."""
+    return b'for="[' + hop + b']"' if b":" in hop else b"for=" + hop
+
+
+@given(foreign, st.lists(trusted_hop, max_size=5), st.lists(values, min_size=1, max_size=4))
+@example(b"203.0.113.7", [], [b'for=1.1.1.1;by="'])
+@example(b"2001:db8::7", [], [b'for=1.1.1.1;by="', b'x="'])
+def test_text_left_of_the_client_never_changes_the_answer(
+    client: bytes, hops: list[bytes], forged: list[bytes]
+) -> None:
+    plain = [client, *hops]
+    written = [element(hop) for hop in plain if hop != b"unix:"]
+    for name, chain in ((b"x-forwarded-for", plain), (b"forwarded", written)):
+        resolver = BY_MODE[name.decode()]
+        honest = resolver.resolve(peer="10.0.0.1", headers=[(name, b", ".join(chain))])
+        assert str(honest.address) == client.decode()
+        for lines in (
+            [(name, b", ".join([*forged, *chain]))],
+            [*((name, text) for text in forged), (name, b", ".join(chain))],
+            [*((name, text) for text in forged), *((name, hop) for hop in chain)],
+        ):
+            for answer in answers(resolver, "10.0.0.1", lines):
+                assert answer == honest
+
+
+@given(resolvers, peers, headers, headers)
+def test_unrelated_headers_never_change_the_answer(
+    resolver: ClientIPResolver, peer: str | None, lines: Headers, others: Headers
+) -> None:
+    read = {name.encode() for name in MODES[resolver.mode].names}
+    extra = [(name, value) for name, value in others if name.lower() not in read]
+    before = resolver.resolve(peer=peer, headers=lines)
+    assert resolver.resolve(peer=peer, headers=[*extra, *lines]) == before
+    mixed = [pair for two in zip(extra, lines, strict=False) for pair in two]
+    kept = [*mixed, *lines[len(mixed) // 2 :]]
+    assert resolver.resolve(peer=peer, headers=kept) == before
+
+
+@given(resolvers, peers, headers)
+def test_answer_parses_to_itself_and_is_not_trusted_unless_flagged(
+    resolver: ClientIPResolver, peer: str | None, lines: Headers
+) -> None:
+    for answer in answers(resolver, peer, lines):
+        address = answer.address
+        if address is None:
+            continue
+        assert ipaddress.ip_address(str(address)) == address
+        again = ClientIPResolver().resolve(peer=str(address))
+        assert again.address == address
+        trusted = any(
+            address in ipaddress.ip_network(text)
+            for text in resolver.trusted_proxies
+            if text != "unix"
+        )
+        if trusted:
+            assert answer.flags & {"all-trusted", "trusted-range", "worker"}
+
+
+@given(peers.filter(lambda peer: peer not in (None, "")), headers)
+def test_untrusted_peer_reads_no_header(peer: str, lines: Headers) -> None:
+    for resolver in NARROW:
+        answer = resolver.resolve(peer=peer, headers=lines)
+        if answer.source == "peer":
+            assert answer == resolver.resolve(peer=peer)
+        else:
+            assert str(answer.peer) == "162.158.1.2"
