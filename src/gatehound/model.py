@@ -1,0 +1,269 @@
+"""The plain data that all other parts speak.
+
+Belongs here: frozen values and closed lists of words. Does not: anything that does I/O,
+keeps state or decides. Code lists that are stored as numbers (EndReason, METHODS) are
+append-only: an older release must be able to read what a newer one wrote.
+
+Times are seconds since 1970 (float) here, where people read them; stores count in
+milliseconds (int), see gatehound.stores.base.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
+
+from gatehound.clientip import ClientIP, ClientIPResolver
+
+# Seconds. The marker lets settings accept text such as "60m" or "14d" for it.
+Duration: TypeAlias = Annotated[float, "duration"]
+Detail: TypeAlias = Mapping[str, str | int | float | bool | None]
+NOTHING: Final[Detail] = MappingProxyType({})
+
+
+class Action(enum.IntEnum):
+    """What is done about a request; the order is the order of severity."""
+
+    ALLOW = 0
+    RECORD = 1
+    FLAG = 2
+    NOTIFY = 3
+    STEP_UP = 4
+    TERMINATE = 5
+
+
+class Activity(enum.StrEnum):
+    """What kind of request this is; only NAVIGATE and ACTION extend the idle timeout."""
+
+    NAVIGATE = "navigate"
+    ACTION = "action"
+    BACKGROUND = "background"
+    SPECULATIVE = "speculative"
+    ASSET = "asset"
+
+    @property
+    def extends(self) -> bool:
+        """True where a person is there: the request slides the idle timeout."""
+        return self in (Activity.NAVIGATE, Activity.ACTION)
+
+
+class EndReason(enum.StrEnum):
+    """Why a session is over. Append only: the position in this list is stored."""
+
+    LOGOUT = "logout"
+    LIMIT = "limit"
+    IDLE = "idle"
+    ABSOLUTE = "absolute"
+    USER = "user"
+    ADMIN = "admin"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason, not a password
+    SUSPICIOUS = "suspicious"
+    REPLACED = "replaced"
+    DISABLED = "disabled"
+    EVERYONE = "everyone"
+
+    @property
+    def text(self) -> str:
+        """One plain sentence for the person who was signed out."""
+        return _END_TEXT[self]
+
+    @property
+    def code(self) -> int:
+        """The stored number."""
+        return _END_CODES[self]
+
+
+END_REASONS: Final = tuple(EndReason)
+_END_CODES: Final = {reason: code for code, reason in enumerate(END_REASONS)}
+_END_TEXT: Final = {
+    EndReason.LOGOUT: "You signed out.",
+    EndReason.LIMIT: "You signed in elsewhere, and the oldest of your sessions ended.",
+    EndReason.IDLE: "You were away for longer than a session may rest.",
+    EndReason.ABSOLUTE: "Your session reached its maximum age.",
+    EndReason.USER: "You ended this session from another device.",
+    EndReason.ADMIN: "An administrator ended this session.",
+    EndReason.PASSWORD_CHANGED: "Your password was changed.",
+    EndReason.SUSPICIOUS: "This session looked as if somebody else was using it.",
+    EndReason.REPLACED: "You signed in again on this device.",
+    EndReason.DISABLED: "Your account was disabled.",
+    EndReason.EVERYONE: "All sessions of this site were ended.",
+}
+
+# How somebody proved who they are (compare RFC 8176, "amr" values). Append only: the
+# position is a bit in the stored record, so there is room for 16.
+METHODS: Final = (
+    "password",
+    "totp",
+    "sms",
+    "email",
+    "passkey",
+    "security_key",
+    "push",
+    "recovery_code",
+    "magic_link",
+    "federated",
+    "certificate",
+    "other",
+)
+
+
+class Request(ABC):
+    """What one HTTP request tells, the same for WSGI and ASGI.
+
+    `method` is upper case, `path` is the decoded path including a mount prefix, `host` is the
+    Host header as sent ("" when absent), `agent` the User-Agent ("" when absent) and `cookie`
+    all Cookie lines joined by "; ". Header text is Latin-1. `commas` says whether the server
+    may have joined Cookie lines with ",".
+    """
+
+    __slots__ = ("agent", "cookie", "host", "method", "path", "scheme", "websocket")
+
+    commas: ClassVar[bool] = False
+
+    method: str
+    path: str
+    scheme: str
+    host: str
+    agent: str
+    cookie: str
+    websocket: bool
+
+    @abstractmethod
+    def header(self, name: str) -> str:
+        """Return the value of a header, lines joined by ", "; "" when absent."""
+
+    @abstractmethod
+    def locate(self, resolver: ClientIPResolver) -> ClientIP:
+        """Ask the resolver for the client's address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What is known of an address. Empty text and 0 mean "not known"."""
+
+    prefix: str = ""
+    asn: int = 0
+    organisation: str = ""
+    country: str = ""
+    continent: str = ""
+    city: str = ""
+    place_id: int = 0
+    build: int = 0
+
+    @property
+    def place(self) -> str:
+        """City and country for people, "" where neither is known."""
+        return ", ".join(part for part in (self.city, self.country) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a User-Agent header claims. Empty text means "not known"."""
+
+    label: str = "Unknown device"
+    family: str = ""
+    version: tuple[int, ...] = ()
+    os: str = ""
+    is_mobile: bool = False
+    is_script: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sign-in as people see it. Times are seconds since 1970.
+
+    `public_id` names the session for its whole life and authenticates nobody. `expires` is
+    the absolute end and `idle_expires` the end if nothing more happens. `reasons` says in
+    plain words why it is `flagged`. `place` and `device` are labels for people, "" and
+    "Unknown device" where nothing is known. `user_name` is what `users.describe` says.
+    `current` is True in a list that the owner of this very session asked for.
+    """
+
+    public_id: str
+    user_id: str
+    roles: tuple[str, ...]
+    created: float
+    authenticated_at: float
+    last_seen: float
+    expires: float
+    idle_expires: float
+    methods: tuple[str, ...]
+    aal: int
+    remembered: bool
+    address: IPv4Address | IPv6Address | None = None
+    country: str = ""
+    place: str = ""
+    agent: str = ""
+    device: str = "Unknown device"
+    flagged: bool = False
+    reasons: tuple[str, ...] = ()
+    current: bool = False
+    user_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why the session that a cookie names is over, and since when (seconds since 1970)."""
+
+    reason: EndReason
+    at: float
+
+    @property
+    def text(self) -> str:
+        """One plain sentence for the person who was signed out."""
+        return self.reason.text
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One finding of a detector.
+
+    `code` is a fact in the past tense (`network_changed`), `weight` is in points of the
+    policy (see gatehound.detection.policy), `reason` one plain sentence for the user, and
+    `detail` facts for the log. A negative weight speaks for the session.
+    """
+
+    code: str
+    weight: float
+    reason: str
+    detail: Detail = field(default_factory=lambda: NOTHING)
+    detector: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the policy decided, the score it decided on, and why."""
+
+    action: Action = Action.ALLOW
+    score: float = 0.0
+    signals: tuple[Signal, ...] = ()
+
+
+Notify = Literal["", "user", "admins", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for people and programs.
+
+    `name` is one of gatehound.events.NAMES. `user_id` and `public_id` are None where nobody
+    is known. `reason` is a word or a plain sentence. `at` is seconds since 1970; 0 lets the
+    store that writes it set its own time. `id` is its place in the store's log, "" before it
+    has one. `notify` says who should hear of it.
+    """
+
+    name: str
+    user_id: str | None = None
+    public_id: str | None = None
+    reason: str = ""
+    address: str = ""
+    detail: Detail = field(default_factory=lambda: NOTHING)
+    notify: Notify = ""
+    at: float = 0.0
+    id: str = ""

@@ -1,0 +1,105 @@
+"""Where sessions live: open a store by its URL.
+
+Belongs here: the schemes, and nothing about how a store works. Each store is imported when
+it is opened, so that an app pays for the one it uses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from gatehound.stores.base import Store
+
+REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel")
+EXAMPLES: Final = "memory://, sqlite:////var/lib/app/sessions.db, redis://127.0.0.1:6379/0"
+
+
+def store_url_problem(url: str) -> str | None:
+    """Say what is wrong with a store URL, without opening anything; None: nothing."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return f"{_hidden(url)!r} given; allowed is a URL such as {EXAMPLES}"
+    if scheme in ("redis+cluster", "redis+sentinel"):
+        return f"{scheme}:// is not supported by this release; use redis:// for one server"
+    if scheme == "sqlite" and not rest.lstrip("/"):
+        return "sqlite:/// names no file; write sqlite:////absolute/path or sqlite:///relative/path"
+    if scheme not in ("memory", "sqlite", *REDIS_SCHEMES):
+        return f"scheme {scheme!r} given; allowed is a URL such as {EXAMPLES}"
+    return None
+
+
+def open_store(
+    url: str,
+    *,
+    namespace: str,
+    suspends: bool,
+    event_retention: int,
+    clock: Callable[[], int] | None = None,
+) -> Store:
+    """Build the store that `url` names; nothing is connected to or opened yet.
+
+    `suspends` asks for one that waits on an event loop (ASGI) or never does (WSGI); the
+    memory store never does. `event_retention` is in milliseconds. `clock` is for tests.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "memory":
+        from gatehound.stores.memory import MemoryStore
+
+        return MemoryStore(clock=clock, event_retention=event_retention)
+    if scheme == "sqlite":
+        from gatehound.stores.sqlite import SQLiteStore
+
+        path = rest.removeprefix("/")
+        return SQLiteStore(path, suspends=suspends, clock=clock, event_retention=event_retention)
+    from gatehound.stores.redis import RedisStore
+
+    return RedisStore(
+        url,
+        namespace=namespace,
+        suspends=suspends,
+        clock=clock,
+        event_retention=event_retention,
+    )
+
+
+def default_store_url(namespace: str) -> str:
+    """Name the embedded default: a SQLite file in the user's state folder."""
+    return f"sqlite:///{state_folder() / f'{namespace}.db'}"
+
+
+def state_folder() -> Path:
+    """Where this user's programs keep their state (XDG Base Directory Specification)."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
+    return base / "gatehound"
+
+
+def development_keys(namespace: str) -> tuple[str, str]:
+    """Return a secret key and an identity key, made once and kept for this user.
+
+    They are kept, because sessions in the default store would be lost with them.
+    """
+    path = state_folder() / f"{namespace}.development-keys"
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:
+            file.write(f"{secrets.token_urlsafe(32)}\n{secrets.token_urlsafe(32)}\n")
+            file.flush()
+            # A link appears whole, or not at all where another process was first.
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, path)
+    secret, identity = path.read_text(encoding="ascii").split()
+    return secret, identity
+
+
+def _hidden(url: str) -> str:
+    """Take the password out of a URL that goes into a message."""
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url

@@ -1,0 +1,208 @@
+"""What a store is asked and what it answers: plain data, explained in gatehound.stores.base."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from gatehound.model import EndReason, Event
+from gatehound.stores.record import Record, Seen, Tombstone
+
+LAYOUT: Final = 1
+
+
+class Standing(enum.StrEnum):
+    """What a secret is worth.
+
+    LIVE: the current secret. GRACE: the one before, after a routine rotation, still valid.
+    SUPERSEDED: the one before, at most 60 s after a privilege rotation: refuse it, without
+    alarm. REUSED: an older secret, presented too late: refuse it, with alarm. ENDED: the
+    session is over and we know why. UNKNOWN: no trace of it.
+    """
+
+    LIVE = "live"
+    GRACE = "grace"
+    SUPERSEDED = "superseded"
+    REUSED = "reused"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What `load` and `rotate` say.
+
+    `record` is there for LIVE, GRACE, SUPERSEDED and REUSED; `ended` for ENDED. `was_seen` is
+    the last activity before this call, where the call slid it; else 0. `expired` is
+    True for the one caller that ended the session by noticing. `reuse` classes a REUSED
+    secret: "recent" (the one before, its grace is over), "orphan" (the one before, and the new
+    one was never presented) or "stale" (older than the one before); else "".
+    """
+
+    standing: Standing
+    now: int
+    record: Record | None = None
+    ended: Tombstone | None = None
+    expired: bool = False
+    reuse: str = ""
+    was_seen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """What `create` is asked for.
+
+    `sid`, `alias` and `secret_hash` are 8, 12 and 16 bytes. `idle` and `absolute` are
+    durations. `seen.last_seen` is ignored: the store sets it. `agent` is the User-Agent text
+    that `seen.agent` digests; at most 512 bytes of it are kept. `memory` is the first
+    evidence of the session, b"" for none.
+
+    `limit` is the most sessions that the user may have once this one is there (None: no
+    limit); `on_limit` says whether the oldest ends or this one is denied. `epoch` is what
+    `epoch()` said when this login began (None: not compared). `replaces` is the sid of a
+    session of the same user that this one takes the place of, before the limit is counted.
+    """
+
+    sid: bytes
+    alias: bytes
+    user_id: str
+    secret_hash: bytes
+    idle: int
+    absolute: int
+    seen: Seen
+    roles: tuple[str, ...] = ()
+    flags: int = 0
+    aal: int = 1
+    methods: tuple[str, ...] = ("password",)
+    agent: str = ""
+    memory: bytes = b""
+    limit: int | None = 5
+    on_limit: Literal["oldest", "deny"] = "oldest"
+    epoch: int | None = None
+    replaces: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One session that a call ended: what it was, why it is over, and since when."""
+
+    record: Record
+    reason: EndReason
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The session is there. `finished` are those that made room, expired or were replaced."""
+
+    record: Record
+    now: int
+    finished: tuple[Finished, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The session was not created: "limit", "disabled", "epoch" or "sid" (mint another)."""
+
+    reason: Literal["limit", "disabled", "epoch", "sid"]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """What `revoke` and `disable` ended, and the user's epoch after it."""
+
+    finished: tuple[Finished, ...]
+    epoch: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The living sessions of one user, oldest first; `finished` are those just noticed over."""
+
+    records: tuple[Record, ...]
+    now: int
+    finished: tuple[Finished, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Remembered evidence and its version; version 0 with b"" means nothing yet."""
+
+    data: bytes = b""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What `remember` did.
+
+    `done`: it was written. `gone`: the session is not there (or `secret_hash` is not its
+    current or graced secret), nothing was written. Neither: another process wrote first;
+    `memory` and `user_memory` are what is stored now, nothing was written.
+    """
+
+    done: bool
+    now: int
+    gone: bool = False
+    memory: Memory = field(default=Memory())
+    user_memory: Memory = field(default=Memory())
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What `search` looks for; None means "any".
+
+    `network` is (address bytes, prefix length). Results come newest first by creation.
+    `cursor` is opaque, from the page before; `limit` is 1 to 1000.
+    """
+
+    alias: bytes | None = None
+    flagged: bool | None = None
+    country: str | None = None
+    network: tuple[bytes, int] | None = None
+    created_before: int | None = None
+    seen_before: int | None = None
+    cursor: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of sessions. `cursor` is "" on the last; a page may be short and not the last."""
+
+    records: tuple[Record, ...]
+    now: int
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Which events; None means "any". Newest first. `limit` is 1 to 1000."""
+
+    user_id: str | None = None
+    public_id: str | None = None
+    names: Collection[str] | None = None
+    since: int | None = None
+    cursor: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """One page of events, newest first. `cursor` is "" on the last."""
+
+    events: tuple[Event, ...]
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What must agree between the settings and a store that was used before."""
+
+    fingerprint: bytes  # 16 bytes that stand for identity_key
+    namespace: str
+    layout: int = LAYOUT

@@ -1,0 +1,293 @@
+"""The store contract, version 1: one text, three stores, one conformance suite.
+
+Rules that hold for every method of every store
+
+1.  **Only create creates.** Everything else changes what is there and does nothing where it
+    is not: a request that was in flight when its session was revoked brings nothing back.
+2.  **Each method is atomic** for one user: it happens whole or not at all, whatever runs
+    beside it in other threads, loops, processes or machines. Methods over all users
+    (search, sweep, revoke_everyone) are not; each user is.
+3.  **The store's clock decides.** Callers never pass the time. Every answer carries the
+    store's `now`. All times are milliseconds since 1970, all durations milliseconds, int.
+4.  **"Not found" is an answer, never an error**: None, False, 0 or empty, as each method says.
+    StoreUnavailable means that the store did not answer: the outcome of a write is unknown.
+    StoreCorrupt means that it answered nonsense. Neither is ever the client's fault.
+5.  `create` and `rotate` are idempotent on their secret hash, so that a caller may repeat
+    them once after StoreUnavailable. `count`, `data_incr` and `append` are not: never repeat.
+6.  A session that has run out of time is ended by whoever notices: `load`, `create`,
+    `sessions` or `sweep`. Its tombstone and its `session_expired` event are written once, in
+    the same step. Ended sessions leave a tombstone for as long as their cookie may come back
+    (until their absolute expiry, at least one hour and at most 14 days), at most 8 a user,
+    the newest kept.
+7.  The event that belongs to a change is written with the change. Its `at` is the store's
+    now; its `id` the store's. Events are kept for the retention given at construction
+    (90 days by default).
+8.  Everything has an end of life, except disabled users, meta and what rule 7 keeps.
+9.  Nothing is opened at construction. Handles belong to one (process, thread or loop) and
+    are never used after a fork. `close` is allowed at any time; a later call opens again.
+10. Bytes go in and come out unchanged: no pickle, no decoding of what the caller encoded.
+
+What goes in and out is in `answer`, the bounds and small rules in `rule`, the record in
+`record`. Methods are coroutines. `suspends` says whether they may really wait for an event loop: a
+store whose `suspends` is False finishes each in one step, so that WSGI needs no loop.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from gatehound.model import EndReason, Event
+from gatehound.stores.answer import (
+    Answer,
+    Created,
+    EventPage,
+    EventQuery,
+    Finished,
+    Listed,
+    Memory,
+    Meta,
+    NewSession,
+    Page,
+    Query,
+    Refused,
+    Remembered,
+    Revoked,
+)
+from gatehound.stores.record import Seen
+
+
+class Store(ABC):
+    """The contract. See the module docstring for the rules that every method keeps."""
+
+    kind: ClassVar[str]
+    suspends: bool
+
+    # --- life of the store ---
+
+    @abstractmethod
+    async def prepare(self, meta: Meta) -> None:
+        """Write `meta` into an empty store; StoreMismatch names what differs in a used one.
+
+        Callable again at any time. StoreUnavailable where the store cannot be reached.
+        """
+
+    @abstractmethod
+    async def ping(self) -> int:
+        """Return the store's now, or raise StoreUnavailable."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Release what belongs to this process and thread or loop."""
+
+    # --- one session ---
+
+    @abstractmethod
+    async def create(self, new: NewSession, event: Event | None = None) -> Created | Refused:
+        """Create a session within the user's limit, and write `event`.
+
+        In one step: refuse a disabled user or a changed epoch; end what has expired; end
+        `replaces` (reason REPLACED); while the limit is reached end the oldest by
+        (created, sid) with reason LIMIT and event `session_terminated_limit`, or refuse;
+        write user id, roles, record, memory and agent text; write `event`. The roles of a
+        user are those of the latest login. If `sid` is there with the same secret hash,
+        change nothing and return it as Created; with another hash, Refused("sid").
+        """
+
+    @abstractmethod
+    async def load(
+        self, alias: bytes, sid: bytes, secret_hash: bytes, *, touch: int | None = None
+    ) -> Answer:
+        """Say what the secret is worth; with `touch`, slide a living session.
+
+        `touch` is a duration: if the last activity is at least that old, it becomes now.
+        Last seen never moves backwards. `record` shows the session after the call, `was_seen`
+        its last activity before it where the call slid it. The first presentation of a new
+        secret after a routine rotation is noted, and starts the grace of the old one.
+        """
+
+    @abstractmethod
+    async def rotate(
+        self,
+        alias: bytes,
+        sid: bytes,
+        old_hash: bytes,
+        new_hash: bytes,
+        *,
+        grace: int | None = None,
+        authenticated: bool = False,
+        methods: tuple[str, ...] | None = None,
+        aal: int | None = None,
+        absolute: int | None = None,
+        clear_flags: int = 0,
+        event: Event | None = None,
+    ) -> Answer:
+        """Replace the secret, if `old_hash` is the current one: of many callers one wins.
+
+        `grace` None is a privilege rotation (the old secret is refused from now on), else a
+        routine one (the old secret stays valid until the new one is first presented, at most
+        10 minutes, then for `grace`). `record.security.rotated` becomes now. `authenticated`
+        sets that time to now; `methods` and `aal` replace where given; `absolute` moves the
+        absolute end to now + absolute.
+        LIVE: done, or done before with this `new_hash`. Else the answer that `load` would
+        give for `old_hash`, and nothing changed.
+        """
+
+    @abstractmethod
+    async def revoke(
+        self,
+        alias: bytes,
+        *,
+        only: bytes | None = None,
+        keep: bytes | None = None,
+        reason: EndReason,
+        event: Event | None = None,
+    ) -> Revoked:
+        """End one session (`only`), all but one (`keep`), or all of a user (neither).
+
+        `event` is a template: one is written per ended session, with its public_id. Unless
+        `only` is given the epoch moves forward, so that a login that began before is refused;
+        it is kept for at least one hour after the user's last session.
+        """
+
+    @abstractmethod
+    async def sessions(self, alias: bytes) -> Listed:
+        """List the living sessions of a user, oldest first by (created, sid)."""
+
+    @abstractmethod
+    async def epoch(self, alias: bytes) -> int:
+        """Return what `create` compares; 0 where nothing was ever ended for all."""
+
+    # --- evidence ---
+
+    @abstractmethod
+    async def recall(self, alias: bytes, sid: bytes) -> tuple[Memory, Memory]:
+        """Return what is remembered of the session and of the user."""
+
+    @abstractmethod
+    async def remember(
+        self,
+        alias: bytes,
+        sid: bytes,
+        secret_hash: bytes,
+        *,
+        memory: Memory | None = None,
+        user_memory: Memory | None = None,
+        seen: Seen | None = None,
+        agent: str = "",
+        set_flags: int = 0,
+        clear_flags: int = 0,
+        events: Sequence[Event] = (),
+    ) -> Remembered:
+        """Write evidence, the seen part, flags and events of a living session in one step.
+
+        A memory is written only if the stored version is the one given, and the version then
+        grows by one; if either differs, nothing at all is written. `seen` replaces all but
+        `last_seen`, which keeps the greater value. `agent` is the text of `seen.agent`.
+        Data over 4096 bytes is a ValueError.
+        """
+
+    # --- app data, field by field ---
+
+    @abstractmethod
+    async def data_get(
+        self, alias: bytes, sid: bytes, names: Collection[str] | None = None
+    ) -> dict[str, bytes]:
+        """Return the fields that are there (`names` None: all); empty for a dead session."""
+
+    @abstractmethod
+    async def data_set(self, alias: bytes, sid: bytes, values: Mapping[str, bytes]) -> bool:
+        """Set some fields and leave the others; False, and nothing set, for a dead session.
+
+        ValueError over 256 fields a session, 128 bytes a name, 64 KiB a value.
+        """
+
+    @abstractmethod
+    async def data_delete(self, alias: bytes, sid: bytes, names: Collection[str]) -> int:
+        """Delete fields; return how many were there."""
+
+    @abstractmethod
+    async def data_incr(self, alias: bytes, sid: bytes, name: str, by: int = 1) -> int | None:
+        """Add to a field that holds a decimal integer (absent: 0) and return the sum.
+
+        None for a dead session; ValueError where the field holds something else or the sum
+        leaves 64 bits.
+        """
+
+    # --- users ---
+
+    @abstractmethod
+    async def disable(self, alias: bytes, user_id: str, event: Event | None = None) -> Revoked:
+        """Mark the user as disabled and end all sessions (reason DISABLED) in one step.
+
+        `event` is a template as in `revoke`. Until `enable`, `create` is refused.
+        """
+
+    @abstractmethod
+    async def enable(self, alias: bytes) -> bool:
+        """Remove the mark; False if there was none."""
+
+    @abstractmethod
+    async def forget(self, alias: bytes, user_id: str) -> int:
+        """Erase sessions, tombstones, evidence, app data and events of a user.
+
+        The mark of a disabled user and the epoch stay, or forgetting would let somebody in.
+        Returns how many living sessions went.
+        """
+
+    @abstractmethod
+    async def export(self, alias: bytes, user_id: str) -> dict[str, Any]:
+        """Return all that is stored of a user.
+
+        Keys: `sessions` (list of Record), `agents` (agent digest -> text), `ended` (public id ->
+        Tombstone), `memory` (public id -> bytes), `user_memory` (bytes), `data` (public id ->
+        {name: bytes}), `events` (list of Event), `disabled` (bool).
+        """
+
+    # --- everyone ---
+
+    @abstractmethod
+    async def revoke_everyone(self, event: Event | None = None) -> int:
+        """End every session (reason EVERYONE); return how many were ended.
+
+        From the moment that it returns, and on every process within 2 s of its call, no
+        session created before authenticates. `event` is written once, for all.
+        """
+
+    @abstractmethod
+    async def search(self, query: Query) -> Page:
+        """Return living sessions that match, newest first by (created, sid)."""
+
+    @abstractmethod
+    async def sweep(self, limit: int = 1000) -> tuple[Finished, ...]:
+        """End at most `limit` sessions whose time is over, and drop what has no more use.
+
+        Nothing depends on it being called. Fewer than `limit` means that it is done.
+        """
+
+    # --- agents, counters, events ---
+
+    @abstractmethod
+    async def agents(self, digests: Collection[bytes]) -> dict[bytes, str]:
+        """Return the User-Agent texts that are known for these digests."""
+
+    @abstractmethod
+    async def count(self, kind: str, name: str, *, by: int = 1, window: int) -> int:
+        """Add to a counter shared by all processes; return its value in the present window.
+
+        Windows are fixed: [n * window, (n + 1) * window). Counters vanish after the next one.
+        Over 10,000 names in one window further names return 0 and are not counted.
+        """
+
+    @abstractmethod
+    async def counts(self, kind: str, *, window: int) -> dict[str, int]:
+        """Return the counters of one kind in the present window."""
+
+    @abstractmethod
+    async def append(self, event: Event) -> None:
+        """Write an event that belongs to no change (a failed login, a sum of forged cookies)."""
+
+    @abstractmethod
+    async def events(self, query: EventQuery) -> EventPage:
+        """Return events that match, newest first."""

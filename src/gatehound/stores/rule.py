@@ -1,0 +1,133 @@
+"""The bounds and the small rules that all stores share, so that they are written once.
+
+Times are milliseconds since 1970, durations milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gatehound.model import EndReason, Event
+from gatehound.stores.answer import Finished, Memory, Standing
+from gatehound.stores.record import Record
+
+HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
+TOMBSTONE_MAX: Final = 14 * DAY
+TOMBSTONE_MIN: Final = HOUR
+TOMBSTONES_PER_USER: Final = 8
+EVENT_RETENTION: Final = 90 * DAY
+USER_MEMORY_LIFE: Final = 90 * DAY
+MAX_MEMORY_BYTES: Final = 4096  # of one session or one user; detectors share it
+MAX_DATA_NAME_BYTES: Final = 128
+MAX_DATA_VALUE_BYTES: Final = 65_536
+MAX_DATA_FIELDS: Final = 256
+MAX_AGENT_BYTES: Final = 512
+MAX_COUNTER_NAMES: Final = 10_000  # of one kind in one window; more are not counted
+
+# The old secret of a privilege rotation: what a parallel request still gets told kindly.
+SUPERSEDED_FOR: Final = 60_000
+# The old secret of a routine rotation, until the new one is first presented.
+UNCONFIRMED_FOR: Final = 600_000
+
+
+def event_for(template: Event | None, record: Record, at: int) -> Event | None:
+    """Fill a template of `revoke` or `disable` in for one ended session; None stays None."""
+    if template is None:
+        return None
+    return _filled(template, record, at, template.reason)
+
+
+def finished_event(end: Finished, template: Event | None = None) -> Event:
+    """The event that a store has written for a session that it ended."""
+    if end.reason in (EndReason.IDLE, EndReason.ABSOLUTE):
+        return expired_event(end.record, end.reason, end.at)
+    if end.reason is EndReason.LIMIT:
+        return limit_event(end.record, end.at)
+    if end.reason is EndReason.REPLACED or template is None:
+        return replaced_event(end.record, end.at)
+    return _filled(template, end.record, end.at, template.reason)
+
+
+def expired_event(record: Record, reason: EndReason, at: int) -> Event:
+    """The event that a store writes when it notices that a session is over."""
+    return _filled(Event("session_expired"), record, at, reason.value)
+
+
+def limit_event(record: Record, at: int) -> Event:
+    """The event that a store writes when the limit ends a session."""
+    return _filled(Event("session_terminated_limit"), record, at, EndReason.LIMIT.value)
+
+
+def replaced_event(record: Record, at: int) -> Event:
+    """The event that a store writes when a login takes the place of a session."""
+    return _filled(Event("session_terminated"), record, at, EndReason.REPLACED.value)
+
+
+def _filled(template: Event, record: Record, at: int, reason: str) -> Event:
+    return Event(
+        name=template.name,
+        user_id=record.user_id,
+        public_id=record.public_id,
+        reason=reason,
+        address=template.address,
+        detail=template.detail,
+        notify=template.notify,
+        at=at / 1000,
+    )
+
+
+def tombstone_life(now: int, expires: int) -> int:
+    """How long a tombstone is kept: while the cookie may come back, between 1 h and 14 d."""
+    return min(max(expires - now, TOMBSTONE_MIN), TOMBSTONE_MAX)
+
+
+def check_memory(*memories: Memory | None) -> None:
+    """Raise ValueError for evidence that is too large to be kept."""
+    for memory in memories:
+        if memory is not None and len(memory.data) > MAX_MEMORY_BYTES:
+            raise ValueError(
+                f"evidence of {len(memory.data)} bytes: at most {MAX_MEMORY_BYTES} are kept"
+            )
+
+
+def check_data(values: Mapping[str, bytes]) -> None:
+    """Raise ValueError for app data over the limits of one field."""
+    for name, value in values.items():
+        check_data_name(name)
+        if len(value) > MAX_DATA_VALUE_BYTES:
+            raise ValueError(
+                f"data field {name!r} has {len(value)} bytes: at most "
+                f"{MAX_DATA_VALUE_BYTES} are allowed; keep large things elsewhere"
+            )
+
+
+def check_data_name(name: str) -> None:
+    """Raise ValueError for an empty or too long name of an app data field."""
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if not 0 < size <= MAX_DATA_NAME_BYTES:
+        raise ValueError(f"data field name of {size} bytes: 1 to {MAX_DATA_NAME_BYTES} are allowed")
+
+
+def clip_agent(agent: str) -> str:
+    """Clip a User-Agent to 512 bytes of UTF-8, never in the middle of a character."""
+    return agent.encode("utf-8", "replace")[:MAX_AGENT_BYTES].decode("utf-8", "ignore")
+
+
+def standing_of_previous(
+    now: int, *, rotated: int, confirmed: int, grace: int | None
+) -> tuple[Standing, str]:
+    """What the secret before the current one is worth: the one rule for all stores.
+
+    `rotated` is when it was replaced, `confirmed` when the new one was first presented (0:
+    not yet), `grace` None for a privilege rotation.
+    """
+    if grace is None:
+        fresh = now < rotated + SUPERSEDED_FOR
+        return (Standing.SUPERSEDED, "") if fresh else (Standing.REUSED, "recent")
+    if not confirmed:
+        fresh = now < rotated + UNCONFIRMED_FOR
+        return (Standing.GRACE, "") if fresh else (Standing.REUSED, "orphan")
+    fresh = now < confirmed + grace
+    return (Standing.GRACE, "") if fresh else (Standing.REUSED, "recent")
