@@ -1,0 +1,157 @@
+"""What happened, for people: the names, what is left out of them, and where they go.
+
+Belongs here: the closed list of names, redaction, and the sinks that need no network.
+A sink is any callable that takes an Event. It is called on the request's own thread or
+loop, so it must return at once; what it raises is logged and changes nothing.
+Secrets never reach an event: a session is named by its public id, which authenticates nobody.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final, Literal
+
+import msgspec
+
+from gatehound.model import Event
+
+Sink = Callable[[Event], None]
+Precision = Literal["full", "network", "none"]
+
+# Each name, and one sentence for the reference. Append only: logs and dashboards know them.
+NAMES: Final = {
+    "session_created": "Somebody signed in.",
+    "session_terminated": "A session was ended by its user, an admin or a policy.",
+    "session_terminated_limit": "A session ended because its user signed in elsewhere.",
+    "session_expired": "A session reached its idle or absolute timeout.",
+    "session_ip_shift": "A session was used from a network that is new to it.",
+    "session_geo_anomaly": "A user's sessions were active in different countries.",
+    "session_flagged": "A session became suspicious.",
+    "session_cleared": "A session is no longer suspicious.",
+    "session_rotated": "A session got a new secret.",
+    "session_reuse": "An old secret of a session was presented after its grace.",
+    "step_up_required": "A session has to prove again who it belongs to.",
+    "step_up_passed": "A session proved again who it belongs to.",
+    "login_refused": "A login was refused by a limit, a disabled user or an end of all sessions.",
+    "login_failed": "The app reported failed credentials.",
+    "token_forged": "A cookie of our name did not verify.",
+    "token_unknown": "A cookie verified, but its session is not known.",
+    "token_replayed": "The cookie of an ended session came back.",
+    "store_down": "The session store does not answer.",
+    "store_up": "The session store answers again.",
+    "proxy_misconfigured": "Many users share an address: a proxy is not declared.",
+    "device_bound": "A session was bound to a device.",
+    "device_proof_failed": "A device did not prove that it holds the key.",
+    "detector_failed": "A detector raised; its finding is missing.",
+    "user_disabled": "A user was disabled, and all their sessions ended.",
+    "user_enabled": "A disabled user may sign in again.",
+    "user_forgotten": "Everything stored about a user was erased.",
+    "everyone_terminated": "All sessions of the site were ended.",
+}
+
+# Made by requests, at the rate a stranger likes: counted, and told once a minute.
+FLOODABLE: Final = frozenset({"token_forged", "token_unknown", "token_replayed"})
+FLOOD_WINDOW: Final = 60.0  # seconds
+
+
+class LogSink:
+    """Write each event as one line to a logger: its name, then its fields as JSON."""
+
+    def __init__(self, logger: str = "gatehound.events") -> None:
+        self._logger = logging.getLogger(logger)
+
+    def __call__(self, event: Event) -> None:
+        """Log the event; suspicious ones as warnings."""
+        if self._logger.isEnabledFor(level := _level(event)):
+            self._logger.log(level, "%s %s", event.name, as_json(event))
+
+
+class Events:
+    """Hands events to sinks, redacted, and keeps floods to one line a minute."""
+
+    def __init__(
+        self,
+        sinks: Iterable[Sink] = (),
+        *,
+        precision: Precision = "full",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sinks = tuple(sinks)
+        self._precision: Precision = precision
+        self._monotonic = monotonic
+        self._floods: dict[str, tuple[float, int]] = {}
+
+    def emit(self, event: Event) -> None:
+        """Hand an event to every sink; never raises."""
+        for sink in self._sinks:
+            try:
+                sink(event)
+            except Exception:
+                logging.getLogger("gatehound").exception("a sink failed on %s", event.name)
+
+    def redacted(self, event: Event) -> Event:
+        """Return the event with its address at the precision of the settings."""
+        return replace(event, address=coarse(event.address, self._precision))
+
+    def flood(self, event: Event) -> Event | None:
+        """Count an event that strangers can cause; return the one to tell, or None for now.
+
+        The first is told at once, what follows within a minute as one event with `count`.
+        The state is one entry a name; a lost update under threads only miscounts.
+        """
+        now = self._monotonic()
+        since, held = self._floods.get(event.name, (-FLOOD_WINDOW, 0))
+        if now - since < FLOOD_WINDOW:
+            self._floods[event.name] = (since, held + 1)
+            return None
+        self._floods[event.name] = (now, 0)
+        return replace(event, detail={**event.detail, "count": held + 1})
+
+
+def coarse(address: str, precision: Precision) -> str:
+    """Reduce the text of an address to what the settings allow to be kept."""
+    if precision == "full" or not address:
+        return address
+    if precision == "none":
+        return ""
+    bits = 64 if ":" in address else 24
+    return str(ipaddress.ip_network((address, bits), strict=False).network_address)
+
+
+def as_json(event: Event) -> str:
+    """Write the fields that are set as one JSON object, for logs and exports."""
+    fields = {
+        "at": round(event.at, 3) or None,
+        "user_id": event.user_id,
+        "public_id": event.public_id,
+        "address": event.address,
+        "reason": event.reason,
+        "notify": event.notify,
+        "detail": dict(event.detail),
+    }
+    return msgspec.json.encode({k: v for k, v in fields.items() if v}).decode()
+
+
+_CALM: Final = frozenset(
+    {
+        "session_created",
+        "session_terminated",
+        "session_terminated_limit",
+        "session_expired",
+        "session_cleared",
+        "session_rotated",
+        "step_up_passed",
+        "store_up",
+        "device_bound",
+        "user_enabled",
+        "user_forgotten",
+    }
+)
+
+
+def _level(event: Event) -> int:
+    return logging.INFO if event.name in _CALM else logging.WARNING

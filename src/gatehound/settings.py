@@ -1,0 +1,321 @@
+"""Every setting, with its default and the reason for it.
+
+`Settings.from_dict` and `Settings.from_env` read them; reading itself is in `_reading`.
+Anything wrong (an unknown key, a value that cannot be read, a rule between two settings) is
+collected, and raised as one SettingsError that says for each what was given, what is allowed
+and how to mend it. A Settings object is frozen; durations in it are seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from gatehound._reading import nest_environment, read_struct
+from gatehound.clientip import ClientIPResolver
+from gatehound.cookies import CookieShape
+from gatehound.detection.activity import ActivitySettings
+from gatehound.detection.policy import DetectionSettings, PolicySettings
+from gatehound.errors import SettingsError
+from gatehound.model import Duration
+from gatehound.stores import default_store_url, development_keys, store_url_problem
+
+MIN_KEY_LENGTH = 32  # characters; `gatehound keygen` makes 43, which are 256 bits
+NAMESPACE_PATTERN = "^[a-z0-9-]{1,32}$"
+
+
+class ClientIPSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the client's address comes from; see gatehound.clientip."""
+
+    mode: str = "remote-addr"  # reads no header: right for every app with no proxy before it
+    trusted_proxies: tuple[str, ...] = ()  # nobody: a header is only as good as who wrote it
+    trust_everyone: bool = False  # must be said by name
+    on_all_trusted: Literal["farthest", "unresolved"] = "farthest"
+    peer_port: bool = False  # REMOTE_ADDR carries a port (Azure)
+
+
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long sessions live, and how many a user may have."""
+
+    idle_timeout: Duration = 3600.0  # Guard Dog's default; NIST 800-63B AAL2: at most 1 h
+    absolute_timeout: Duration = 12 * 3600.0  # NIST 800-63B AAL2 re-authentication: 12 h
+    remember_timeout: Duration = 14 * 86400.0  # WordPress's "remember me"
+    remember_idle_timeout: Duration = 14 * 86400.0
+    touch_interval: Duration = 60.0  # one write a minute a session is all that sliding needs
+    rotate_every: Duration | None = None  # off: the secret changes at sign-in and step-up only
+    rotation_grace: Duration = 60.0  # requests in flight while the secret changes
+    fresh_for: Duration = 600.0  # how long a sign-in counts as fresh for sensitive routes
+    max_per_user: int | None = 5  # Guard Dog's default; None: no limit
+    on_limit: Literal["oldest", "deny"] = "oldest"  # nobody is locked out by an old session
+
+
+class RoleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stricter or looser for one role; None leaves it as it is for everyone."""
+
+    idle_timeout: Duration | None = None
+    absolute_timeout: Duration | None = None
+    remember_timeout: Duration | None = None
+    remember_idle_timeout: Duration | None = None
+    fresh_for: Duration | None = None
+    max_per_user: int | None = None
+    on_limit: Literal["oldest", "deny"] | None = None
+
+
+class CookieSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Name and attributes of the session cookie. HttpOnly is always on."""
+
+    name: str = "__Host-gatehound"  # the prefix makes browsers refuse it from a subdomain
+    domain: str | None = None
+    path: str = "/"
+    secure: bool = True
+    samesite: Literal["lax", "strict", "none"] = "lax"
+    partitioned: bool = False
+
+
+class OutageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens while the store does not answer."""
+
+    policy: Literal["deny", "anonymous"] = "deny"  # reading the session answers 503
+    retry_after: Duration = 5.0  # what the 503 tells the client to wait
+
+
+class PrivacySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of people, and for how long."""
+
+    event_retention: Duration = 90 * 86400.0
+    address_precision: Literal["full", "network", "none"] = "full"
+
+
+class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Pages that the app or gatehound serves."""
+
+    step_up_url: str | None = None  # where a person proves who they are again; None: no such page
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for one session: durations in seconds, and how many a user may have."""
+
+    idle: float
+    absolute: float
+    max_per_user: int | None
+    on_limit: Literal["oldest", "deny"]
+    fresh_for: float
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole tree; build it with `from_dict` or `from_env`."""
+
+    secret_keys: tuple[str, ...] = ()  # newest first; older ones still open cookies
+    identity_key: str = ""  # never rotated: it names users in the store
+    namespace: Annotated[str, msgspec.Meta(pattern=NAMESPACE_PATTERN)] = "default"
+    store: str = ""  # "": a SQLite file in the user's state folder
+    check_store_at_start: bool = True  # False: an unreachable store is found at first use
+    development: bool = False  # own keys, cookies over plain HTTP, loopback only
+    ignore_paths: tuple[str, ...] = ()  # prefixes on which no session is looked up
+    client_ip: ClientIPSettings = msgspec.field(default_factory=ClientIPSettings)
+    session: SessionSettings = msgspec.field(default_factory=SessionSettings)
+    roles: dict[str, RoleSettings] = msgspec.field(default_factory=dict)
+    cookie: CookieSettings = msgspec.field(default_factory=CookieSettings)
+    activity: ActivitySettings = msgspec.field(default_factory=ActivitySettings)
+    detection: DetectionSettings = msgspec.field(default_factory=DetectionSettings)
+    policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
+    outage: OutageSettings = msgspec.field(default_factory=OutageSettings)
+    privacy: PrivacySettings = msgspec.field(default_factory=PrivacySettings)
+    web: WebSettings = msgspec.field(default_factory=WebSettings)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Settings:
+        """Read settings from a (nested) dict; SettingsError with every problem found."""
+        return cls._read(data, text=False, prefix="", separator=".")
+
+    @classmethod
+    def from_env(
+        cls, environ: Mapping[str, str] = os.environ, prefix: str = "GATEHOUND_"
+    ) -> Settings:
+        """Read settings from environment variables.
+
+        Nesting is by two underscores (`GATEHOUND_CLIENT_IP__MODE`), lists are comma-separated,
+        and an empty value means "not set".
+        """
+        tree = nest_environment(environ, prefix)
+        return cls._read(tree, text=True, prefix=prefix, separator="__")
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any], *, text: bool, prefix: str, separator: str) -> Settings:
+        problems: list[str] = []
+        settings = read_struct(cls, data, problems, text=text, prefix=prefix, separator=separator)
+        if settings.development:
+            settings = _for_development(settings, data)
+        # A value that could not be read stands at its default here, so that the rules
+        # between settings are still checked and all problems come in one message.
+        problems += [line for line in settings.problems() if not _is_said(line, problems)]
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+    def problems(self) -> list[str]:
+        """Say what is wrong between the settings, a line each; empty: nothing."""
+        return [
+            *_key_problems(self),
+            *_time_problems(self),
+            *_store_problems(self),
+            *_other_problems(self),
+            *self.cookie_shape().problems(),
+            *self.detection.problems(),
+            *self.policy.problems(),
+        ]
+
+    def resolver(self) -> ClientIPResolver:
+        """Build the address resolver; SettingsError says what is wrong with its settings."""
+        return ClientIPResolver(**msgspec.structs.asdict(self.client_ip))
+
+    def cookie_shape(self) -> CookieShape:
+        """Build the name and attributes of the session cookie."""
+        return CookieShape(**msgspec.structs.asdict(self.cookie))
+
+    def limits(self, roles: tuple[str, ...], *, remembered: bool) -> Limits:
+        """Return what holds for a user with these roles: the strictest that any of them asks.
+
+        A role replaces what the session settings say; of two roles the stricter wins.
+        """
+        session = self.session
+        named = [self.roles[role] for role in roles if role in self.roles]
+        prefix = "remember_" if remembered else ""
+        absolute = "remember_timeout" if remembered else "absolute_timeout"
+
+        def least(name: str) -> Any:
+            values = [getattr(role, name) for role in named]
+            return min((v for v in values if v is not None), default=getattr(session, name))
+
+        policies = {role.on_limit for role in named if role.on_limit}
+        return Limits(
+            idle=least(f"{prefix}idle_timeout"),
+            absolute=least(absolute),
+            max_per_user=least("max_per_user"),
+            on_limit="deny" if "deny" in policies else next(iter(policies), session.on_limit),
+            fresh_for=least("fresh_for"),
+        )
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL, the default filled in."""
+        return self.store or default_store_url(self.namespace)
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return (
+            f"Settings(namespace={self.namespace!r}, client_ip={self.client_ip.mode!r}, "
+            f"detection={self.detection.mode!r}, {len(self.secret_keys)} secret keys)"
+        )
+
+
+def _for_development(settings: Settings, data: Mapping[str, Any]) -> Settings:
+    """Fill in keys, and a cookie that browsers keep over plain HTTP on loopback."""
+    changes: dict[str, Any] = {}
+    if not settings.secret_keys or not settings.identity_key:
+        secret, identity = development_keys(settings.namespace)
+        changes["secret_keys"] = settings.secret_keys or (secret,)
+        changes["identity_key"] = settings.identity_key or identity
+    if "cookie" not in data:
+        changes["cookie"] = CookieSettings(name="gatehound", secure=False)
+    return msgspec.structs.replace(settings, **changes)
+
+
+def _key_problems(settings: Settings) -> Iterator[str]:
+    fix = "make one with `gatehound keygen`"
+    if not settings.secret_keys:
+        yield f"secret_keys: none given; a list of secrets, newest first, is required; {fix}"
+    for position, key in enumerate(settings.secret_keys):
+        if len(key) < MIN_KEY_LENGTH:
+            yield (
+                f"secret_keys[{position}]: {len(key)} characters given; "
+                f"at least {MIN_KEY_LENGTH} are required; {fix}"
+            )
+    if not settings.identity_key:
+        yield (
+            "identity_key: none given; it names users in the store, is required, and must "
+            f"never change afterwards; {fix}"
+        )
+    elif len(settings.identity_key) < MIN_KEY_LENGTH:
+        yield (
+            f"identity_key: {len(settings.identity_key)} characters given; "
+            f"at least {MIN_KEY_LENGTH} are required; {fix}"
+        )
+    if settings.identity_key and settings.identity_key in settings.secret_keys:
+        yield (
+            "identity_key: the same as one of secret_keys; they must differ, because "
+            f"secret_keys are rotated and identity_key never is; {fix}"
+        )
+
+
+def _time_problems(settings: Settings) -> Iterator[str]:
+    session = settings.session
+    pairs = (
+        ("idle_timeout", session.idle_timeout, "absolute_timeout", session.absolute_timeout),
+        (
+            "remember_idle_timeout",
+            session.remember_idle_timeout,
+            "remember_timeout",
+            session.remember_timeout,
+        ),
+    )
+    for idle_name, idle, absolute_name, absolute in pairs:
+        if idle > absolute:
+            yield (
+                f"session.{idle_name}: {idle:g} s is longer than session.{absolute_name} "
+                f"({absolute:g} s), so it would never be reached; lower it or raise the other"
+            )
+    branches: list[tuple[str, SessionSettings | RoleSettings]] = [
+        ("session", session),
+        *((f"roles.{k}", r) for k, r in settings.roles.items()),
+    ]
+    for where, branch in branches:
+        yield from _bounds(where, branch)
+    if session.touch_interval > session.idle_timeout / 10:
+        yield (
+            f"session.touch_interval: {session.touch_interval:g} s is over a tenth of "
+            f"session.idle_timeout ({session.idle_timeout:g} s), so that active people would "
+            f"time out early; use at most {session.idle_timeout / 10:g}"
+        )
+
+
+def _bounds(where: str, branch: SessionSettings | RoleSettings) -> Iterator[str]:
+    for name in ("idle_timeout", "absolute_timeout", "remember_timeout", "remember_idle_timeout"):
+        value = getattr(branch, name)
+        if value is not None and not 1 <= value <= 400 * 86400:
+            yield f"{where}.{name}: {value:g} s given; allowed are 1 s to 400 days"
+    if branch.max_per_user is not None and not 1 <= branch.max_per_user <= 1000:
+        yield (
+            f"{where}.max_per_user: {branch.max_per_user} given; allowed are 1 to 1000, "
+            "or none for no limit"
+        )
+
+
+def _store_problems(settings: Settings) -> Iterator[str]:
+    problem = store_url_problem(settings.store_url)
+    if problem:
+        yield f"store: {problem}"
+
+
+def _other_problems(settings: Settings) -> Iterator[str]:
+    try:
+        settings.resolver()
+    except SettingsError as error:
+        yield from (f"client_ip: {line}" for line in error.problems)
+    for path in settings.ignore_paths:
+        if not path.startswith("/"):
+            yield f"ignore_paths: {path!r} given; a path prefix begins with /; write '/{path}'"
+    url = settings.web.step_up_url
+    if url is not None and (not url.startswith("/") or url.startswith("//") or "\\" in url):
+        yield (
+            f"web.step_up_url: {url!r} given; allowed is a path of this site, such as "
+            "/sign-in/again"
+        )
+
+
+def _is_said(line: str, problems: list[str]) -> bool:
+    """True where the setting that a rule complains of could not even be read."""
+    return any(problem.startswith(line.split(":", 1)[0] + ":") for problem in problems)

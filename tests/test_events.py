@@ -1,0 +1,129 @@
+"""Names, redaction, floods and sinks of events."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+import gatehound.events
+from gatehound import Event
+from gatehound.events import FLOODABLE, NAMES, Events, LogSink, as_json, coarse
+from gatehound.tokens import CSRFTokens
+
+PINNED = {
+    "session_created",
+    "session_terminated",
+    "session_terminated_limit",
+    "session_expired",
+    "session_ip_shift",
+    "session_geo_anomaly",
+    "session_flagged",
+    "session_cleared",
+    "session_rotated",
+    "session_reuse",
+    "step_up_required",
+    "step_up_passed",
+    "login_refused",
+    "login_failed",
+    "token_forged",
+    "token_unknown",
+    "token_replayed",
+    "store_down",
+    "store_up",
+    "proxy_misconfigured",
+    "device_bound",
+    "device_proof_failed",
+}
+
+
+def test_the_pinned_names_are_there() -> None:
+    assert set(NAMES) >= PINNED
+    assert set(NAMES) >= FLOODABLE
+
+
+def test_every_name_that_the_code_uses_is_in_the_list() -> None:
+    folder = Path(gatehound.events.__file__).parent
+    used = set()
+    for file in folder.rglob("*.py"):
+        used |= set(
+            re.findall(r'(?:Event|\.event|_flood)\(\s*(?:passage, )?"(\w+)"', file.read_text())
+        )
+    assert used
+    assert used <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("address", "precision", "expected"),
+    [
+        ("203.0.113.77", "full", "203.0.113.77"),
+        ("203.0.113.77", "network", "203.0.113.0"),
+        ("2001:db8:1:2:3::4", "network", "2001:db8:1:2::"),
+        ("203.0.113.77", "none", ""),
+        ("", "network", ""),
+    ],
+)
+def test_addresses_at_the_precision_of_the_settings(
+    address: str, precision: str, expected: str
+) -> None:
+    assert coarse(address, precision) == expected  # type: ignore[arg-type]  # from a table
+    events = Events(precision=precision)  # type: ignore[arg-type]  # from a table
+    assert events.redacted(Event("store_up", address=address)).address == expected
+
+
+def test_a_sink_that_raises_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Event] = []
+
+    def broken(event: Event) -> None:
+        raise OSError("disk full")
+
+    Events([broken, seen.append]).emit(Event("store_up"))
+    assert [event.name for event in seen] == ["store_up"]
+    assert "a sink failed on store_up" in caplog.text
+
+
+def test_floods_are_told_once_a_minute_with_their_count() -> None:
+    now = [1000.0]
+    events = Events(monotonic=lambda: now[0])
+    told = []
+    for _ in range(250):
+        told.append(events.flood(Event("token_forged")))
+        now[0] += 0.5
+    counts = [event.detail["count"] for event in told if event is not None]
+    assert counts == [1, 120, 120]
+    assert events.flood(Event("token_unknown")) is not None
+
+
+def test_the_log_line_is_the_name_and_json(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "gatehound.events"):
+        LogSink()(Event("session_created", user_id="a\nb", public_id="00ff", at=12.3456))
+        LogSink()(Event("session_flagged", detail={"score": 5.0}))
+    first, second = caplog.records
+    assert first.getMessage() == (
+        'session_created {"at":12.346,"user_id":"a\\nb","public_id":"00ff"}'
+    )
+    assert (first.levelname, second.levelname) == ("INFO", "WARNING")
+    assert as_json(Event("store_up")) == "{}"
+
+
+def test_the_log_sink_is_silent_where_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "gatehound.events")
+    LogSink()(Event("session_created"))
+    assert not caplog.records
+
+
+def test_csrf_tokens_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = CSRFTokens(secret_keys=["s" * 40], namespace="default")
+    token = tokens.make(b"12345678")
+    assert tokens.check(token, b"12345678")
+    rotated = CSRFTokens(secret_keys=["n" * 40, "s" * 40], namespace="default")
+    assert rotated.check(token, b"12345678")
+    assert not CSRFTokens(secret_keys=["s" * 40], namespace="other").check(token, b"12345678")
+    assert not tokens.check(token, b"12345679")
+    import time
+
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 12 * 3600 + 2)
+    assert not tokens.check(token, b"12345678")
