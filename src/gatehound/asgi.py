@@ -1,0 +1,191 @@
+"""Guard an ASGI app: `GatehoundMiddleware(app, guard)`.
+
+Belongs outermost, so that it sees every response and every exception. It wraps `send` alone:
+all messages pass as they are, but for headers on `http.response.start` and on
+`websocket.accept`. `receive` and unknown scopes and messages are not touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from typing import Any
+
+from gatehound import signin
+from gatehound.clientip import ClientIP, ClientIPResolver
+from gatehound.errors import GatehoundError, UsageError
+from gatehound.guard import Guard
+from gatehound.model import Request
+from gatehound.passage import Passage
+from gatehound.settings import Settings
+from gatehound.visit import Runner, Visit
+from gatehound.web.headers import dress, is_due
+from gatehound.web.reply import Reply, development_refusal, reply_for
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class GatehoundMiddleware:
+    """Put a Visit into `scope["gatehound"]` of every HTTP request and websocket.
+
+    Give a Guard, or `settings` (a Settings or a dict), or neither for the environment.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        guard: Guard | None = None,
+        *,
+        settings: Settings | Mapping[str, Any] | None = None,
+    ) -> None:
+        if guard is not None and settings is not None:
+            raise UsageError("give GatehoundMiddleware a guard or settings, not both")
+        self.app = app
+        self.guard = guard if guard is not None else Guard(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope."""
+        if scope["type"] not in ("http", "websocket") or "gatehound" in scope:
+            await self.app(scope, receive, send)
+            return
+        request = ScopeRequest(scope)
+        refusal = development_refusal(request, self.guard.settings)
+        if refusal is not None:
+            await _refuse(scope, send, refusal)
+            return
+        passage = await self.guard.examine(request)
+        scope["gatehound"] = Visit(self.guard, passage, _thread_runner())
+        response = _Response(self.guard, passage, send)
+        try:
+            await self.app(scope, receive, response.send)
+        except Exception as error:
+            if not await response.settle(error, scope["type"]):
+                raise
+
+
+class _Response:
+    """The way back of one request: adds headers, and mends what the app let through."""
+
+    def __init__(self, guard: Guard, passage: Passage, send: Send) -> None:
+        self._guard = guard
+        self._passage = passage
+        self._send = send
+        self._replaced = False
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on; headers are added to the one that starts the response."""
+        if self._replaced:
+            return  # the rest of a 500 that became our own answer
+        kind = message["type"]
+        if kind == "http.response.start":
+            message = await self._start(message, message["status"])
+        elif kind == "websocket.accept":
+            message = await self._start(message, 101)
+        if not self._replaced:
+            await self._send(message)
+
+    async def settle(self, error: Exception, kind: str) -> bool:
+        """Clean up after an exception of the app; True where it is answered for."""
+        passage = self._passage
+        if passage.started:
+            return self._replaced and error is passage.raised
+        await signin.undo_login(self._guard, passage)
+        if passage.raised is None or error is not passage.raised or kind != "http":
+            return False
+        await self._replace(passage.raised)
+        return True
+
+    async def _start(self, message: Message, status: int) -> Message:
+        passage = self._passage
+        if status >= 500:
+            await signin.undo_login(self._guard, passage)
+            if passage.raised is not None and status == 500:
+                await self._replace(passage.raised)
+                return message
+        passage.started = True
+        if not is_due(passage, status):
+            return message
+        headers = [
+            (k.decode("latin-1"), v.decode("latin-1")) for k, v in message.get("headers") or ()
+        ]
+        return {**message, "headers": _encoded(dress(passage, headers))}
+
+    async def _replace(self, error: GatehoundError) -> None:
+        """Say ourselves what the app, or its framework, could only call an error."""
+        passage = self._passage
+        self._replaced = passage.started = True
+        reply = reply_for(error, passage, self._guard.settings)
+        await _answer(self._send, reply, is_head=passage.request.method == "HEAD")
+
+
+class ScopeRequest(Request):
+    """What an ASGI scope tells."""
+
+    __slots__ = ("_headers", "_scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._headers = scope["headers"]
+        self.websocket = scope["type"] == "websocket"
+        self.method = "GET" if self.websocket else scope["method"].upper()
+        self.path = scope["path"]
+        self.scheme = scope.get("scheme", "")
+        cookies, self.host, self.agent = [], "", ""
+        for name, value in self._headers:
+            if name == b"cookie":
+                cookies.append(value.decode("latin-1"))
+            elif name == b"user-agent":
+                self.agent = value.decode("latin-1")
+            elif name == b"host":
+                self.host = value.decode("latin-1")
+        self.cookie = "; ".join(cookies)
+
+    def header(self, name: str) -> str:
+        """Return the value of a header, lines joined by ", "; "" when absent."""
+        wanted = name.lower().encode("latin-1")
+        return ", ".join(v.decode("latin-1") for k, v in self._headers if k == wanted)
+
+    def locate(self, resolver: ClientIPResolver) -> ClientIP:
+        """Ask the resolver for the client's address."""
+        return resolver.from_scope(self._scope)
+
+
+def _thread_runner() -> Runner:
+    """Make what `visit.sync` runs coroutines with: this loop, from a handler's thread."""
+    loop = asyncio.get_running_loop()
+
+    def run(coro: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is loop:
+            coro.close()
+            raise UsageError(
+                "visit.sync was used on the event loop's own thread, where it would wait for "
+                "itself: await the method of the visit, or make the handler a plain `def`"
+            )
+        return asyncio.run_coroutine_threadsafe(coro, loop).result()
+
+    return run
+
+
+async def _refuse(scope: Scope, send: Send, reply: Reply) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await _answer(send, reply, is_head=scope["method"] == "HEAD")
+
+
+async def _answer(send: Send, reply: Reply, *, is_head: bool) -> None:
+    headers = _encoded([*reply.headers, ("Content-Length", str(len(reply.body)))])
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if is_head else reply.body})
+
+
+def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]

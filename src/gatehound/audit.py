@@ -1,0 +1,125 @@
+"""Say the active policy in words, and find what an operator should know of.
+
+OWASP ASVS 5.0 (7.1.1, 7.1.2) asks that timeouts, limits and deviations are documented:
+`describe` writes that text from the settings, so that it cannot be out of date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from gatehound.detection import Networks
+from gatehound.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that an operator should know: how bad, what, and the fix."""
+
+    level: Literal["note", "warning", "danger"]
+    code: str
+    text: str
+    fix: str
+
+
+def describe(settings: Settings) -> str:
+    """Return the active policy, one sentence a line."""
+    session, detection = settings.session, settings.detection
+    outage = "answers 503" if settings.outage.policy == "deny" else "says that nobody is signed in"
+    privacy = settings.privacy
+    lines = [
+        _timeouts("A session", session.idle_timeout, session.absolute_timeout),
+        _timeouts("A remembered session", session.remember_idle_timeout, session.remember_timeout),
+        _limit(settings),
+        f"A sign-in counts as fresh for {_span(session.fresh_for)}.",
+        f"Detection is in mode {detection.mode!r}.",
+        f"The client's address comes from {settings.client_ip.mode!r}.",
+        f"While the store does not answer, reading a session {outage}.",
+        f"Events keep {privacy.address_precision} addresses for {_span(privacy.event_retention)}.",
+    ]
+    for name, role in settings.roles.items():
+        changes = [
+            f"{key} {_span(value) if isinstance(value, float) else value}"
+            for key, value in ((f, getattr(role, f)) for f in role.__struct_fields__)
+            if value is not None
+        ]
+        lines.append(f"For the role {name!r}: {', '.join(changes) or 'no difference'}.")
+    return "\n".join(lines)
+
+
+def _timeouts(what: str, idle: float, absolute: float) -> str:
+    return (
+        f"{what} ends after {_span(idle)} without a person's activity, and "
+        f"{_span(absolute)} after sign-in."
+    )
+
+
+def _limit(settings: Settings) -> str:
+    session = settings.session
+    if session.max_per_user is None:
+        return "A user may have any number of sessions at once."
+    end = "ends the oldest" if session.on_limit == "oldest" else "is refused"
+    return f"A user may have {session.max_per_user} sessions at once; one more {end}."
+
+
+def findings(settings: Settings, networks: Networks) -> list[Finding]:
+    """Return what an operator should know of these settings; empty: nothing."""
+    return [*_cookie_findings(settings), *_session_findings(settings, networks)]
+
+
+def _cookie_findings(settings: Settings) -> Iterator[Finding]:
+    cookie = settings.cookie
+    if not cookie.secure:
+        yield Finding(
+            "note" if settings.development else "danger",
+            "cookie-not-secure",
+            "The session cookie also travels over plain HTTP, where anybody on the way reads it.",
+            "remove cookie.secure and serve the app over HTTPS",
+        )
+    elif not cookie.name.startswith("__Host-"):
+        yield Finding(
+            "warning",
+            "cookie-no-host-prefix",
+            "A subdomain can set a cookie of this name for the whole site.",
+            "use cookie.name __Host-gatehound with no cookie.domain",
+        )
+
+
+def _session_findings(settings: Settings, networks: Networks) -> Iterator[Finding]:
+    session = settings.session
+    if not 300 <= session.idle_timeout <= 86400:
+        yield Finding(
+            "warning",
+            "idle-timeout-unusual",
+            f"session.idle_timeout is {_span(session.idle_timeout)}.",
+            "use 5 minutes to 24 hours",
+        )
+    if settings.client_ip.trust_everyone:
+        yield Finding(
+            "danger",
+            "trust-everyone",
+            "Every client can choose the address that gatehound sees.",
+            "list the proxies in client_ip.trusted_proxies",
+        )
+    if settings.detection.mode == "off":
+        yield Finding(
+            "warning", "detection-off", "A stolen cookie is not noticed.", "use detection.mode flag"
+        )
+    elif not networks.has_city:
+        yield Finding(
+            "note",
+            "no-city-database",
+            "Without a city database only prefixes and agents are evidence.",
+            "set detection.city_database to a GeoLite2-City file",
+        )
+
+
+def _span(seconds: float) -> str:
+    """Write a duration as people say it: 3600 -> "1 hour"."""
+    for name, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size and seconds % size == 0:
+            count = int(seconds // size)
+            return f"{count} {name}{'s' if count != 1 else ''}"
+    return f"{seconds:g} seconds"

@@ -1,0 +1,290 @@
+"""The flow: what happens to one request, and to one sign-in.
+
+Read `Guard.examine` first: open the cookie, load the session, judge, act. What it learns is a
+`Passage`, which the Visit of the app wraps. Reading order for newcomers: model, asgi (or
+wsgi), clientip, cookies, stores/base, Guard.examine, detection (activity, one detector,
+policy), events, visit, cli.
+
+Nothing here imports asyncio, threads or sockets, and nothing here waits but for the store
+and for detectors: under WSGI the same coroutines run with no loop (gatehound._sync).
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from gatehound._sync import run_sync
+from gatehound.admin import SyncAdmin
+from gatehound.cookies import CookieCodec, Ticket
+from gatehound.detection import Detection, Detector, Networks, Observation
+from gatehound.detection.activity import Activities
+from gatehound.errors import SettingsError, StoreError, StoreMismatch
+from gatehound.events import Events, LogSink, Sink
+from gatehound.judging import Judging
+from gatehound.listing import Users
+from gatehound.model import Activity, Ended, EndReason, Event, Request
+from gatehound.passage import Passage
+from gatehound.settings import Settings
+from gatehound.stores import open_store
+from gatehound.stores.answer import Answer, Standing
+from gatehound.stores.base import Store
+from gatehound.stores.record import HASH_BYTES, Record
+from gatehound.tokens import CSRFTokens
+
+log: Final = logging.getLogger("gatehound")
+
+
+class Guard(Judging):
+    """Holds the parts together; build one for an app, and share it.
+
+    `settings` is a Settings, a dict, or None for the environment. `detectors` replaces the
+    built-in ones (instances of Detector, or callables that take an Observation). `sinks` are
+    callables that take an Event; None means one line in the log for each. `users` gives
+    names to ids. `store` replaces the one that the settings name.
+
+    Everything that can be wrong raises SettingsError here. No connection and no file stays
+    open afterwards, so a Guard may be built before a server forks its workers.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | Mapping[str, Any] | None = None,
+        *,
+        detectors: Sequence[Detector | Callable[[Observation], Any]] | None = None,
+        sinks: Sequence[Sink] | None = None,
+        users: Users | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self.settings = settings = _settings_from(settings)
+        self.resolver = settings.resolver()
+        self.cookies = CookieCodec(
+            secret_keys=settings.secret_keys,
+            namespace=settings.namespace,
+            shape=settings.cookie_shape(),
+        )
+        self.csrf = CSRFTokens(secret_keys=settings.secret_keys, namespace=settings.namespace)
+        self.activities = Activities(settings.activity)
+        self.networks = Networks(
+            city=settings.detection.city_database, asn=settings.detection.asn_database
+        )
+        self.detection = Detection(settings.detection, settings.policy, self.networks, detectors)
+        self.users = users or Users()
+        self._events = Events(
+            (LogSink(),) if sinks is None else sinks, precision=settings.privacy.address_precision
+        )
+        self._identity = hashlib.sha256(settings.identity_key.encode()).digest()
+        self._touch = int(settings.session.touch_interval * 1000)
+        self._stores: dict[bool, Store] = {} if store is None else {store.suspends: store}
+        if store is not None and not store.suspends:
+            self._stores[True] = store  # one that never waits serves both worlds
+        self._store_given = store is not None
+        self._suspends = True
+        self._state = {"down": False, "prepared": False}  # shared with the blocking twin
+        self._warn()
+        if settings.check_store_at_start:
+            self._check_store()
+
+    # --- the two worlds ---
+
+    @property
+    def store(self) -> Store:
+        """The store of this guard's world; opened lazily, connected at its first use."""
+        if self._suspends not in self._stores:
+            self._stores[self._suspends] = self._open_store(suspends=self._suspends)
+        return self._stores[self._suspends]
+
+    def blocking(self) -> Guard:
+        """Return the same guard over a store that never suspends, for WSGI and `sync`."""
+        twin = copy.copy(self)
+        twin._suspends = False
+        if self._stores.keys() == {True} and self._store_given:
+            raise SettingsError(
+                f"store: a {self._stores[True].kind} store that waits for an event loop was "
+                "given to a WSGI app or to guard.sync; build it with suspends=False"
+            )
+        return twin
+
+    @property
+    def sync(self) -> SyncAdmin:
+        """The admin methods, plain, for code without an event loop."""
+        return SyncAdmin(self.blocking())
+
+    # --- the flow ---
+
+    async def examine(self, request: Request) -> Passage:
+        """Answer for one request: from where, whose session, still that person, what now."""
+        passage = Passage(request, self.activities.classify(request), request.locate(self.resolver))
+        if self.ignores(request.path):
+            return passage
+        passage.checked = True
+        try:
+            if not self._state["prepared"]:
+                await self._prepare()
+            await self._open(passage)
+            if passage.ticket is not None:
+                await self._load(passage, passage.ticket)
+            if passage.record is not None:
+                await self.judge(passage, passage.record)
+        except (StoreError, StoreMismatch) as error:
+            self.store_down(passage, error)
+        return passage
+
+    def ignores(self, path: str) -> bool:
+        """True where the settings say that no session is looked up."""
+        return any(path.startswith(prefix) for prefix in self.settings.ignore_paths)
+
+    async def _open(self, passage: Passage) -> None:
+        """Verify the cookie's signature before any I/O: a made-up one costs no command."""
+        request = passage.request
+        reading = self.cookies.read(request.cookie, commas=request.commas)
+        passage.ticket = reading.ticket
+        if reading.forged or reading.too_many:
+            reason = "too many cookies of our name" if reading.too_many else "did not verify"
+            await self._flood(passage, "token_forged", reason)
+
+    async def _load(self, passage: Passage, ticket: Ticket) -> None:
+        """Ask the store what the cookie's secret is worth, and slide the session if due."""
+        answer = await self.store.load(
+            ticket.alias,
+            ticket.sid,
+            secret_hash(ticket.secret),
+            touch=self._touch if passage.activity.extends else None,
+        )
+        if self._state["down"]:
+            await self._store_up()
+        passage.now = answer.now
+        passage.slid = bool(answer.was_seen)
+        if answer.record is not None and answer.standing in (Standing.LIVE, Standing.GRACE):
+            await self._admit(passage, ticket, answer, answer.record)
+        else:
+            await self._turn_away(passage, ticket, answer)
+
+    async def _admit(
+        self, passage: Passage, ticket: Ticket, answer: Answer, record: Record
+    ) -> None:
+        """Accept a living session, unless today's settings are stricter than its record."""
+        reason = self._over_limits(record, answer)
+        if reason is None:
+            passage.record = record
+            passage.graced = answer.standing is Standing.GRACE
+            self._renew_cookie(passage, ticket)
+            return
+        event = self.event("session_expired", passage, record, reason=reason.value)
+        done = await self.store.revoke(record.alias, only=record.sid, reason=reason, event=event)
+        passage.ended = Ended(reason, answer.now / 1000)
+        self.announce_ends(done.finished, event)
+
+    def _over_limits(self, record: Record, answer: Answer) -> EndReason | None:
+        limits = self.settings.limits(record.roles, remembered=record.remembered)
+        before = answer.was_seen or record.seen.last_seen
+        if answer.now >= record.security.authenticated + limits.absolute * 1000:
+            return EndReason.ABSOLUTE
+        return EndReason.IDLE if answer.now >= before + limits.idle * 1000 else None
+
+    def _renew_cookie(self, passage: Passage, ticket: Ticket) -> None:
+        """Send the cookie again where its attributes changed in the settings."""
+        attributes = self.cookies.shape.digest
+        if ticket.attributes != attributes and passage.activity is Activity.NAVIGATE:
+            passage.set_cookie(self.cookies, ticket)
+
+    async def _turn_away(self, passage: Passage, ticket: Ticket, answer: Answer) -> None:
+        """Remember why this cookie opens nothing, and tell those who watch."""
+        if answer.ended is not None:
+            passage.ended = Ended(answer.ended.reason, answer.ended.at / 1000)
+        if answer.expired and answer.ended is not None:
+            self._events.emit(
+                Event(
+                    "session_expired",
+                    public_id=ticket.sid.hex(),
+                    reason=answer.ended.reason.value,
+                    at=answer.ended.at / 1000,
+                )
+            )
+        elif answer.standing is Standing.ENDED:
+            await self._flood(passage, "token_replayed", "its session is over")
+        elif answer.standing is Standing.UNKNOWN:
+            await self._flood(passage, "token_unknown", "its session is not known")
+        elif answer.standing is Standing.REUSED:
+            await self.tell(
+                self.event("session_reuse", passage, answer.record, reason=answer.reuse)
+            )
+        passage.superseded = answer.standing is Standing.SUPERSEDED
+
+    # --- outage ---
+
+    def store_down(self, passage: Passage, error: StoreError | StoreMismatch) -> None:
+        """Note an outage; the app learns of it when it reads the session."""
+        passage.outage = error
+        passage.record = None
+        if not self._state["down"]:
+            self._state["down"] = True
+            self._events.emit(Event("store_down", reason=str(error)))
+
+    async def _store_up(self) -> None:
+        self._state["down"] = False
+        await self.tell(Event("store_up"))
+
+    # --- start ---
+
+    def _open_store(self, *, suspends: bool) -> Store:
+        if self.settings.store_url.startswith("memory:"):  # one memory for both worlds
+            suspends = not suspends
+            if suspends in self._stores:
+                return self._stores[suspends]
+        return open_store(
+            self.settings.store_url,
+            namespace=self.settings.namespace,
+            suspends=suspends,
+            event_retention=int(self.settings.privacy.event_retention * 1000),
+        )
+
+    async def _prepare(self) -> None:
+        """Compare the store with the settings, once."""
+        await self.store.prepare(self.meta)
+        self._state["prepared"] = True
+
+    def _check_store(self) -> None:
+        """Reach the store once, and let go of it again: nothing stays open over a fork."""
+        if self._store_given and self.store.suspends:
+            return  # it needs an event loop: the first request checks it
+        plain = self.blocking()
+        try:
+            run_sync(plain._prepare())
+        except StoreError as error:
+            raise SettingsError(
+                f"store: {error}; start the store, correct the URL, or set "
+                "check_store_at_start to false to find out at the first request"
+            ) from error
+        finally:
+            run_sync(plain.store.close())
+
+    def _warn(self) -> None:
+        settings = self.settings
+        if settings.development:
+            log.warning("development mode: own keys, cookies over plain HTTP, loopback hosts only")
+        mode = settings.detection.mode
+        if mode in ("step-up", "strict") and settings.web.step_up_url is None:
+            log.warning(
+                "detection.mode is %s and web.step_up_url is not set: nobody can be asked to "
+                "sign in again, so a step-up becomes a notification",
+                mode,
+            )
+
+
+def secret_hash(secret: bytes) -> bytes:
+    """What the store keeps of a secret: 256 random bits need no slow hash."""
+    return hashlib.sha256(secret).digest()[:HASH_BYTES]
+
+
+def _settings_from(settings: Settings | Mapping[str, Any] | None) -> Settings:
+    if settings is None:
+        return Settings.from_env()
+    if not isinstance(settings, Settings):
+        return Settings.from_dict(settings)
+    if problems := settings.problems():
+        raise SettingsError(problems)
+    return settings

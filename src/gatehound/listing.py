@@ -1,0 +1,145 @@
+"""Turn stored records into what people see, and what people name into what is stored."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import msgspec
+
+from gatehound.detection import Detection, Networks, describe
+from gatehound.errors import UsageError
+from gatehound.model import Session
+from gatehound.stores.base import Store
+from gatehound.stores.record import (
+    FLAGGED,
+    MAX_USER_ID_BYTES,
+    REMEMBERED,
+    SID_BYTES,
+    Record,
+)
+
+UserId: TypeAlias = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """How gatehound learns names: both callables are optional, and ids are shown without.
+
+    `describe` takes user ids and returns {id: (name, avatar URL or "")}; `find` takes what an
+    admin typed and returns the ids that it may mean.
+    """
+
+    describe: Callable[[Collection[str]], Mapping[str, tuple[str, str]]] | None = None
+    find: Callable[[str], Iterable[str]] | None = None
+
+
+async def shown(
+    store: Store,
+    detection: Detection,
+    users: Users,
+    records: Collection[Record],
+    current: bytes | None = None,
+) -> list[Session]:
+    """Describe records for a list, in the same order; `current` is the caller's own sid."""
+    if not records:
+        return []
+    agents = await store.agents({record.seen.agent for record in records})
+    names = users.describe({r.user_id for r in records}) if users.describe else {}
+    return [
+        replace(
+            present(record, detection.networks, agents.get(record.seen.agent, "")),
+            user_name=names.get(record.user_id, ("", ""))[0],
+            reasons=await _reasons(store, detection, record),
+            current=record.sid == current,
+        )
+        for record in records
+    ]
+
+
+def present(record: Record, networks: Networks, agent: str = "") -> Session:
+    """Turn one stored record into what people see."""
+    security, seen = record.security, record.seen
+    address = ipaddress.ip_address(seen.address) if seen.address else None
+    return Session(
+        public_id=record.public_id,
+        user_id=record.user_id,
+        roles=record.roles,
+        created=security.created / 1000,
+        authenticated_at=security.authenticated / 1000,
+        last_seen=seen.last_seen / 1000,
+        expires=security.expires / 1000,
+        idle_expires=min(seen.last_seen + security.idle, security.expires) / 1000,
+        methods=security.methods,
+        aal=security.aal,
+        remembered=bool(security.flags & REMEMBERED),
+        address=address,
+        country=seen.country,
+        place=networks.lookup(address).place if address else "",
+        agent=agent,
+        device=describe(agent).label if agent else "Unknown device",
+        flagged=bool(security.flags & FLAGGED),
+    )
+
+
+def user_text(user_id: UserId) -> str:
+    """Return a user id as text; UsageError for what cannot be one."""
+    if isinstance(user_id, bool) or not isinstance(user_id, (str, int)):
+        raise UsageError(f"user id {user_id!r} given; allowed are text and whole numbers")
+    text = str(user_id)
+    size = len(text.encode("utf-8", "replace"))
+    if not 0 < size <= MAX_USER_ID_BYTES:
+        raise UsageError(
+            f"user id of {size} bytes given; allowed are 1 to {MAX_USER_ID_BYTES} bytes of UTF-8"
+        )
+    return text
+
+
+def sid_of(public_id: str) -> bytes | None:
+    """Read a public id; None where it is not one (it may come from a client)."""
+    try:
+        sid = bytes.fromhex(public_id)
+    except (ValueError, TypeError):
+        return None
+    return sid if len(sid) == SID_BYTES and sid.hex() == public_id else None
+
+
+def exported(
+    user_id: str, found: Mapping[str, Any], sessions: Collection[Session], detection: Detection
+) -> dict[str, Any]:
+    """Turn what a store holds of a user (Store.export) into plain JSON types."""
+    return {
+        "user_id": user_id,
+        "disabled": found["disabled"],
+        "sessions": [_plain(session) for session in sessions],
+        "ended": {
+            public_id: {"reason": tomb.reason.value, "at": tomb.at / 1000}
+            for public_id, tomb in found["ended"].items()
+        },
+        "data": {
+            public_id: {name: value.decode("utf-8", "replace") for name, value in data.items()}
+            for public_id, data in found["data"].items()
+        },
+        "evidence": {
+            public_id: list(detection.reasons(memory))
+            for public_id, memory in found["memory"].items()
+        },
+        "events": [_plain(event) for event in found["events"]],
+    }
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, enc_hook=_unknown_types, str_keys=True)
+
+
+def _unknown_types(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+async def _reasons(store: Store, detection: Detection, record: Record) -> tuple[str, ...]:
+    if not record.security.flags & FLAGGED:
+        return ()
+    memory, _ = await store.recall(record.alias, record.sid)
+    return detection.reasons(memory.data)

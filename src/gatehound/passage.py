@@ -1,0 +1,82 @@
+"""What is known of one request on its way through the guard.
+
+Mutable, and the only thing in the flow that is: the guard fills it, a sign-in changes it,
+the Visit shows it to the app, and the adapter reads from it what to put on the response.
+"""
+
+from __future__ import annotations
+
+from gatehound.clientip import ClientIP
+from gatehound.cookies import CookieCodec, Ticket
+from gatehound.errors import GatehoundError
+from gatehound.model import Activity, Ended, Request, Verdict
+from gatehound.stores.record import Record
+
+
+class Passage:
+    """One request's state. Times are the store's, in milliseconds."""
+
+    __slots__ = (
+        "activity",
+        "agent_digest",
+        "attempt",
+        "checked",
+        "client_ip",
+        "cookie_header",
+        "ended",
+        "graced",
+        "is_new_login",
+        "now",
+        "outage",
+        "raised",
+        "record",
+        "request",
+        "slid",
+        "started",
+        "superseded",
+        "ticket",
+        "verdict",
+        "was_read",
+    )
+
+    def __init__(self, request: Request, activity: Activity, client_ip: ClientIP) -> None:
+        self.request = request
+        self.activity = activity
+        self.client_ip = client_ip
+        self.checked = False  # False on ignore_paths: no session was looked for
+        self.ticket: Ticket | None = None  # what a verified cookie says
+        self.record: Record | None = None  # the living session
+        self.ended: Ended | None = None
+        self.superseded = False  # a parallel request rotated the secret for good reason
+        self.graced = False  # on the old secret of a routine rotation: never given a cookie
+        self.slid = False
+        self.now = 0
+        self.verdict = Verdict()
+        self.agent_digest = b""
+        self.attempt: LoginAttempt | None = None
+        self.is_new_login = False  # a session was created in this request
+        self.outage: GatehoundError | None = None
+        self.was_read = False  # the app looked at the session: the response depends on it
+        self.raised: GatehoundError | None = None  # what the app got, and may turn into a 500
+        self.started = False  # the response is under way: no more cookies
+        self.cookie_header: str | None = None  # the Set-Cookie to send
+
+    def set_cookie(self, codec: CookieCodec, ticket: Ticket) -> None:
+        """Send this ticket with the response."""
+        self.ticket = ticket
+        self.cookie_header = codec.set_header(ticket, now=self.now / 1000)
+
+    def clear_cookie(self, codec: CookieCodec) -> None:
+        """Remove the cookie with the response; only a logout does."""
+        self.ticket = None
+        self.cookie_header = codec.clear_header()
+
+
+class LoginAttempt:
+    """A login under way: which user, and which end-of-all it began after."""
+
+    __slots__ = ("epoch", "user_id")
+
+    def __init__(self, user_id: str, epoch: int) -> None:
+        self.user_id = user_id
+        self.epoch = epoch

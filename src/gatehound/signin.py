@@ -1,0 +1,308 @@
+"""What a sign-in changes: begin, login, logout, rotate, re-authenticate.
+
+Functions over a Guard and a Passage; the Visit gives them to the app. A session is always
+new after a login: an id that the client brought is looked up, and never adopted. Every
+change of privilege changes the secret, and the old one dies at once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import Final
+
+from gatehound.cookies import REMEMBERED as COOKIE_REMEMBERED
+from gatehound.cookies import Ticket
+from gatehound.detection import describe, digest
+from gatehound.errors import LoginRefused, StoreError, StoreUnavailable, UsageError
+from gatehound.guard import Guard, secret_hash
+from gatehound.listing import UserId, user_text
+from gatehound.model import EndReason, Event, Network
+from gatehound.passage import LoginAttempt, Passage
+from gatehound.stores.answer import Created, NewSession, Refused, Standing
+from gatehound.stores.record import (
+    FLAGGED,
+    REMEMBERED,
+    STEP_UP,
+    Record,
+    Security,
+    Seen,
+    methods_to_bits,
+)
+from gatehound.stores.rule import clip_agent
+
+REFUSALS: Final = {
+    "limit": "this user has as many sessions as allowed; end one of them first",
+    "disabled": "this user is disabled",
+    "epoch": "all sessions of this user were ended while this login was under way; start again",
+}
+# Proofs that count as two factors by themselves (NIST 800-63B: multi-factor authenticators).
+STRONG: Final = frozenset({"passkey", "certificate"})
+
+
+async def begin(guard: Guard, passage: Passage, user_id: UserId) -> LoginAttempt:
+    """Note what has to hold still while credentials are checked."""
+    user = user_text(user_id)
+    attempt = LoginAttempt(user, await guard.store.epoch(guard.alias(user)))
+    passage.attempt = attempt
+    return attempt
+
+
+async def login(
+    guard: Guard,
+    passage: Passage,
+    user_id: UserId,
+    *,
+    attempt: LoginAttempt | None,
+    remember: bool,
+    methods: tuple[str, ...],
+    roles: tuple[str, ...],
+) -> Record:
+    """Create a session, put its cookie on the response, and end what it replaces."""
+    _before_response(passage, "login")
+    user = user_text(user_id)
+    if attempt is not None and attempt.user_id != user:
+        raise UsageError(
+            f"login({user!r}) was given the attempt of another user ({attempt.user_id!r})"
+        )
+    previous, old_ticket = passage.record, passage.ticket
+    new, secret = _new_session(guard, passage, user, attempt, remember, methods, roles)
+    result = await _create(guard, passage, new)
+    if isinstance(result, Refused):
+        await guard.tell(
+            replace(guard.event("login_refused", passage, reason=result.reason), user_id=user)
+        )
+        raise LoginRefused(_refusal(result), REFUSALS[result.reason])
+    record = result.record
+    passage.record, passage.now = record, result.now
+    passage.is_new_login, passage.ended, passage.superseded = True, None, False
+    _send_secret(guard, passage, record, secret)
+    guard.announce(new_event(guard, passage, record))
+    guard.announce_ends(result.finished)
+    if previous is not None and previous.alias != record.alias and old_ticket is not None:
+        await _end(guard, passage, previous, EndReason.REPLACED)
+    await guard.judge(passage, record)
+    return record
+
+
+async def logout(guard: Guard, passage: Passage) -> bool:
+    """End the session on the server, then remove the cookie; False where nobody is in."""
+    _before_response(passage, "logout")
+    record = passage.record
+    if record is not None:
+        await _end(guard, passage, record, EndReason.LOGOUT)
+    passage.clear_cookie(guard.cookies)
+    passage.record = None
+    return record is not None
+
+
+async def undo_login(guard: Guard, passage: Passage) -> None:
+    """End a session whose request failed after its login: the client never got the cookie."""
+    record = passage.record
+    if not passage.is_new_login or record is None:
+        return
+    passage.is_new_login, passage.record, passage.cookie_header = False, None, None
+    try:
+        await _end(guard, passage, record, EndReason.LOGOUT)
+    except StoreError as error:
+        guard.store_down(passage, error)  # the cookie is not sent, so nobody holds the secret
+
+
+async def rotate(guard: Guard, passage: Passage) -> None:
+    """Give the session a new secret; the old one is refused from now on."""
+    await _rotate(guard, passage, "session_rotated", None)
+
+
+async def reauthenticate(guard: Guard, passage: Passage, methods: tuple[str, ...]) -> None:
+    """The user proved again who they are: fresh, unflagged, with a new absolute end."""
+    record = await _rotate(guard, passage, "step_up_passed", methods)
+    if record.security.flags & (FLAGGED | STEP_UP):
+        await guard.clear(record, "signed in again")
+        passage.record = replace(
+            record,
+            security=replace(record.security, flags=record.security.flags & ~(FLAGGED | STEP_UP)),
+        )
+
+
+async def end_sessions(
+    guard: Guard,
+    passage: Passage,
+    reason: EndReason,
+    *,
+    only: bytes | None = None,
+    keep: bytes | None = None,
+) -> int:
+    """End sessions of the user who is signed in here; return how many ended."""
+    record = passage.record
+    if record is None:
+        return 0
+    event = guard.event("session_terminated", passage, record, reason=reason.value)
+    done = await guard.store.revoke(record.alias, only=only, keep=keep, reason=reason, event=event)
+    if passage.attempt is not None and passage.attempt.user_id == record.user_id:
+        passage.attempt.epoch = done.epoch  # the login under way here is the one that ended them
+    guard.announce_ends(done.finished, event)
+    return len(done.finished)
+
+
+def new_event(guard: Guard, passage: Passage, record: Record) -> Event:
+    """The event of a login, with what people want to know of it."""
+    claimed = describe(passage.request.agent)
+    address = passage.client_ip.address
+    place = guard.networks.lookup(address).place if address is not None else ""
+    detail = {
+        "device": claimed.label,
+        "place": place,
+        "methods": ", ".join(record.security.methods),
+    }
+    return guard.event("session_created", passage, record, detail=detail)
+
+
+def aal_of(methods: tuple[str, ...]) -> int:
+    """Authenticator assurance level after NIST 800-63B: 2 for two factors, else 1."""
+    return 2 if len(set(methods)) > 1 or STRONG & set(methods) else 1
+
+
+async def _create(guard: Guard, passage: Passage, new: NewSession) -> Created | Refused:
+    record = _preview(passage, new)
+    event = new_event(guard, passage, record)
+    try:
+        return await guard.store.create(new, event)
+    except StoreUnavailable:
+        # The outcome is unknown: create is idempotent on its secret, so ask once more.
+        return await guard.store.create(new, event)
+
+
+async def _rotate(
+    guard: Guard, passage: Passage, name: str, methods: tuple[str, ...] | None
+) -> Record:
+    _before_response(passage, name)
+    record, ticket = passage.record, passage.ticket
+    if record is None or ticket is None:
+        raise UsageError("nobody is signed in here: call login() instead")
+    if methods is not None:
+        _check_methods(methods)
+    limits = guard.settings.limits(record.roles, remembered=record.remembered)
+    secret = secrets.token_bytes(32)
+    arguments = (record.alias, record.sid, secret_hash(ticket.secret), secret_hash(secret))
+    event = guard.event(name, passage, record, reason=", ".join(methods or ()))
+    for last in (False, True):
+        try:
+            answer = await guard.store.rotate(
+                *arguments,
+                authenticated=methods is not None,
+                methods=methods,
+                aal=aal_of(methods) if methods is not None else None,
+                absolute=int(limits.absolute * 1000) if methods is not None else None,
+                event=event,
+            )
+            break
+        except StoreUnavailable:
+            if last:
+                raise
+    if answer.standing is not Standing.LIVE or answer.record is None:
+        raise LoginRefused("superseded", "another request changed this session first; try again")
+    passage.record, passage.now = answer.record, answer.now
+    _send_secret(guard, passage, answer.record, secret)
+    guard.announce(event)
+    return answer.record
+
+
+async def _end(guard: Guard, passage: Passage, record: Record, reason: EndReason) -> None:
+    event = guard.event("session_terminated", passage, record, reason=reason.value)
+    done = await guard.store.revoke(record.alias, only=record.sid, reason=reason, event=event)
+    guard.announce_ends(done.finished, event)
+
+
+def _send_secret(guard: Guard, passage: Passage, record: Record, secret: bytes) -> None:
+    passage.set_cookie(
+        guard.cookies,
+        Ticket(
+            sid=record.sid,
+            alias=record.alias,
+            secret=secret,
+            expires=min(record.security.expires // 1000, 0xFFFFFFFF),
+            flags=COOKIE_REMEMBERED if record.remembered else 0,
+            attributes=guard.cookies.shape.digest,
+        ),
+    )
+
+
+def _new_session(
+    guard: Guard,
+    passage: Passage,
+    user: str,
+    attempt: LoginAttempt | None,
+    remember: bool,
+    methods: tuple[str, ...],
+    roles: tuple[str, ...],
+) -> tuple[NewSession, bytes]:
+    _check_methods(methods)
+    limits = guard.settings.limits(roles, remembered=remember)
+    alias, secret = guard.alias(user), secrets.token_bytes(32)
+    address = passage.client_ip.address
+    network = guard.networks.lookup(address) if address is not None else Network()
+    agent = passage.request.agent
+    agent_digest = digest(agent)
+    seen = Seen(
+        last_seen=0,
+        address=guard.kept_address(address),
+        country=network.country,
+        place=network.place_id,
+        agent=agent_digest,
+        pairs=(guard.detection.pair(address, agent_digest), b""),
+    )
+    previous = passage.record
+    new = NewSession(
+        sid=secrets.token_bytes(8),
+        alias=alias,
+        user_id=user,
+        secret_hash=secret_hash(secret),
+        idle=int(limits.idle * 1000),
+        absolute=int(limits.absolute * 1000),
+        seen=seen,
+        roles=roles,
+        flags=REMEMBERED if remember else 0,
+        aal=aal_of(methods),
+        methods=methods,
+        agent=clip_agent(agent),
+        limit=limits.max_per_user,
+        on_limit=limits.on_limit,
+        epoch=attempt.epoch if attempt is not None else None,
+        replaces=previous.sid if previous is not None and previous.alias == alias else None,
+    )
+    return new, secret
+
+
+def _preview(passage: Passage, new: NewSession) -> Record:
+    """The record as the store will make it, for the event that is written with it."""
+    security = Security(
+        sid=new.sid,
+        secret_hash=new.secret_hash,
+        created=passage.now,
+        authenticated=passage.now,
+        expires=passage.now + new.absolute,
+        idle=new.idle,
+        methods=new.methods,
+    )
+    return Record(new.alias, new.user_id, new.roles, security, new.seen)
+
+
+def _check_methods(methods: tuple[str, ...]) -> None:
+    try:
+        methods_to_bits(methods)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if not methods:
+        raise UsageError("methods: none given; name at least one way in which the user signed in")
+
+
+def _refusal(refused: Refused) -> str:
+    return "superseded" if refused.reason == "epoch" else refused.reason
+
+
+def _before_response(passage: Passage, what: str) -> None:
+    if passage.started:
+        raise UsageError(
+            f"{what}() was called after the response had begun: its cookie cannot be sent "
+            "any more; call it before the first byte of the response"
+        )

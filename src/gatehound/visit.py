@@ -1,0 +1,351 @@
+"""What an app touches inside a request.
+
+`Visit` has coroutine methods (ASGI); `SyncVisit` has the same names plain, for WSGI and for
+`def` handlers under ASGI. Both show the same attributes. Reading the session marks the
+response as depending on it. Whatever a client sends, nothing here raises because of it;
+UsageError means that the app called at the wrong time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from gatehound import signin
+from gatehound._sync import Plain, run_sync
+from gatehound.clientip import ClientIP
+from gatehound.errors import FreshLoginRequired, UsageError
+from gatehound.guard import Guard
+from gatehound.listing import UserId, sid_of, user_text
+from gatehound.model import Action, Activity, Ended, EndReason, Session, Signal
+from gatehound.passage import LoginAttempt, Passage
+
+Runner = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+class _Shown:
+    """The attributes that both faces show."""
+
+    _guard: Guard
+    _passage: Passage
+
+    @property
+    def client_ip(self) -> ClientIP:
+        """Where the request came from; `.address` is None where that is not known."""
+        return self._passage.client_ip
+
+    @property
+    def activity(self) -> Activity:
+        """What kind of request this is."""
+        return self._passage.activity
+
+    @property
+    def session(self) -> Session | None:
+        """The session, or None where nobody is signed in.
+
+        While the store is down and `outage.policy` is `deny`, StoreUnavailable: the middleware
+        answers 503. None on `ignore_paths`.
+        """
+        record = self._read().record
+        return None if record is None else self._guard.present(record)
+
+    @property
+    def user_id(self) -> str | None:
+        """The id that `login` was given, as text; None where nobody is signed in."""
+        record = self._read().record
+        return None if record is None else record.user_id
+
+    @property
+    def ended(self) -> Ended | None:
+        """Why the session that this cookie names is over; None where it is not, or unknown."""
+        return self._read().ended
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """What detectors found, decayed to now; empty where nothing was looked at."""
+        return self._read().verdict.signals
+
+    @property
+    def action(self) -> Action:
+        """What the policy asks for; ALLOW where nobody is signed in."""
+        return self._read().verdict.action
+
+    def csrf_token(self, action: str = "") -> str:
+        """Return a token for a form of this session; UsageError where nobody is signed in."""
+        record = self._read().record
+        if record is None:
+            raise UsageError("csrf_token() needs a session: nobody is signed in")
+        return self._guard.csrf.make(record.sid, action)
+
+    def check_csrf(self, token: str, action: str = "") -> bool:
+        """Say whether a form was made for this session and action in the last 12 hours."""
+        record = self._read().record
+        return record is not None and self._guard.csrf.check(token, record.sid, action)
+
+    def _read(self) -> Passage:
+        passage = self._passage
+        passage.was_read = True
+        if passage.outage is not None and self._guard.settings.outage.policy == "deny":
+            passage.raised = passage.outage
+            raise passage.outage
+        return passage
+
+
+class Visit(_Shown):
+    """One request as the app sees it, under ASGI; methods are coroutines.
+
+    `sync` is the plain face, for `def` handlers that run in a thread.
+    """
+
+    def __init__(self, guard: Guard, passage: Passage, run: Runner = run_sync) -> None:
+        self._guard = guard
+        self._passage = passage
+        self._run = run
+
+    @property
+    def sync(self) -> SyncVisit:
+        """The same with plain methods; they run on this request's own loop."""
+        return SyncVisit(self, self._run)
+
+    @property
+    def data(self) -> Data:
+        """App data of the session, field by field."""
+        return Data(self._guard, self._read())
+
+    # --- signing in and out ---
+
+    async def begin_login(self, user_id: UserId) -> LoginAttempt:
+        """Call before credentials are checked; hand the result to `login`.
+
+        A login that began before all sessions of the user were ended is then refused.
+        """
+        return await signin.begin(self._guard, self._passage, user_id)
+
+    async def login(
+        self,
+        user_id: UserId,
+        attempt: LoginAttempt | None = None,
+        remember: bool = False,
+        methods: tuple[str, ...] = ("password",),
+        roles: tuple[str, ...] = (),
+    ) -> Session:
+        """Start a session for a user whose credentials you have checked.
+
+        `methods` says how (names of gatehound.model.METHODS). Raises LoginRefused (limit,
+        disabled, superseded), which is never a failed password. The session that the browser
+        had before is ended.
+        """
+        record = await signin.login(
+            self._guard,
+            self._passage,
+            user_id,
+            attempt=attempt,
+            remember=remember,
+            methods=tuple(methods),
+            roles=tuple(roles),
+        )
+        return self._guard.present(record)
+
+    async def login_failed(self, user_id: UserId | None, reason: str) -> None:
+        """Report failed credentials, for the log; nobody is locked out by it."""
+        user = user_text(user_id)[:200] if user_id not in (None, "") else None
+        event = self._guard.event("login_failed", self._passage, reason=reason[:200])
+        await self._guard.tell(replace(event, user_id=user))
+
+    async def logout(self) -> bool:
+        """End this session and remove its cookie; False where nobody was signed in."""
+        return await signin.logout(self._guard, self._passage)
+
+    async def rotate(self) -> None:
+        """Give the session a new secret; call it when privileges change."""
+        await signin.rotate(self._guard, self._passage)
+
+    async def reauthenticate(self, methods: tuple[str, ...] = ("password",)) -> None:
+        """The user has just proved again who they are: fresh, unflagged, extended."""
+        await signin.reauthenticate(self._guard, self._passage, tuple(methods))
+
+    async def require_fresh(self, max_age: float | None = None) -> None:
+        """Go on only after a recent sign-in; else raise FreshLoginRequired.
+
+        `max_age` is in seconds, None is `session.fresh_for`. The middleware turns the error
+        into a redirect or a 401. A session that has to step up is never fresh.
+        """
+        record = self._read().record
+        if record is None:
+            raise self._stale(max_age or 0.0, None)
+        limits = self._guard.settings.limits(record.roles, remembered=record.remembered)
+        allowed = limits.fresh_for if max_age is None else max_age
+        age = (self._passage.now - record.security.authenticated) / 1000
+        if age > allowed or self.action >= Action.STEP_UP or self._passage.graced:
+            raise self._stale(allowed, age)
+
+    def _stale(self, max_age: float, age: float | None) -> FreshLoginRequired:
+        error = FreshLoginRequired(max_age=max_age, age=age)
+        self._passage.raised = error
+        return error
+
+    async def confirm(self) -> bool:
+        """The user says "this was me": unflag the session and learn where it is now."""
+        record = self._read().record
+        return record is not None and await self._guard.clear(record, "confirmed by its user")
+
+    # --- the user's sessions ---
+
+    async def sessions(self) -> list[Session]:
+        """List the user's sessions, the most recently active first; [] for nobody."""
+        record = self._read().record
+        if record is None:
+            return []
+        listed = await self._guard.store.sessions(record.alias)
+        return await self._guard.listed(listed, current=record.sid)
+
+    async def terminate(self, public_id: str) -> bool:
+        """End another session of this user; False where it is not there, or is this one.
+
+        The id may come from a form: only the user's own sessions can be named.
+        """
+        record = self._read().record
+        sid = sid_of(public_id)
+        if record is None or sid is None or sid == record.sid:
+            return False
+        return bool(await self._end(EndReason.USER, only=sid))
+
+    async def terminate_others(self, reason: EndReason | str = EndReason.USER) -> int:
+        """End all sessions of this user but this one; return how many ended."""
+        record = self._read().record
+        return 0 if record is None else await self._end(EndReason(reason), keep=record.sid)
+
+    async def terminate_all(self, reason: EndReason | str = EndReason.USER) -> int:
+        """End all sessions of this user, this one too; return how many ended."""
+        if self._read().record is None:
+            return 0
+        count = await self._end(EndReason(reason))
+        self._passage.record = None
+        if not self._passage.started:
+            self._passage.clear_cookie(self._guard.cookies)
+        return count
+
+    async def _end(
+        self, reason: EndReason, *, only: bytes | None = None, keep: bytes | None = None
+    ) -> int:
+        return await signin.end_sessions(self._guard, self._passage, reason, only=only, keep=keep)
+
+
+class Data:
+    """App data of one session: one trip a call, each field by itself.
+
+    Values are anything that JSON can say. Nothing is preloaded and nothing is saved at the
+    end of the request, so that two requests never undo each other's writes.
+    """
+
+    def __init__(self, guard: Guard, passage: Passage) -> None:
+        self._guard = guard
+        self._passage = passage
+
+    async def get(self, name: str, default: Any = None) -> Any:
+        """Return one field, or `default` where it is not set or nobody is signed in."""
+        found = await self._get([name])
+        return found.get(name, default)
+
+    async def all(self) -> dict[str, Any]:
+        """Return all fields; {} where nobody is signed in."""
+        return await self._get(None)
+
+    async def set(self, name: str, value: Any) -> bool:
+        """Set one field; False where the session ended meanwhile.
+
+        UsageError where nobody is signed in; ValueError over the limits of a field (64 KiB).
+        """
+        alias, sid = self._key()
+        return await self._guard.store.data_set(alias, sid, {name: msgspec.json.encode(value)})
+
+    async def delete(self, name: str) -> bool:
+        """Remove one field; False where it was not set."""
+        alias, sid = self._key()
+        return bool(await self._guard.store.data_delete(alias, sid, [name]))
+
+    async def incr(self, name: str, by: int = 1) -> int | None:
+        """Add to a whole number (0 where not set); None where the session ended meanwhile."""
+        alias, sid = self._key()
+        return await self._guard.store.data_incr(alias, sid, name, by)
+
+    async def _get(self, names: list[str] | None) -> dict[str, Any]:
+        record = self._passage.record
+        if record is None:
+            return {}
+        found = await self._guard.store.data_get(record.alias, record.sid, names)
+        return {name: msgspec.json.decode(value) for name, value in found.items()}
+
+    def _key(self) -> tuple[bytes, bytes]:
+        record = self._passage.record
+        if record is None:
+            raise UsageError("app data needs a session: nobody is signed in")
+        return record.alias, record.sid
+
+
+class SyncData:
+    """App data with plain methods; see Data."""
+
+    def __init__(self, data: Data, run: Runner) -> None:
+        self._target = data
+        self._run = run
+
+    get = Plain(Data.get)
+    all = Plain(Data.all)
+    set = Plain(Data.set)
+    delete = Plain(Data.delete)
+    incr = Plain(Data.incr)
+
+
+class SyncVisit(_Shown):
+    """One request as the app sees it, with plain methods; see Visit for what they do."""
+
+    def __init__(self, visit: Visit, run: Runner) -> None:
+        self._target = visit
+        self._guard = visit._guard
+        self._passage = visit._passage
+        self._run = run
+
+    @property
+    def data(self) -> SyncData:
+        """App data of the session, field by field."""
+        return SyncData(self._target.data, self._run)
+
+    begin_login = Plain(Visit.begin_login)
+    login = Plain(Visit.login)
+    login_failed = Plain(Visit.login_failed)
+    logout = Plain(Visit.logout)
+    rotate = Plain(Visit.rotate)
+    reauthenticate = Plain(Visit.reauthenticate)
+    require_fresh = Plain(Visit.require_fresh)
+    confirm = Plain(Visit.confirm)
+    sessions = Plain(Visit.sessions)
+    terminate = Plain(Visit.terminate)
+    terminate_others = Plain(Visit.terminate_others)
+    terminate_all = Plain(Visit.terminate_all)
+
+
+def current(source: Any) -> Any:
+    """Find the Visit of a request.
+
+    `source` is a WSGI environ, an ASGI scope, or a request of Starlette, FastAPI, Flask,
+    Django, Quart, Litestar, Falcon, Bottle or Pyramid. Returns a Visit under ASGI and a
+    SyncVisit under WSGI. UsageError where the middleware is not around the app.
+    """
+    for candidate in _mappings(source):
+        visit = candidate.get("gatehound")
+        if isinstance(visit, (Visit, SyncVisit)):
+            return visit
+    raise UsageError(
+        f"no gatehound visit in {type(source).__name__}: wrap the app in GatehoundMiddleware, "
+        "and give current() the request, the scope or the environ"
+    )
+
+
+def _mappings(source: Any) -> list[Mapping[str, Any]]:
+    """Where frameworks keep the scope or the environ of a request."""
+    found = [source, *(getattr(source, name, None) for name in ("scope", "environ", "META", "env"))]
+    return [item for item in found if isinstance(item, Mapping)]

@@ -1,0 +1,116 @@
+"""The answers that gatehound gives itself, each of which says why.
+
+An app meets them as exceptions (StoreUnavailable, FreshLoginRequired). Where it lets them
+through, or its framework has turned them into a 500, the adapter sends these instead.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import msgspec
+
+from gatehound.errors import FreshLoginRequired, GatehoundError
+from gatehound.model import Activity, Request
+from gatehound.passage import Passage
+from gatehound.settings import Settings
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole response: status line text, headers, body."""
+
+    status: int
+    phrase: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def reply_for(error: GatehoundError, passage: Passage, settings: Settings) -> Reply:
+    """Turn what an app let through into an answer that the client can act on."""
+    if isinstance(error, FreshLoginRequired):
+        return _sign_in_again(error, passage, settings)
+    return _problem(
+        passage.request,
+        503,
+        "Service Unavailable",
+        "session-store-down",
+        "Your session cannot be read at this moment. You have not been signed out: "
+        "please try again in a few seconds.",
+        retry_after=settings.outage.retry_after,
+    )
+
+
+def development_refusal(request: Request, settings: Settings) -> Reply | None:
+    """Refuse any host but loopback in development mode, whose cookies are not Secure."""
+    if not settings.development:
+        return None
+    name = request.host.rpartition(":")[0] if ":" in request.host else request.host
+    if request.host in LOOPBACK or name in LOOPBACK:
+        return None
+    return _problem(
+        request,
+        403,
+        "Forbidden",
+        "development-mode",
+        "gatehound runs in development mode here, and answers only on localhost, 127.0.0.1 "
+        "and [::1]. Set secret_keys and identity_key, and remove development.",
+    )
+
+
+def _sign_in_again(error: FreshLoginRequired, passage: Passage, settings: Settings) -> Reply:
+    url, request = settings.web.step_up_url, passage.request
+    if url is not None and passage.activity is Activity.NAVIGATE:
+        # The path of this very request: one leading slash, so that it cannot leave the site.
+        back = "/" + request.path.lstrip("/\\")
+        target = f"{url}{'&' if '?' in url else '?'}next={quote(back, safe='/')}"
+        headers = (("Location", target), *_no_store("text/plain; charset=utf-8"))
+        return Reply(303, "See Other", headers, b"Please sign in again.\n")
+    return _problem(
+        request,
+        401,
+        "Unauthorized",
+        "fresh-login-required",
+        "This needs a recent sign-in. Please sign in again.",
+        max_age=error.max_age,
+        step_up_url=url,
+    )
+
+
+def _problem(
+    request: Request,
+    status: int,
+    phrase: str,
+    code: str,
+    text: str,
+    *,
+    retry_after: float | None = None,
+    **more: str | float | None,
+) -> Reply:
+    """A page for browsers, application/problem+json (RFC 9457) for programs."""
+    extra = () if retry_after is None else (("Retry-After", str(max(1, round(retry_after)))),)
+    if "text/html" in request.header("accept"):
+        body = (
+            "<!doctype html><html lang=en><meta charset=utf-8>"
+            "<meta name=viewport content='width=device-width'>"
+            f"<title>{html.escape(phrase)}</title>"
+            f"<h1>{html.escape(phrase)}</h1><p>{html.escape(text)}</p></html>"
+        ).encode()
+        return Reply(status, phrase, (*extra, *_no_store("text/html; charset=utf-8")), body)
+    fields = {
+        "type": f"urn:gatehound:{code}",
+        "title": phrase,
+        "status": status,
+        "detail": text,
+        **{name: value for name, value in more.items() if value is not None},
+    }
+    body = msgspec.json.encode(fields)
+    return Reply(status, phrase, (*extra, *_no_store("application/problem+json")), body)
+
+
+def _no_store(content_type: str) -> tuple[tuple[str, str], ...]:
+    return (("Content-Type", content_type), ("Cache-Control", "private, no-store"))

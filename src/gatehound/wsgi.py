@@ -1,0 +1,165 @@
+"""Guard a WSGI app: `GatehoundMiddleware(app, guard)`.
+
+Belongs outermost, so that it sees every response and every exception. The app's iterable is
+returned untouched, so that `wsgi.file_wrapper`, `close()` and streaming work as without it.
+No event loop exists or is touched: the same coroutines as under ASGI run to their end in one
+step (gatehound._sync), over a store that does not suspend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Any, TypeAlias
+
+from gatehound import signin
+from gatehound._sync import run_sync
+from gatehound.clientip import ClientIP, ClientIPResolver
+from gatehound.errors import GatehoundError, UsageError
+from gatehound.guard import Guard
+from gatehound.model import Request
+from gatehound.passage import Passage
+from gatehound.settings import Settings
+from gatehound.visit import Visit
+from gatehound.web.headers import dress, is_due
+from gatehound.web.reply import Reply, development_refusal, reply_for
+
+Environ: TypeAlias = MutableMapping[str, Any]
+StartResponse: TypeAlias = Callable[..., Callable[[bytes], Any]]
+App: TypeAlias = Callable[[Any, Any], Iterable[bytes]]
+
+
+class GatehoundMiddleware:
+    """Put a SyncVisit into `environ["gatehound"]` of every request.
+
+    Give a Guard, or `settings` (a Settings or a dict), or neither for the environment. A
+    store that waits for an event loop is refused here, not at the first request.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        guard: Guard | None = None,
+        *,
+        settings: Settings | Mapping[str, Any] | None = None,
+    ) -> None:
+        if guard is not None and settings is not None:
+            raise UsageError("give GatehoundMiddleware a guard or settings, not both")
+        self.app = app
+        self.guard = (guard if guard is not None else Guard(settings)).blocking()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        if "gatehound" in environ:
+            return self.app(environ, start_response)
+        request = EnvironRequest(environ)
+        refusal = development_refusal(request, self.guard.settings)
+        if refusal is not None:
+            return _answer(refusal, start_response, request)
+        passage = run_sync(self.guard.examine(request))
+        environ["gatehound"] = Visit(self.guard, passage).sync
+        response = _Response(self.guard, passage, start_response)
+        try:
+            body = self.app(environ, response.start)
+        except Exception as error:
+            answer = response.settle(error)
+            if answer is None:
+                raise
+            return answer
+        return response.finish(body)
+
+
+class _Response:
+    """The way back of one request: adds headers, and mends what the app let through."""
+
+    def __init__(self, guard: Guard, passage: Passage, start: StartResponse) -> None:
+        self._guard = guard
+        self._passage = passage
+        self._start = start
+        self._replaces: GatehoundError | None = None
+        self._has_returned = False
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], Any]:
+        """Stand in for start_response, on every call: an app may call it again with exc_info."""
+        passage, code = self._passage, int(status[:3])
+        if code >= 500 and not passage.started:
+            run_sync(signin.undo_login(self._guard, passage))
+        # The status line of a lazy app comes when we no longer choose the body: it stays.
+        if code == 500 and passage.raised is not None and not self._has_returned:
+            self._replaces = passage.raised
+            return _discard
+        passage.started = True
+        if is_due(passage, code):
+            headers = dress(passage, headers)
+        if exc_info is None:
+            return self._start(status, headers)
+        return self._start(status, headers, exc_info)
+
+    def settle(self, error: Exception) -> Iterable[bytes] | None:
+        """Clean up after an exception of the app; our answer where we have one."""
+        passage = self._passage
+        if passage.started:
+            return None
+        run_sync(signin.undo_login(self._guard, passage))
+        if passage.raised is None or error is not passage.raised:
+            return None
+        return self._replacement(passage.raised)
+
+    def finish(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the app's own iterable, or our answer in its place."""
+        self._has_returned = True
+        if self._replaces is None:
+            return body
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+        return self._replacement(self._replaces)
+
+    def _replacement(self, error: GatehoundError) -> Iterable[bytes]:
+        """Say ourselves what the app, or its framework, could only call an error."""
+        passage = self._passage
+        passage.started = True
+        reply = reply_for(error, passage, self._guard.settings)
+        return _answer(reply, self._start, passage.request)
+
+
+class EnvironRequest(Request):
+    """What a WSGI environ tells."""
+
+    __slots__ = ("_environ",)
+
+    commas = True
+
+    def __init__(self, environ: Environ) -> None:
+        self._environ = environ
+        self.websocket = False
+        self.method = environ["REQUEST_METHOD"].upper()
+        # PEP 3333: text that holds bytes as Latin-1; the path itself is UTF-8.
+        raw = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        self.path = raw.encode("latin-1", "replace").decode("utf-8", "replace")
+        self.scheme = environ.get("wsgi.url_scheme", "")
+        self.host = environ.get("HTTP_HOST", "")
+        self.agent = environ.get("HTTP_USER_AGENT", "")
+        self.cookie = environ.get("HTTP_COOKIE", "")
+
+    def header(self, name: str) -> str:
+        """Return the value of a header; "" when absent."""
+        key = name.upper().replace("-", "_")
+        prefix = "" if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_"
+        value: str = self._environ.get(prefix + key, "")
+        return value
+
+    def locate(self, resolver: ClientIPResolver) -> ClientIP:
+        """Ask the resolver for the client's address."""
+        return resolver.from_environ(self._environ)
+
+
+def _answer(reply: Reply, start: StartResponse, request: Request) -> Iterable[bytes]:
+    headers = [*reply.headers, ("Content-Length", str(len(reply.body)))]
+    start(f"{reply.status} {reply.phrase}", headers)
+    return [b"" if request.method == "HEAD" else reply.body]
+
+
+def _discard(data: bytes) -> None:
+    """The write() of a response that is not sent."""

@@ -1,0 +1,190 @@
+"""The store is down: who is served, who is told to wait, and nobody is signed out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import IDENTITY, POLL, SECRET, Site
+
+from gatehound import Event, Guard, SettingsError, StoreUnavailable
+from gatehound.errors import StoreCorrupt, StoreMismatch
+from gatehound.stores.answer import Meta
+from gatehound.stores.base import Store
+from gatehound.testing import FaultyStore
+
+MakeSite = Callable[..., Site]
+
+
+@pytest.fixture
+def faulty(store: Store) -> FaultyStore:
+    return FaultyStore(store)
+
+
+def test_reading_the_session_answers_503_and_the_cookie_stays(
+    make_site: MakeSite, faulty: FaultyStore, events: list[Event]
+) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    cookies = dict(alice.cookies)
+    for headers, kind in ((None, "text/html; charset=utf-8"), (POLL, "application/problem+json")):
+        faulty.fail()
+        reply = alice.do(lambda visit: visit.user_id, headers=headers, catch=False)
+        assert (reply.status, reply.header("retry-after")) == (503, "5")
+        assert reply.header("content-type") == kind
+        assert reply.header("cache-control") == "private, no-store"
+        assert b"not been signed out" in reply.body
+        assert reply.all("set-cookie") == []
+    faulty.fail()
+    framework = alice.do(lambda visit: visit.user_id, status=500)  # it swallowed our exception
+    assert isinstance(framework.error, StoreUnavailable)
+    assert framework.status == 503
+    assert alice.cookies == cookies
+    assert alice.see().user_id == "alice"
+    assert [e.name for e in events if e.name.startswith("store_")] == ["store_down", "store_up"]
+
+
+def test_an_app_that_does_not_read_it_is_served(make_site: MakeSite, faulty: FaultyStore) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    faulty.fail()
+    assert alice.do().status == 200
+    stranger = site.browser()
+    faulty.fail()
+    assert stranger.see().user_id is None  # no cookie of ours: nothing is asked
+
+
+def test_a_500_of_the_app_itself_stays_its_own(make_site: MakeSite, faulty: FaultyStore) -> None:
+    site = make_site(over=faulty)
+    assert site.browser().do(status=500).body == b"app"
+    faulty.fail()
+    alice = site.browser()
+    assert alice.do(status=500).body == b"app"
+
+
+def test_anonymous_says_that_nobody_is_signed_in(make_site: MakeSite, faulty: FaultyStore) -> None:
+    site = make_site(over=faulty, outage={"policy": "anonymous"})
+    alice = site.browser()
+    alice.login()
+    faulty.fail()
+    assert alice.see().user_id is None
+    assert alice.see().user_id == "alice"
+
+
+def test_a_login_is_repeated_once_and_leaves_one_session(
+    make_site: MakeSite, faulty: FaultyStore
+) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    faulty.fail("create", when="after")
+    alice.login()
+    assert len(alice.call("sessions")) == 1
+    faulty.fail("create", times=2)
+    with pytest.raises(StoreUnavailable):
+        site.browser().call("login", "alice")
+
+
+def test_a_rotation_is_repeated_once(make_site: MakeSite, faulty: FaultyStore) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    faulty.fail("rotate", when="after")
+    alice.call("rotate")
+    assert alice.see().user_id == "alice"
+    faulty.fail("rotate", times=2)
+    with pytest.raises(StoreUnavailable):
+        alice.call("rotate")
+
+
+def test_nonsense_from_the_store_is_an_outage_too(make_site: MakeSite, faulty: FaultyStore) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    faulty.fail("load", error=StoreCorrupt("a reply was mixed up"))
+    assert alice.do(lambda visit: visit.user_id, catch=False).status == 503
+
+
+def test_a_forged_cookie_costs_no_command(make_site: MakeSite, faulty: FaultyStore) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    value = alice.cookies["__Host-gatehound"]
+    before = len(faulty.calls)
+    for forged in (value[:-2] + "x0", "B" + value[1:], value.swapcase()):
+        alice.cookies = {"__Host-gatehound": forged}
+        assert alice.see().user_id is None
+    assert len(faulty.calls) == before
+
+
+def test_an_unchanged_request_is_one_call(make_site: MakeSite, faulty: FaultyStore) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    alice.see()
+    before = len(faulty.calls)
+    alice.see()
+    assert faulty.calls[before:] == ["load"]
+
+
+def test_an_exception_after_a_login_leaves_no_session(make_site: MakeSite, world: str) -> None:
+    site = make_site()
+    alice = site.browser()
+    swallowed = alice.do(lambda visit: visit.login("alice"), status=500)
+    assert swallowed.error is None
+    assert swallowed.all("set-cookie") == []
+    assert site.guard.sync.sessions_of("alice") == []
+
+    async def crash(visit: Any) -> None:
+        await visit.login("alice")
+        raise ZeroDivisionError
+
+    def crash_plain(visit: Any) -> None:
+        visit.login("alice")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        alice.do(crash if world == "asgi" else crash_plain, catch=False)
+    assert site.guard.sync.sessions_of("alice") == []
+
+
+def test_a_store_that_fails_while_a_login_is_undone(
+    make_site: MakeSite, faulty: FaultyStore, events: list[Event]
+) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    faulty.fail("revoke")
+    reply = alice.do(lambda visit: visit.login("alice"), status=500)
+    assert (reply.status, reply.all("set-cookie")) == (500, [])
+    assert events[-1].name == "store_down"
+
+
+def test_an_unreachable_store_is_found_at_construction(store: Store) -> None:
+    faulty = FaultyStore(store)
+    faulty.fail("prepare")
+    settings = {"secret_keys": [SECRET], "identity_key": IDENTITY}
+    with pytest.raises(SettingsError, match=r"^store: .*start the store, correct the URL"):
+        Guard(settings, store=faulty)
+    faulty.fail("prepare")
+    guard = Guard({**settings, "check_store_at_start": False}, store=faulty)
+    assert guard.sync.sessions_of("alice") == []
+
+
+def test_a_store_of_another_identity_key_is_refused(store: Store, world: str) -> None:
+    settings = {"secret_keys": [SECRET], "identity_key": IDENTITY}
+    Guard(settings, store=store)
+    with pytest.raises(StoreMismatch, match="identity_key"):
+        Guard({**settings, "identity_key": "j" * 40}, store=store)
+    late = Guard(
+        {**settings, "identity_key": "j" * 40, "check_store_at_start": False}, store=store, sinks=[]
+    )
+    reply = Site(world, late).browser().do(lambda visit: visit.user_id, catch=False)
+    assert reply.status == 503
+
+
+def test_meta_never_shows_the_identity_key(store: Store) -> None:
+    guard = Guard({"secret_keys": [SECRET], "identity_key": IDENTITY}, store=store)
+    assert isinstance(guard.meta, Meta)
+    assert IDENTITY not in repr(guard.meta)

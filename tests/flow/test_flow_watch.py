@@ -1,0 +1,239 @@
+"""Detection as an app meets it: what is flagged, what is left alone, what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from conftest import CHROME, FIREFOX, POLL, Browser, Site
+
+from gatehound import Action, Activity, Detector, Event, Observation, Signal
+from gatehound.testing import FakeClock
+
+MakeSite = Callable[..., Site]
+SCRIPT = "python-requests/2.32"
+# Without a database a script on another network is worth 5.3 points.
+LOW = {"notify": 5, "step_up": 5}
+NEWER = CHROME.replace("126.0", "127.0")
+
+
+def names(events: list[Event]) -> list[str]:
+    return [event.name for event in events]
+
+
+def thief_of(browser: Browser, agent: str, address: str) -> Browser:
+    thief = browser.site.browser(agent, address)
+    thief.cookies = dict(browser.cookies)
+    return thief
+
+
+def test_a_normal_day_is_left_alone(site: Site, clock: FakeClock, events: list[Event]) -> None:
+    alice = site.browser()
+    alice.login()
+    for address in ("203.0.113.9", "198.51.100.4", "203.0.113.7", "2001:db8::1", "198.51.100.4"):
+        clock.advance(600)
+        alice.address = address
+        assert alice.see().action < Action.FLAG
+    alice.agent = NEWER
+    assert alice.see().action < Action.FLAG
+    assert "session_flagged" not in names(events)
+    assert not alice.see().session.flagged
+
+
+def test_a_script_on_another_network_is_flagged_and_its_reasons_are_shown(
+    site: Site, events: list[Event]
+) -> None:
+    alice = site.browser()
+    session = alice.login()
+    stolen = thief_of(alice, SCRIPT, "192.0.2.66").see()
+    assert stolen.action in (Action.FLAG, Action.NOTIFY)
+    assert stolen.signals
+    assert all(signal.reason for signal in stolen.signals)
+    flagged = [event for event in events if event.name == "session_flagged"]
+    assert len(flagged) == 1
+    assert (flagged[0].user_id, flagged[0].public_id) == ("alice", session.public_id)
+    assert flagged[0].address == "192.0.2.66"
+    (shown,) = alice.call("sessions")
+    assert shown.flagged
+    assert shown.reasons
+    assert alice.see().user_id == "alice"  # not destructive: nobody is signed out on evidence
+
+
+def test_what_the_class_of_a_request_is_does_not_hide_it(site: Site, events: list[Event]) -> None:
+    alice = site.browser()
+    alice.login()
+    thief = thief_of(alice, SCRIPT, "192.0.2.66")
+    assert thief.see(headers=POLL).activity is Activity.BACKGROUND
+    assert "session_flagged" in names(events)
+
+
+def test_the_owner_confirms_and_the_flag_goes(site: Site, events: list[Event]) -> None:
+    alice = site.browser()
+    alice.login()
+    thief_of(alice, SCRIPT, "192.0.2.66").see()
+    assert alice.call("confirm") is True
+    assert not alice.see().session.flagged
+    assert events[-1].name == "session_cleared"
+
+
+def test_an_admin_clears_a_flag(site: Site) -> None:
+    alice = site.browser()
+    session = alice.login()
+    thief_of(alice, SCRIPT, "192.0.2.66").see()
+    admin = site.guard.sync
+    assert [s.public_id for s in admin.search(flagged=True).sessions] == [session.public_id]
+    assert admin.clear_flag("alice", session.public_id) is True
+    assert admin.clear_flag("alice", "0" * 16) is False
+    assert admin.search(flagged=True).sessions == ()
+
+
+def test_signing_in_again_clears_too(site: Site, events: list[Event]) -> None:
+    alice = site.browser()
+    alice.login()
+    thief_of(alice, SCRIPT, "192.0.2.66").see()
+    alice.call("reauthenticate")
+    seen = alice.see()
+    assert (seen.action, seen.session.flagged) == (Action.ALLOW, False)
+    assert names(events)[-2:] == ["step_up_passed", "session_cleared"]
+
+
+def test_strict_ip_shift_is_the_simple_rule(make_site: MakeSite, events: list[Event]) -> None:
+    site = make_site(detection={"ip_shift": "strict"})
+    alice = site.browser()
+    alice.login()
+    alice.address = "203.0.113.8"
+    assert alice.see().action >= Action.FLAG
+    assert "session_ip_shift" in names(events)
+
+
+def test_observe_only_records_and_off_does_nothing(
+    make_site: MakeSite, events: list[Event]
+) -> None:
+    for mode, expected in (("observe", Action.RECORD), ("off", Action.ALLOW)):
+        site = make_site(detection={"mode": mode})
+        alice = site.browser()
+        alice.login()
+        assert thief_of(alice, SCRIPT, "192.0.2.66").see().action is expected
+        assert not alice.see().session.flagged
+    assert "session_flagged" not in names(events)
+
+
+def test_step_up_asks_and_a_proof_answers(make_site: MakeSite, events: list[Event]) -> None:
+    site = make_site(detection={"mode": "step-up"}, policy=LOW, web={"step_up_url": "/again"})
+    alice = site.browser()
+    alice.login()
+    assert thief_of(alice, SCRIPT, "192.0.2.66").see().action is Action.STEP_UP
+    assert "step_up_required" in names(events)
+    assert alice.see().action is Action.STEP_UP
+    reply = alice.do(lambda visit: visit.require_fresh(), catch=False, path="/transfer")
+    assert (reply.status, reply.header("location")) == (303, "/again?next=/transfer")
+    reply = alice.do(lambda visit: visit.require_fresh(), catch=False, headers=POLL)
+    assert (reply.status, reply.header("content-type")) == (401, "application/problem+json")
+    assert b"fresh-login-required" in reply.body
+    alice.call("reauthenticate")
+    assert alice.see().action is Action.ALLOW
+    assert alice.do(lambda visit: visit.require_fresh(), catch=False).status == 200
+
+
+def test_step_up_without_a_page_becomes_a_notification(
+    make_site: MakeSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = make_site(detection={"mode": "step-up"}, policy=LOW)
+    assert "web.step_up_url is not set" in caplog.text
+    alice = site.browser()
+    alice.login()
+    assert thief_of(alice, SCRIPT, "192.0.2.66").see().action is Action.NOTIFY
+
+
+def test_termination_is_by_opt_in_only(make_site: MakeSite, events: list[Event]) -> None:
+    site = make_site(
+        detection={"mode": "strict"},
+        policy={**LOW, "terminate": 5.2},
+        web={"step_up_url": "/again"},
+    )
+    alice = site.browser()
+    alice.login()
+    stolen = thief_of(alice, SCRIPT, "192.0.2.66").see()
+    assert (stolen.user_id, stolen.ended.reason.value) == (None, "suspicious")
+    told = alice.see()
+    assert (told.user_id, told.ended.reason.value) == (None, "suspicious")
+    assert "session_terminated" in names(events)
+
+
+class Counting(Detector):
+    """Counts in its own memory, and finds something at the third new context."""
+
+    name = "counting"
+    needs = frozenset({"memory", "siblings"})
+
+    def inspect(self, observation: Observation) -> Iterable[Signal]:
+        count = int(observation.memory.get("count", 0) or 0) + 1
+        observation.memory["count"] = count
+        if count == 3:
+            yield Signal("third_context", 5.0, f"Context {count}, siblings aside.")
+
+
+def test_detectors_of_the_app_class_function_and_coroutine(
+    make_site: MakeSite, events: list[Event]
+) -> None:
+    seen: list[Observation] = []
+
+    def watching(observation: Observation) -> list[Signal]:
+        seen.append(observation)
+        return []
+
+    async def waiting(observation: Observation) -> list[Signal]:
+        return [Signal("always", 0.5, "Always there.")]
+
+    def broken(observation: Observation) -> list[Signal]:
+        raise ZeroDivisionError("oops")
+
+    site = make_site(guard={"detectors": [Counting(), watching, waiting, broken]})
+    alice = site.browser()
+    alice.login()
+    alice.agent = FIREFOX
+    assert alice.see().action is Action.ALLOW
+    alice.address = "198.51.100.4"
+    last = alice.see()
+    assert last.action is Action.FLAG
+    assert {signal.code for signal in last.signals} == {"third_context", "always"}
+    assert len(seen) == 3
+    assert seen[-1].session is not None
+    assert seen[-1].session.user_id == "alice"
+    failed = [event for event in events if event.name == "detector_failed"]
+    assert failed[0].detail["detector"] == "broken"
+    assert "oops" in str(failed[0].detail["error"])
+
+
+def test_an_unresolved_address_is_no_evidence(make_site: MakeSite, events: list[Event]) -> None:
+    site = make_site(
+        client_ip={"mode": "x-forwarded-for", "trusted_proxies": ["10.0.0.0/8"]},
+        detection={"ip_shift": "strict"},
+    )
+    alice = site.browser(address="10.0.0.1")
+    headers = {"sec-fetch-mode": "navigate", "accept": "text/html"}
+    alice.do(
+        lambda visit: visit.login("alice"), headers={**headers, "x-forwarded-for": "203.0.113.7"}
+    )
+    hidden = alice.see(headers=headers)
+    assert hidden.address == "None"
+    assert hidden.action is Action.ALLOW
+    assert str(hidden.session.address) == "203.0.113.7"
+    assert "session_ip_shift" not in names(events)
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("full", "203.0.113.7"), ("network", "203.0.113.0"), ("none", "None")],
+)
+def test_address_precision(
+    make_site: MakeSite, events: list[Event], precision: str, expected: str
+) -> None:
+    site = make_site(privacy={"address_precision": precision})
+    alice = site.browser()
+    assert str(alice.login().address) == expected
+    assert (events[0].address or "None") == expected
+    assert str(alice.see().session.address) == expected
+    log: Any = site.guard.sync.events(user_id="alice")
+    assert {event.address or "None" for event in log.events} == {expected}
