@@ -7,6 +7,7 @@ may call these may act on every user: who that is, is the app's decision.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ipaddress
 from collections.abc import Collection, Iterable
@@ -17,7 +18,7 @@ from gatehound import audit
 from gatehound._sync import Plain, run_sync
 from gatehound.audit import Finding
 from gatehound.detection import Detection, Networks, describe
-from gatehound.errors import UsageError
+from gatehound.errors import StoreError, UsageError
 from gatehound.events import Events
 from gatehound.listing import UserId, Users, exported, shown, sid_of, user_text
 from gatehound.model import EndReason, Event, Network, Session
@@ -304,9 +305,13 @@ class Admin:
         return done.done
 
     async def tell(self, event: Event) -> None:
-        """Write an event that belongs to no change of a session, and hand it to the sinks."""
+        """Write an event that belongs to no change of a session, and hand it to the sinks.
+
+        A store that is down costs the line in its log, and nothing else.
+        """
         event = self._events.redacted(event)
-        await self.store.append(event)
+        with contextlib.suppress(StoreError):
+            await self.store.append(event)
         self._events.emit(event)
 
     async def _end(

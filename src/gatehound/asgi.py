@@ -83,8 +83,8 @@ class _Response:
         kind = message["type"]
         if kind == "http.response.start":
             message = await self._start(message, message["status"])
-        elif kind == "websocket.accept":
-            message = await self._start(message, 101)
+        elif kind in ("websocket.accept", "websocket.http.response.start"):
+            message = await self._start(message, message.get("status", 101))
         if not self._replaced:
             await self._send(message)
 
@@ -103,7 +103,8 @@ class _Response:
         passage = self._passage
         if status >= 500:
             await signin.undo_login(self._guard, passage)
-            if passage.raised is not None and status == 500:
+            swallowed = status == 500 and message["type"] == "http.response.start"
+            if passage.raised is not None and swallowed:
                 await self._replace(passage.raised)
                 return message
         passage.started = True

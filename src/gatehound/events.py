@@ -86,7 +86,9 @@ class Events:
         self._floods: dict[str, tuple[float, int]] = {}
 
     def emit(self, event: Event) -> None:
-        """Hand an event to every sink; never raises."""
+        """Hand an event to every sink; never raises. One without a time gets the local one."""
+        if not event.at:
+            event = replace(event, at=time.time())
         for sink in self._sinks:
             try:
                 sink(event)

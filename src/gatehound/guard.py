@@ -14,7 +14,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
+import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from gatehound._sync import run_sync
@@ -22,7 +24,7 @@ from gatehound.admin import SyncAdmin
 from gatehound.cookies import CookieCodec, Ticket
 from gatehound.detection import Detection, Detector, Networks, Observation
 from gatehound.detection.activity import Activities
-from gatehound.errors import SettingsError, StoreError, StoreMismatch
+from gatehound.errors import GatehoundError, SettingsError, StoreError, StoreMismatch
 from gatehound.events import Events, LogSink, Sink
 from gatehound.judging import Judging
 from gatehound.listing import Users
@@ -130,7 +132,8 @@ class Guard(Judging):
             if passage.record is not None:
                 await self.judge(passage, passage.record)
         except (StoreError, StoreMismatch) as error:
-            self.store_down(passage, error)
+            passage.outage, passage.record = error, None
+            self.note_outage(error)
         return passage
 
     def ignores(self, path: str) -> bool:
@@ -171,7 +174,8 @@ class Guard(Judging):
         if reason is None:
             passage.record = record
             passage.graced = answer.standing is Standing.GRACE
-            self._renew_cookie(passage, ticket)
+            if passage.activity is Activity.NAVIGATE and not passage.graced:
+                await self._renew(passage, ticket, record)
             return
         event = self.event("session_expired", passage, record, reason=reason.value)
         done = await self.store.revoke(record.alias, only=record.sid, reason=reason, event=event)
@@ -185,11 +189,32 @@ class Guard(Judging):
             return EndReason.ABSOLUTE
         return EndReason.IDLE if answer.now >= before + limits.idle * 1000 else None
 
-    def _renew_cookie(self, passage: Passage, ticket: Ticket) -> None:
-        """Send the cookie again where its attributes changed in the settings."""
-        attributes = self.cookies.shape.digest
-        if ticket.attributes != attributes and passage.activity is Activity.NAVIGATE:
+    async def _renew(self, passage: Passage, ticket: Ticket, record: Record) -> None:
+        """Change the secret where its time has come, else the cookie's attributes if they did.
+
+        Only on page loads: a cookie on the answer to a background request may be dropped.
+        """
+        every = self.settings.session.rotate_every
+        if every and passage.now >= record.security.rotated + every * 1000:
+            await self._rotate_routinely(passage, ticket, record)
+        elif ticket.attributes != self.cookies.shape.digest:
             passage.set_cookie(self.cookies, ticket)
+
+    async def _rotate_routinely(self, passage: Passage, ticket: Ticket, record: Record) -> None:
+        secret = secrets.token_bytes(32)
+        event = self.event("session_rotated", passage, record, reason="rotate_every")
+        answer = await self.store.rotate(
+            record.alias,
+            record.sid,
+            secret_hash(ticket.secret),
+            secret_hash(secret),
+            grace=int(self.settings.session.rotation_grace * 1000),
+            event=event,
+        )
+        if answer.standing is Standing.LIVE and answer.record is not None:
+            passage.record = answer.record
+            passage.set_cookie(self.cookies, replace(ticket, secret=secret))
+            self.announce(event)
 
     async def _turn_away(self, passage: Passage, ticket: Ticket, answer: Answer) -> None:
         """Remember why this cookie opens nothing, and tell those who watch."""
@@ -216,10 +241,8 @@ class Guard(Judging):
 
     # --- outage ---
 
-    def store_down(self, passage: Passage, error: StoreError | StoreMismatch) -> None:
-        """Note an outage; the app learns of it when it reads the session."""
-        passage.outage = error
-        passage.record = None
+    def note_outage(self, error: GatehoundError) -> None:
+        """Tell once that the store is down."""
         if not self._state["down"]:
             self._state["down"] = True
             self._events.emit(Event("store_down", reason=str(error)))

@@ -33,6 +33,7 @@ class ClientIPSettings(msgspec.Struct, frozen=True, kw_only=True):
     mode: str = "remote-addr"  # reads no header: right for every app with no proxy before it
     trusted_proxies: tuple[str, ...] = ()  # nobody: a header is only as good as who wrote it
     trust_everyone: bool = False  # must be said by name
+    hops: int | None = None  # with x-forwarded-for: take this entry from the right
     on_all_trusted: Literal["farthest", "unresolved"] = "farthest"
     peer_port: bool = False  # REMOTE_ADDR carries a port (Azure)
 

@@ -7,6 +7,7 @@ change of privilege changes the secret, and the old one dies at once.
 
 from __future__ import annotations
 
+import functools
 import secrets
 from dataclasses import replace
 from typing import Final
@@ -25,7 +26,6 @@ from gatehound.stores.record import (
     REMEMBERED,
     STEP_UP,
     Record,
-    Security,
     Seen,
     methods_to_bits,
 )
@@ -67,27 +67,31 @@ async def login(
         )
     previous, old_ticket = passage.record, passage.ticket
     new, secret = _new_session(guard, passage, user, attempt, remember, methods, roles)
-    result = await _create(guard, passage, new)
+    event = _created_event(guard, passage, new)
+    result = await _create(guard, new, event)
+    passage.now = result.now
     if isinstance(result, Refused):
-        await guard.tell(
-            replace(guard.event("login_refused", passage, reason=result.reason), user_id=user)
-        )
+        await guard.tell(replace(event, name="login_refused", reason=result.reason, public_id=None))
         raise LoginRefused(_refusal(result), REFUSALS[result.reason])
-    record = result.record
-    passage.record, passage.now = record, result.now
+    record = passage.record = result.record
     passage.is_new_login, passage.ended, passage.superseded = True, None, False
     _send_secret(guard, passage, record, secret)
-    guard.announce(new_event(guard, passage, record))
+    guard.announce(replace(event, at=result.now / 1000))
     guard.announce_ends(result.finished)
     if previous is not None and previous.alias != record.alias and old_ticket is not None:
         await _end(guard, passage, previous, EndReason.REPLACED)
-    await guard.judge(passage, record)
+    try:
+        await guard.judge(passage, record)
+    except StoreError as error:
+        guard.note_outage(error)  # the login stands: evidence is gathered by the next request
     return record
 
 
 async def logout(guard: Guard, passage: Passage) -> bool:
     """End the session on the server, then remove the cookie; False where nobody is in."""
     _before_response(passage, "logout")
+    if passage.outage is not None:
+        raise passage.outage  # the session would live on, behind a cookie that looks gone
     record = passage.record
     if record is not None:
         await _end(guard, passage, record, EndReason.LOGOUT)
@@ -105,7 +109,7 @@ async def undo_login(guard: Guard, passage: Passage) -> None:
     try:
         await _end(guard, passage, record, EndReason.LOGOUT)
     except StoreError as error:
-        guard.store_down(passage, error)  # the cookie is not sent, so nobody holds the secret
+        guard.note_outage(error)  # the cookie is not sent, so nobody holds the secret
 
 
 async def rotate(guard: Guard, passage: Passage) -> None:
@@ -144,27 +148,24 @@ async def end_sessions(
     return len(done.finished)
 
 
-def new_event(guard: Guard, passage: Passage, record: Record) -> Event:
-    """The event of a login, with what people want to know of it."""
-    claimed = describe(passage.request.agent)
-    address = passage.client_ip.address
-    place = guard.networks.lookup(address).place if address is not None else ""
-    detail = {
-        "device": claimed.label,
-        "place": place,
-        "methods": ", ".join(record.security.methods),
-    }
-    return guard.event("session_created", passage, record, detail=detail)
-
-
 def aal_of(methods: tuple[str, ...]) -> int:
     """Authenticator assurance level after NIST 800-63B: 2 for two factors, else 1."""
     return 2 if len(set(methods)) > 1 or STRONG & set(methods) else 1
 
 
-async def _create(guard: Guard, passage: Passage, new: NewSession) -> Created | Refused:
-    record = _preview(passage, new)
-    event = new_event(guard, passage, record)
+def _created_event(guard: Guard, passage: Passage, new: NewSession) -> Event:
+    """The event of a login, with what people want to know of it."""
+    address = passage.client_ip.address
+    detail = {
+        "device": describe(passage.request.agent).label,
+        "place": guard.networks.lookup(address).place if address is not None else "",
+        "methods": ", ".join(new.methods),
+    }
+    event = guard.event("session_created", passage, detail=detail)
+    return replace(event, user_id=new.user_id, public_id=new.sid.hex())
+
+
+async def _create(guard: Guard, new: NewSession, event: Event) -> Created | Refused:
     try:
         return await guard.store.create(new, event)
     except StoreUnavailable:
@@ -183,22 +184,23 @@ async def _rotate(
         _check_methods(methods)
     limits = guard.settings.limits(record.roles, remembered=record.remembered)
     secret = secrets.token_bytes(32)
-    arguments = (record.alias, record.sid, secret_hash(ticket.secret), secret_hash(secret))
     event = guard.event(name, passage, record, reason=", ".join(methods or ()))
-    for last in (False, True):
-        try:
-            answer = await guard.store.rotate(
-                *arguments,
-                authenticated=methods is not None,
-                methods=methods,
-                aal=aal_of(methods) if methods is not None else None,
-                absolute=int(limits.absolute * 1000) if methods is not None else None,
-                event=event,
-            )
-            break
-        except StoreUnavailable:
-            if last:
-                raise
+    change = functools.partial(
+        guard.store.rotate,
+        record.alias,
+        record.sid,
+        secret_hash(ticket.secret),
+        secret_hash(secret),
+        authenticated=methods is not None,
+        methods=methods,
+        aal=None if methods is None else aal_of(methods),
+        absolute=None if methods is None else int(limits.absolute * 1000),
+        event=event,
+    )
+    try:
+        answer = await change()
+    except StoreUnavailable:
+        answer = await change()  # idempotent on the new secret, so ask once more
     if answer.standing is not Standing.LIVE or answer.record is None:
         raise LoginRefused("superseded", "another request changed this session first; try again")
     passage.record, passage.now = answer.record, answer.now
@@ -271,20 +273,6 @@ def _new_session(
         replaces=previous.sid if previous is not None and previous.alias == alias else None,
     )
     return new, secret
-
-
-def _preview(passage: Passage, new: NewSession) -> Record:
-    """The record as the store will make it, for the event that is written with it."""
-    security = Security(
-        sid=new.sid,
-        secret_hash=new.secret_hash,
-        created=passage.now,
-        authenticated=passage.now,
-        expires=passage.now + new.absolute,
-        idle=new.idle,
-        methods=new.methods,
-    )
-    return Record(new.alias, new.user_id, new.roles, security, new.seen)
 
 
 def _check_methods(methods: tuple[str, ...]) -> None:

@@ -8,22 +8,41 @@ UsageError means that the app called at the wrong time.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
 from gatehound import signin
 from gatehound._sync import Plain, run_sync
 from gatehound.clientip import ClientIP
-from gatehound.errors import FreshLoginRequired, UsageError
+from gatehound.errors import FreshLoginRequired, StoreError, UsageError
 from gatehound.guard import Guard
 from gatehound.listing import UserId, sid_of, user_text
 from gatehound.model import Action, Activity, Ended, EndReason, Session, Signal
 from gatehound.passage import LoginAttempt, Passage
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+def _noted(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Remember what the app was told, for a framework that turns it into a bare 500."""
+
+    @functools.wraps(method)
+    async def noting(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await method(self, *args, **kwargs)
+        except (StoreError, FreshLoginRequired) as error:
+            self._passage.raised = error
+            raise
+
+    return noting
 
 
 class _Shown:
@@ -117,6 +136,7 @@ class Visit(_Shown):
 
     # --- signing in and out ---
 
+    @_noted
     async def begin_login(self, user_id: UserId) -> LoginAttempt:
         """Call before credentials are checked; hand the result to `login`.
 
@@ -124,6 +144,7 @@ class Visit(_Shown):
         """
         return await signin.begin(self._guard, self._passage, user_id)
 
+    @_noted
     async def login(
         self,
         user_id: UserId,
@@ -149,24 +170,29 @@ class Visit(_Shown):
         )
         return self._guard.present(record)
 
+    @_noted
     async def login_failed(self, user_id: UserId | None, reason: str) -> None:
         """Report failed credentials, for the log; nobody is locked out by it."""
         user = user_text(user_id)[:200] if user_id not in (None, "") else None
         event = self._guard.event("login_failed", self._passage, reason=reason[:200])
         await self._guard.tell(replace(event, user_id=user))
 
+    @_noted
     async def logout(self) -> bool:
         """End this session and remove its cookie; False where nobody was signed in."""
         return await signin.logout(self._guard, self._passage)
 
+    @_noted
     async def rotate(self) -> None:
         """Give the session a new secret; call it when privileges change."""
         await signin.rotate(self._guard, self._passage)
 
+    @_noted
     async def reauthenticate(self, methods: tuple[str, ...] = ("password",)) -> None:
         """The user has just proved again who they are: fresh, unflagged, extended."""
         await signin.reauthenticate(self._guard, self._passage, tuple(methods))
 
+    @_noted
     async def require_fresh(self, max_age: float | None = None) -> None:
         """Go on only after a recent sign-in; else raise FreshLoginRequired.
 
@@ -175,18 +201,14 @@ class Visit(_Shown):
         """
         record = self._read().record
         if record is None:
-            raise self._stale(max_age or 0.0, None)
+            raise FreshLoginRequired(max_age=max_age or 0.0, age=None)
         limits = self._guard.settings.limits(record.roles, remembered=record.remembered)
         allowed = limits.fresh_for if max_age is None else max_age
         age = (self._passage.now - record.security.authenticated) / 1000
         if age > allowed or self.action >= Action.STEP_UP or self._passage.graced:
-            raise self._stale(allowed, age)
+            raise FreshLoginRequired(max_age=allowed, age=age)
 
-    def _stale(self, max_age: float, age: float | None) -> FreshLoginRequired:
-        error = FreshLoginRequired(max_age=max_age, age=age)
-        self._passage.raised = error
-        return error
-
+    @_noted
     async def confirm(self) -> bool:
         """The user says "this was me": unflag the session and learn where it is now."""
         record = self._read().record
@@ -194,6 +216,7 @@ class Visit(_Shown):
 
     # --- the user's sessions ---
 
+    @_noted
     async def sessions(self) -> list[Session]:
         """List the user's sessions, the most recently active first; [] for nobody."""
         record = self._read().record
@@ -202,6 +225,7 @@ class Visit(_Shown):
         listed = await self._guard.store.sessions(record.alias)
         return await self._guard.listed(listed, current=record.sid)
 
+    @_noted
     async def terminate(self, public_id: str) -> bool:
         """End another session of this user; False where it is not there, or is this one.
 
@@ -213,11 +237,13 @@ class Visit(_Shown):
             return False
         return bool(await self._end(EndReason.USER, only=sid))
 
+    @_noted
     async def terminate_others(self, reason: EndReason | str = EndReason.USER) -> int:
         """End all sessions of this user but this one; return how many ended."""
         record = self._read().record
         return 0 if record is None else await self._end(EndReason(reason), keep=record.sid)
 
+    @_noted
     async def terminate_all(self, reason: EndReason | str = EndReason.USER) -> int:
         """End all sessions of this user, this one too; return how many ended."""
         if self._read().record is None:
@@ -245,15 +271,18 @@ class Data:
         self._guard = guard
         self._passage = passage
 
+    @_noted
     async def get(self, name: str, default: Any = None) -> Any:
         """Return one field, or `default` where it is not set or nobody is signed in."""
         found = await self._get([name])
         return found.get(name, default)
 
+    @_noted
     async def all(self) -> dict[str, Any]:
         """Return all fields; {} where nobody is signed in."""
         return await self._get(None)
 
+    @_noted
     async def set(self, name: str, value: Any) -> bool:
         """Set one field; False where the session ended meanwhile.
 
@@ -262,11 +291,13 @@ class Data:
         alias, sid = self._key()
         return await self._guard.store.data_set(alias, sid, {name: msgspec.json.encode(value)})
 
+    @_noted
     async def delete(self, name: str) -> bool:
         """Remove one field; False where it was not set."""
         alias, sid = self._key()
         return bool(await self._guard.store.data_delete(alias, sid, [name]))
 
+    @_noted
     async def incr(self, name: str, by: int = 1) -> int | None:
         """Add to a whole number (0 where not set); None where the session ended meanwhile."""
         alias, sid = self._key()

@@ -188,3 +188,52 @@ def test_meta_never_shows_the_identity_key(store: Store) -> None:
     guard = Guard({"secret_keys": [SECRET], "identity_key": IDENTITY}, store=store)
     assert isinstance(guard.meta, Meta)
     assert IDENTITY not in repr(guard.meta)
+
+
+def test_logout_never_pretends(make_site: MakeSite, faulty: FaultyStore) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    faulty.fail("load")
+    reply = alice.do(lambda visit: visit.logout(), status=500)
+    assert (reply.status, reply.all("set-cookie")) == (503, [])
+    faulty.fail("revoke")
+    reply = alice.do(lambda visit: visit.logout(), catch=False)
+    assert (reply.status, reply.all("set-cookie")) == (503, [])
+    assert alice.see().user_id == "alice"
+
+
+def test_a_login_in_an_outage_answers_503(make_site: MakeSite, faulty: FaultyStore) -> None:
+    site = make_site(over=faulty)
+    faulty.fail("create", times=2)
+    assert site.browser().do(lambda visit: visit.login("alice"), catch=False).status == 503
+
+
+def test_a_login_stands_without_its_evidence(
+    make_site: MakeSite, faulty: FaultyStore, events: list[Event]
+) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    faulty.fail("recall")
+    alice.login()
+    assert alice.see().user_id == "alice"
+    assert [e.name for e in events] == ["session_created", "store_down", "store_up"]
+
+
+def test_an_event_that_cannot_be_written_is_still_told(
+    make_site: MakeSite, faulty: FaultyStore, events: list[Event]
+) -> None:
+    site = make_site(over=faulty)
+    faulty.fail("append")
+    site.browser().call("login_failed", "alice", "wrong password")
+    assert [e.name for e in events] == ["login_failed"]
+    assert events[0].at > 0
+
+
+def test_an_answer_of_the_apps_own_stays(make_site: MakeSite, faulty: FaultyStore) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    faulty.fail("load")
+    reply = alice.do(lambda visit: visit.user_id, status=502)
+    assert (reply.status, reply.body) == (502, b"app")

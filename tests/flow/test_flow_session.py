@@ -434,3 +434,27 @@ def test_changed_cookie_attributes_reach_the_browser(make_site: MakeSite) -> Non
     assert reply.header("set-cookie").endswith("SameSite=Strict")
     assert alice.do().all("set-cookie") == []
     assert alice.see().user_id == "alice"
+
+
+def test_routine_rotation_keeps_requests_in_flight(
+    make_site: MakeSite, clock: FakeClock, events: list[Event]
+) -> None:
+    site = make_site(session={"rotate_every": "30m"})
+    alice, parallel = site.browser(), site.browser()
+    session = alice.login()
+    parallel.cookies = dict(alice.cookies)
+    clock.advance(1800)
+    assert parallel.see(headers=POLL).user_id == "alice"  # not on a background request
+    assert "session_rotated" not in names(events)
+    reply = alice.do(lambda visit: visit.user_id)
+    assert (reply.value, len(reply.all("set-cookie"))) == ("alice", 1)
+    assert names(events)[-1] == "session_rotated"
+    assert alice.see().session.public_id == session.public_id
+    late = parallel.do(lambda visit: visit.user_id)
+    assert (late.value, late.all("set-cookie")) == ("alice", [])
+    error = parallel.do(lambda visit: visit.require_fresh()).error
+    assert isinstance(error, FreshLoginRequired)
+    clock.advance(61)
+    assert parallel.see().user_id is None
+    assert names(events)[-1] == "session_reuse"
+    assert alice.see().user_id == "alice"
