@@ -130,11 +130,11 @@ def _leaf(reading: _Reading, hint: Any, value: Any, path: tuple[str, ...]) -> An
 def _duration(
     reading: _Reading, value: Any, path: tuple[str, ...], *, optional: bool
 ) -> float | Any:
-    match = _DURATION.fullmatch(value.strip().lower()) if isinstance(value, str) else None
-    if match:
-        return float(match[1]) * _UNITS[match[2] or "s"]
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and math.isfinite(value) and value >= 0:
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip().lower())
+        if match:
+            return float(match[1]) * _UNITS[match[2] or "s"]
+    elif type(value) in (int, float) and math.isfinite(value) and value >= 0:
         return float(value)
     reading.problems.append(
         f"{reading.name(path)}: {value!r} given; allowed are seconds or text such as "

@@ -279,7 +279,8 @@ class Admin:
             "session_cleared", user_id=record.user_id, public_id=record.public_id, reason=why
         )
         memory, user_memory = await self.store.recall(record.alias, record.sid)
-        for _ in range(CLEAR_ATTEMPTS):
+        attempts = CLEAR_ATTEMPTS
+        while True:
             mine, users = self.detection.confirm(
                 memory.data,
                 user_memory.data,
@@ -297,7 +298,8 @@ class Admin:
                 clear_flags=FLAGGED | STEP_UP,
                 events=(event,),
             )
-            if done.done or done.gone:
+            attempts -= 1
+            if done.done or done.gone or not attempts:
                 break
             memory, user_memory = done.memory, done.user_memory
         if done.done:

@@ -63,7 +63,8 @@ class Judging(Admin):
         siblings = await self._siblings(record)
         seen = self._seen(passage, record, network, pair)
         memory, user_memory = await self.store.recall(record.alias, record.sid)
-        for _ in range(JUDGE_ATTEMPTS):
+        attempts = JUDGE_ATTEMPTS
+        while True:
             judgement = await self.detection.judge(
                 request=passage.request,
                 activity=passage.activity,
@@ -83,14 +84,15 @@ class Judging(Admin):
             result = await self._write(
                 passage, record, judgement, memory, user_memory, seen, events
             )
-            if result.done or result.gone:
+            attempts -= 1
+            if result.done or result.gone or not attempts:
                 break
             memory, user_memory = result.memory, result.user_memory
         passage.verdict = judgement.verdict
         if result.gone:  # ended by somebody else in this very moment
             passage.record = None
             return
-        for event in events:
+        for event in events if result.done else ():
             self._events.emit(event)
         await self._tell_failures(passage, judgement)
         await self._act(passage, record, judgement)

@@ -191,12 +191,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             values = [getattr(role, name) for role in named]
             return min((v for v in values if v is not None), default=getattr(session, name))
 
-        policies = {role.on_limit for role in named if role.on_limit}
+        policies = {role.on_limit or session.on_limit for role in named} or {session.on_limit}
+        on_limit: Literal["oldest", "deny"] = "deny" if "deny" in policies else "oldest"
         return Limits(
             idle=least(f"{prefix}idle_timeout"),
             absolute=least(absolute),
             max_per_user=least("max_per_user"),
-            on_limit="deny" if "deny" in policies else next(iter(policies), session.on_limit),
+            on_limit=on_limit,
             fresh_for=least("fresh_for"),
         )
 
