@@ -1,0 +1,176 @@
+"""What kind of request this is, and so whether a person was there.
+
+Rules
+  1. The class decides what extends the session, never what is seen: a new network or agent is
+     judged whatever the class, or a header that the client writes could switch detection off.
+  2. All of this is a claim. A thief who holds the cookie can send any header here; the absolute
+     timeout, rotation and device binding bound what he gains by it.
+  3. An unsafe method is never speculative or an asset: it changes something, whatever the
+     headers say (RFC 9110 9.2.1 lists the safe methods).
+  4. The order is: the app's callable, the app's header, prefetch, `action_paths`,
+     `background_paths`, then what browsers send.
+
+Limits. A GraphQL query and a mutation are both a POST to one path: both count as ACTION until the
+app declares its polls with `header`. A WordPress site with plain permalinks autosaves to
+`/index.php?rest_route=...`, which the path does not show: it counts as ACTION. An app whose pages
+change by fetch alone sends no navigation: declare the reads of a person with `header` or
+`action_paths`, or its users idle out while they read.
+
+Sources: Fetch Metadata (W3C, Sec-Fetch-*), the Fetch standard (Sec-Purpose), and the
+documentation of htmx and pjax for theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import msgspec
+
+from gatehound.detection.pattern import matcher, pattern_problems
+from gatehound.errors import SettingsError
+from gatehound.model import Activity, Request
+
+Override: TypeAlias = Callable[[Request], Activity | None]
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+# Sec-Fetch-Dest values of what a page loads by itself. `serviceworker` and `report` are the
+# browser's own errands (BACKGROUND); documents and frames come with the mode `navigate`.
+_ASSETS: Final = frozenset(
+    {"audio", "audioworklet", "font", "image", "json", "manifest", "paintworklet", "script"}
+    | {"sharedworker", "style", "text", "track", "video", "worker", "xslt"}
+)
+# Sec-Purpose is the standard; Purpose is sent by Safari and older Chrome, X-Moz by older
+# Firefox, X-Sec-Purpose by Turbo's link prefetch, whose fetch may not set Sec- headers.
+_PURPOSES: Final = ("sec-purpose", "purpose", "x-moz", "x-sec-purpose")
+# A link or form that a script library follows for the person: the browser would have navigated.
+_FOLLOWED: Final = ("hx-boosted", "hx-history-restore-request", "x-pjax")
+_BY_SCRIPT: Final = ("x-requested-with", "hx-request", "service-worker")
+_CLASSES: Final = {activity.value: activity for activity in Activity}
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")  # RFC 9110 5.6.2
+
+
+class ActivitySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which requests mean that a person is there. Patterns: see gatehound.detection.pattern.
+
+    `background_paths` do not extend the idle timeout, whatever the method. `action_paths` do,
+    even as a background GET. `header` names a request header in which the app's own client
+    declares the class (navigate, action, background, speculative or asset); "" reads none.
+    """
+
+    background_paths: tuple[str, ...] = (
+        # WordPress: heartbeat, autosave and plugins' polls share this one endpoint.
+        "*/wp-admin/admin-ajax.php",
+        "*/wp-cron.php",
+        # The block editor autosaves every 60 s (10 s locally) to .../posts/<id>/autosaves.
+        "*/wp-json/*/autosaves*",
+        # Whole last segments that name nothing but a poll.
+        "*/heartbeat",
+        "*/heartbeat/",
+        "*/keepalive",
+        "*/keep-alive",
+        # Long-polling transport of Socket.IO: its POSTs are sent by a timer too.
+        "*/socket.io/",
+    )
+    action_paths: tuple[str, ...] = ()
+    header: str = ""
+
+    def problems(self) -> list[str]:
+        """Say what is wrong, a line each; empty means usable."""
+        lines = [
+            *pattern_problems("activity.background_paths", self.background_paths),
+            *pattern_problems("activity.action_paths", self.action_paths),
+        ]
+        if self.header and not _TOKEN.fullmatch(self.header):
+            lines.append(
+                f"activity.header: {self.header!r} was given; it is the name of one request "
+                "header, such as 'X-Activity', or empty"
+            )
+        return lines
+
+
+class Activities:
+    """Classify requests by settings that were compiled at construction.
+
+    `override` is the app's own rule: what it returns stands; None leaves the request to the
+    other rules. What it raises comes through to the caller. SettingsError names every problem.
+    """
+
+    def __init__(
+        self, settings: ActivitySettings | None = None, *, override: Override | None = None
+    ) -> None:
+        settings = ActivitySettings() if settings is None else settings
+        if problems := settings.problems():
+            raise SettingsError(problems)
+        self._header = settings.header.lower()
+        self._override = override
+        self._is_action = matcher(settings.action_paths)
+        self._is_background = matcher(settings.background_paths)
+
+    def classify(self, request: Request) -> Activity:
+        """Return the class of the request."""
+        safe = request.method in SAFE_METHODS
+        declared = self._declared(request, safe)
+        if declared is not None:
+            return declared
+        if safe and _is_speculative(request):
+            return Activity.SPECULATIVE
+        if self._is_action(request.method, request.path):
+            return Activity.ACTION
+        if self._is_background(request.method, request.path):
+            return Activity.BACKGROUND
+        return _read(request) if safe else _write(request)
+
+    def _declared(self, request: Request, safe: bool) -> Activity | None:
+        if self._override is not None and (activity := self._override(request)) is not None:
+            return activity
+        if not self._header:
+            return None
+        claimed = _CLASSES.get(request.header(self._header).strip().lower())
+        if not safe and claimed in (Activity.SPECULATIVE, Activity.ASSET):
+            return None
+        return claimed
+
+
+def _is_speculative(request: Request) -> bool:
+    """Sec-Purpose is a list such as `prefetch;prerender`; the older headers say the same."""
+    for name in _PURPOSES:
+        purpose = request.header(name)
+        if purpose and ("prefetch" in purpose or "prerender" in purpose or purpose == "preview"):
+            return True
+    return False
+
+
+def _write(request: Request) -> Activity:
+    # Reports on CSP or crashes are POSTs of the browser: nobody pressed anything.
+    if request.header("sec-fetch-dest") == "report":
+        return Activity.BACKGROUND
+    return Activity.ACTION
+
+
+def _read(request: Request) -> Activity:
+    if request.websocket or request.method in ("OPTIONS", "TRACE"):
+        return Activity.BACKGROUND
+    mode = request.header("sec-fetch-mode")
+    if mode == "navigate":
+        return Activity.NAVIGATE
+    if any(request.header(name) == "true" for name in _FOLLOWED):
+        return Activity.NAVIGATE
+    if mode:
+        asset = request.header("sec-fetch-dest") in _ASSETS
+        return Activity.ASSET if asset else Activity.BACKGROUND
+    return _read_without_metadata(request)
+
+
+def _read_without_metadata(request: Request) -> Activity:
+    """Plain HTTP, older browsers, mobile apps and scripts send no Sec-Fetch headers."""
+    if any(request.header(name) for name in _BY_SCRIPT):
+        return Activity.BACKGROUND
+    accept = request.header("accept")
+    if "text/html" in accept:
+        return Activity.NAVIGATE
+    if accept.startswith(("image/", "text/css", "font/", "video/", "audio/")):
+        return Activity.ASSET
+    return Activity.BACKGROUND

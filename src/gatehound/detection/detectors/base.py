@@ -1,0 +1,171 @@
+"""What a detector is, and all that one may look at.
+
+The built-in detectors use nothing but this file, gatehound.model and gatehound.detection.known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias, cast
+
+from gatehound.clientip import ClientIP
+from gatehound.detection.evidence import SLOT_BYTES, Value, is_value, slot_size
+from gatehound.detection.known import Known
+from gatehound.errors import SettingsError
+from gatehound.model import Activity, Device, Network, Request, Session, Signal
+
+NEEDS: Final = frozenset({"memory", "user_memory", "siblings", "network", "device"})
+
+Findings: TypeAlias = Iterable[Signal] | AsyncIterable[Signal] | Signal | None
+Inspect: TypeAlias = Callable[["Observation"], Findings | Awaitable[Findings]]
+
+
+class Slot(MutableMapping[str, Value]):
+    """A detector's own small memory: a dict that outlives the request.
+
+    Keys are text; values are bytes, text, integers of 64 bits, finite floats, bool or None:
+    anything else is a TypeError. All of them take at most 256 bytes packed: more is a
+    ValueError. What is assigned is
+    kept if the detector returns and the write to the store wins. When two requests write at
+    once, the greater value of each key stays: count up, and store times, never a state that
+    goes down. All detectors share 1024 bytes; where that is not enough, the slots that were not
+    written for longest are dropped, which is reported.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: dict[str, Value] | None = None) -> None:
+        self._values = dict(values or {})
+
+    def __getitem__(self, key: str) -> Value:
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        _check_value(key, value)
+        changed = {**self._values, key: value}
+        size = slot_size(changed)
+        if size > max(SLOT_BYTES, slot_size(self._values)):
+            raise ValueError(
+                f"slot of {size} bytes after {key!r}: at most {SLOT_BYTES} are kept; "
+                "store digests or counters, not texts"
+            )
+        self._values = changed
+
+    def __delitem__(self, key: str) -> None:
+        del self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Slot({self._values!r})"
+
+    def copy(self) -> dict[str, Value]:
+        """Return the values as a dict of their own."""
+        return dict(self._values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a detector may look at; only `memory` and `user_memory` may be changed.
+
+    `session` is the session as it was stored before this request, None where it is not stored
+    yet (at login). `is_new_context` is False where this network and agent are one of the two
+    that the session used last. `siblings` are the user's other living sessions. `known` is what
+    this session has learned; `user_known` what all sessions of the user have, once it is a day
+    old or was proven. While a session is flagged neither grows; a detector that learns in its
+    slot should look at `session.flagged` and do the same. `agent_digest` stands for the
+    User-Agent text. `now` is seconds since 1970.
+
+    What is not named in the detector's `needs` may be empty.
+    """
+
+    request: Request
+    activity: Activity
+    client_ip: ClientIP
+    now: float
+    network: Network = field(default_factory=Network)
+    device: Device = field(default_factory=Device)
+    agent_digest: bytes = b""
+    session: Session | None = None
+    is_new_context: bool = True
+    siblings: tuple[Session, ...] = ()
+    known: Known = field(default_factory=Known)
+    user_known: Known = field(default_factory=Known)
+    memory: Slot = field(default_factory=Slot)
+    user_memory: Slot = field(default_factory=Slot)
+
+
+class Detector:
+    """Look at one request and say what was found.
+
+    `name` is unique among the detectors of a guard. `needs` says what has to be loaded: any of
+    `memory` (`known` and the slot), `user_memory` (`user_known` and that slot), `siblings`,
+    `network`, `device`. Under WSGI an `inspect` that really waits fails, naming the detector's
+    code. An exception is reported as an event, and the other detectors go on.
+    """
+
+    name: str = ""
+    needs: frozenset[str] = frozenset()
+
+    def inspect(self, observation: Observation) -> Findings | Awaitable[Findings]:
+        """Return the signals that were found; None means nothing. May be `async def`."""
+        raise NotImplementedError
+
+
+class _Function(Detector):
+    """A plain callable as a detector; without a `needs` attribute it is given everything."""
+
+    def __init__(self, function: Inspect) -> None:
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.needs = getattr(function, "needs", NEEDS)
+        self._function = function
+
+    def inspect(self, observation: Observation) -> Findings | Awaitable[Findings]:
+        return self._function(observation)
+
+
+def as_detectors(given: Iterable[Detector | Callable[[Observation], Any]]) -> tuple[Detector, ...]:
+    """Wrap plain callables and check names and needs; SettingsError names every problem."""
+    problems: list[str] = []
+    detectors: list[Detector] = []
+    for one in given:
+        if isinstance(one, Detector):
+            detectors.append(one)
+        elif callable(one) and not isinstance(one, type):
+            detectors.append(_Function(cast("Inspect", one)))
+        else:
+            problems.append(
+                f"detectors: {one!r} was given; a detector is an object of a class that extends "
+                "gatehound.Detector, or a function of one observation"
+            )
+    names = [detector.name for detector in detectors]
+    for detector in detectors:
+        problems.extend(_problems(detector, names))
+    if problems:
+        raise SettingsError(problems)
+    return tuple(detectors)
+
+
+def _problems(detector: Detector, names: list[str]) -> Iterator[str]:
+    given = f"detectors: {detector.name!r} of {type(detector).__name__}"
+    if not detector.name or names.count(detector.name) > 1:
+        yield f"{given}: the name has to be there and unique; set another `name`"
+    if unknown := sorted(set(detector.needs) - NEEDS):
+        yield (
+            f"{given} needs {', '.join(map(repr, unknown))}; allowed are {', '.join(sorted(NEEDS))}"
+        )
+
+
+def _check_value(key: object, value: object) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"slot key {key!r}: keys are text")
+    if not is_value(value):
+        raise TypeError(
+            f"slot value {value!r:.80} for {key!r}: "
+            "use bytes, text, an integer of 64 bits, a finite float, a bool or None"
+        )

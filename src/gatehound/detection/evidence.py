@@ -1,0 +1,385 @@
+"""What a session and a user remember, between requests, in at most 4096 bytes.
+
+Rules
+  1. Sets, not last values: a known network stays known when another one is used.
+  2. Every set has a bound; the entry that was not used for the longest goes.
+  3. Each signal code counts once, at its maximum, and halves with every half-life. Adding equal
+     findings up turns harmless churn into flags.
+  4. A negative weight is not remembered: it speaks for the request that brought it, and a thief
+     could otherwise visit a friendly network once and spend the credit later.
+  5. What is learned while a session is flagged would be taught by whoever caused the flag, so
+     callers learn nothing then; a proof (`confirm`) learns at once.
+  6. Bytes that cannot be read are empty evidence and a reported failure, never an exception.
+  7. The first byte is the version. Within a version fields are only appended: readers skip what
+     they do not know, and fill in what is not there. Anything else needs a new version.
+
+The bytes are msgpack (msgspec), written by us alone into our own store.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, TypeVar
+
+import msgspec
+
+from gatehound.detection.known import Known, KnownAgent, KnownNetwork
+from gatehound.detection.network import Address, prefix_of
+from gatehound.model import Device, Network
+
+VERSION: Final = 1
+MAX_BYTES: Final = 4096  # what stores keep of one session or one user
+MAX_PREFIXES: Final = 32
+MAX_NETWORKS: Final = 8
+MAX_COUNTRIES: Final = 8
+MAX_AGENTS: Final = 4
+MAX_SIGNALS: Final = 12
+SLOT_BYTES: Final = 256  # of one detector
+SLOTS_BYTES: Final = 1024  # of all: a quarter, so that sets and signals always have room
+
+# Requests of one burst overtake each other, so what was found is not taken back sooner.
+REORDER: Final = 30.0
+# What a user's sets must be old to count as familiar: who steals a session could otherwise
+# teach them his own network in a minute and use it in the next session.
+SETTLED: Final = 86_400
+# A set entry is stamped at most so often, or every judged request would rewrite the memory.
+_STAMP: Final = 60
+_NEGLIGIBLE: Final = 0.05
+_MAX_TEXT: Final = 160
+
+Value: TypeAlias = bytes | str | int | float | bool | None
+EntryT = TypeVar("EntryT", bound="_Entry")
+
+
+class _Entry(msgspec.Struct, array_like=True):
+    """A member of a set: when it was first and last seen, in whole seconds; 0 is proven."""
+
+    since: int
+    last: int
+
+
+class _Net(_Entry, array_like=True):
+    asn: int
+    country: str = ""
+    continent: str = ""
+    build: int = 0
+
+
+class _Country(_Entry, array_like=True):
+    continent: str = ""
+
+
+class _Agent(_Entry, array_like=True):
+    family: str
+    os: str
+    version: tuple[int, ...]
+    digest: bytes
+    is_script: bool = False
+
+
+class Remembered(msgspec.Struct, array_like=True, frozen=True):
+    """A signal as it is kept: its weight in points at the time `at`."""
+
+    code: str
+    weight: float
+    at: float
+    reason: str
+    detector: str = ""
+
+    def now(self, now: float, half_life: float) -> float:
+        """Return what the weight has decayed to; a clock behind ours changes nothing."""
+        return float(self.weight * 0.5 ** (max(0.0, now - self.at) / half_life))
+
+
+class Evidence(msgspec.Struct, array_like=True):
+    """The evidence of one session or one user, in memory during one judgement."""
+
+    prefixes: dict[str, _Entry] = msgspec.field(default_factory=dict)
+    networks: dict[str, _Net] = msgspec.field(default_factory=dict)
+    countries: dict[str, _Country] = msgspec.field(default_factory=dict)
+    agents: dict[str, _Agent] = msgspec.field(default_factory=dict)
+    signals: dict[str, Remembered] = msgspec.field(default_factory=dict)
+    # Value, checked by `read`: msgspec has no union of bytes and text.
+    slots: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """True before the first context was learned."""
+        return not (self.prefixes or self.networks or self.agents)
+
+    def known(self, *, settled_at: float | None = None) -> Known:
+        """Return the frozen view; with `settled_at` only what was proven or is a day old then."""
+        limit = math.inf if settled_at is None else settled_at - SETTLED
+        return Known(
+            prefixes=frozenset(key for key, one in self.prefixes.items() if one.since <= limit),
+            networks=tuple(
+                KnownNetwork(one.asn, one.country, one.continent, one.build)
+                for one in _latest(self.networks.values(), limit)
+            ),
+            countries=MappingProxyType(
+                {key: one.continent for key, one in self.countries.items() if one.since <= limit}
+            ),
+            agents=tuple(
+                KnownAgent(one.family, one.os, one.version, one.digest, one.is_script)
+                for one in _latest(self.agents.values(), limit)
+            ),
+        )
+
+    def learn(
+        self,
+        network: Network,
+        device: Device | None,
+        digest: bytes,
+        now: float,
+        *,
+        proven: bool = False,
+    ) -> None:
+        """Remember a context; a `device` of None leaves the agent out."""
+        at = max(0, int(now))
+        since = 0 if proven else at
+        if network.prefix:
+            prefix = _Entry(since, at)
+            _keep(self.prefixes, _clip(network.prefix), prefix, MAX_PREFIXES)
+        if network.asn:
+            net = _Net(since, at, network.asn, network.country, network.continent, network.build)
+            _keep(self.networks, f"{network.asn}{network.country}", net, MAX_NETWORKS)
+        if network.country:
+            country = _Country(since, at, network.continent)
+            _keep(self.countries, network.country, country, MAX_COUNTRIES)
+        if device is not None:
+            agent = _Agent(
+                since,
+                at,
+                _clip(device.family),
+                _clip(device.os),
+                device.version,
+                digest,
+                device.is_script,
+            )
+            _keep(self.agents, _agent_key(agent), agent, MAX_AGENTS)
+
+    def note(self, signal: Remembered, half_life: float) -> None:
+        """Remember a finding: the code counts at the greater of its old and new weight."""
+        if not signal.weight > 0:
+            return
+        code = _clip(signal.code)
+        old = self.signals.get(code)
+        if old is None or signal.weight >= old.now(signal.at, half_life):
+            at = signal.at if old is None else max(signal.at, old.at)
+            self.signals[code] = Remembered(
+                code,
+                signal.weight,
+                at,
+                _clip(signal.reason),
+                _clip(signal.detector),
+            )
+
+    def forget(self, now: float, *, half_life: float, window: float) -> None:
+        """Drop signals that are older than the window or have decayed to almost nothing."""
+        self.signals = {
+            code: one
+            for code, one in self.signals.items()
+            if now - one.at <= window and one.now(now, half_life) >= _NEGLIGIBLE
+        }
+
+    def set_slot(self, name: str, values: dict[str, Value]) -> None:
+        """Put a detector's slot last in the order in which slots were written."""
+        self.slots.pop(name, None)
+        if values:
+            self.slots[name] = values
+
+    def trim(self) -> tuple[str, ...]:
+        """Bring everything within its bounds; return the detectors whose slots had to go."""
+        dropped = []
+        while self.slots and len(_ENCODE(self.slots)) > SLOTS_BYTES:
+            dropped.append(name := next(iter(self.slots)))
+            del self.slots[name]
+        while len(self.signals) > MAX_SIGNALS:
+            del self.signals[_weakest(self.signals)]
+        return tuple(dropped)
+
+    def pack(self) -> bytes:
+        """Return the stored form, at most MAX_BYTES; what is oldest and weakest gives way."""
+        self.trim()
+        while len(data := _ENCODE(self)) >= MAX_BYTES:
+            self._shrink()
+        return bytes((VERSION,)) + data
+
+    def _shrink(self) -> None:
+        """Drop one thing: a prefix matters less than a signal, and a signal than all of them."""
+        for entries, least in ((self.prefixes, 8), (self.agents, 2), (self.networks, 2)):
+            if len(entries) > least:
+                return _drop_oldest(entries)
+        if self.slots:
+            del self.slots[next(iter(self.slots))]
+        elif len(self.signals) > 2:
+            del self.signals[_weakest(self.signals)]
+        else:  # only values that no caller of ours makes get here
+            self.prefixes, self.networks, self.countries = {}, {}, {}
+            self.agents, self.signals = {}, {}
+        return None
+
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODER: Final = msgspec.msgpack.Decoder(Evidence)
+
+
+def read(data: bytes) -> tuple[Evidence, str]:
+    """Return the evidence and "", or empty evidence and what is wrong with the bytes."""
+    if not data:
+        return Evidence(), ""
+    if data[0] != VERSION:
+        return Evidence(), f"evidence of version {data[0]}; this release reads {VERSION}"
+    try:
+        evidence = _DECODER.decode(data[1:])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Evidence(), f"evidence of {len(data)} bytes cannot be read: {error}"
+    if not all(math.isfinite(one.weight + one.at) for one in evidence.signals.values()):
+        return Evidence(), "evidence with a weight or time that is no number"
+    if not all(is_value(value) for slot in evidence.slots.values() for value in slot.values()):
+        return Evidence(), "evidence with a slot value that no detector can have written"
+    return evidence, ""
+
+
+def merge(mine: bytes, theirs: bytes) -> bytes:
+    """Join two versions of one memory by maximum, after a compare-and-swap was lost.
+
+    Sets are united, the earlier first and the later last time kept; a signal has the greater
+    weight and the later time. The order of the two does not matter. Unreadable bytes count as
+    empty. Do not merge after `confirm`: it would bring back what the proof cleared; read again
+    and confirm again.
+    """
+    one, two = read(mine)[0], read(theirs)[0]
+    merged = Evidence(
+        prefixes=_unite(one.prefixes, two.prefixes, MAX_PREFIXES),
+        networks=_unite(one.networks, two.networks, MAX_NETWORKS),
+        countries=_unite(one.countries, two.countries, MAX_COUNTRIES),
+        agents=_unite(one.agents, two.agents, MAX_AGENTS),
+        signals=_unite_signals(one.signals, two.signals),
+        slots=_unite_slots(one.slots, two.slots),
+    )
+    return merged.pack()
+
+
+def next_flag(score: float, *, flagged: bool, enter: float, recent: bool) -> bool:
+    """Say whether a session is flagged from now on: in at `enter`, out below half of it.
+
+    `recent` holds a flag for the 30 s in which late requests may still arrive.
+    """
+    if score >= enter:
+        return True
+    return flagged and (recent or score >= enter / 2)
+
+
+@lru_cache(maxsize=4096)
+def pair(
+    address: Address | None, agent_digest: bytes, *, v4_prefix: int = 24, v6_prefix: int = 64
+) -> bytes:
+    """Return 6 bytes that stand for one network prefix and one agent.
+
+    An unresolved address (None) is a network of its own. Use `Detection.pair`, which knows the
+    lengths that the settings ask for.
+    """
+    prefix = prefix_of(address, v4_prefix, v6_prefix)
+    # The digest has a fixed length, so that no two pairs are written alike.
+    return blake2b(agent_digest + prefix.encode(), digest_size=6).digest()
+
+
+def is_value(value: object) -> bool:
+    """True for what a slot may hold: bytes, text, 64-bit integers, finite floats, bool, None."""
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 63
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, (bytes, str))
+
+
+def slot_size(values: dict[str, Value]) -> int:
+    """Return the bytes that a slot takes; TypeError for what cannot be packed."""
+    return len(_ENCODE(values))
+
+
+def _clip(text: str) -> str:
+    """Bound a text, and make it one that UTF-8 can carry."""
+    return text[:_MAX_TEXT].encode("utf-8", "replace").decode()
+
+
+def _latest(entries: Iterable[EntryT], limit: float) -> list[EntryT]:
+    chosen = [one for one in entries if one.since <= limit]
+    return sorted(chosen, key=lambda one: one.last, reverse=True)
+
+
+def _agent_key(agent: _Agent) -> str:
+    return f"{agent.family}\0{agent.os}" if agent.family else agent.digest.hex()
+
+
+def _keep(entries: dict[str, EntryT], key: str, entry: EntryT, bound: int) -> None:
+    """Put one entry in, with its earliest `since`; the one unused for longest makes room."""
+    old = entries.get(key)
+    if old is not None:
+        entry.since = min(entry.since, old.since)
+        if entry.last < old.last + _STAMP:
+            entry.last = old.last
+    while old is None and len(entries) >= bound:
+        _drop_oldest(entries)
+    entries[key] = entry
+
+
+def _drop_oldest(entries: dict[str, Any]) -> None:
+    del entries[min(entries, key=lambda key: (entries[key].last, key))]
+
+
+def _weakest(signals: dict[str, Remembered]) -> str:
+    return min(signals, key=lambda code: (signals[code].weight, signals[code].at, code))
+
+
+def _unite(one: dict[str, EntryT], two: dict[str, EntryT], bound: int) -> dict[str, EntryT]:
+    """Unite two sets; of two entries with one key the later (or greater) fills the fields."""
+    united: dict[str, EntryT] = {}
+    for key in sorted(one.keys() | two.keys()):
+        both = [entries[key] for entries in (one, two) if key in entries]
+        entry: EntryT = msgspec.structs.replace(
+            max(both, key=lambda entry: (entry.last, _ENCODE(entry))),
+            since=min(entry.since for entry in both),
+        )
+        united[key] = entry
+    while len(united) > bound:
+        _drop_oldest(united)
+    return united
+
+
+def _unite_signals(one: dict[str, Remembered], two: dict[str, Remembered]) -> dict[str, Remembered]:
+    united = {}
+    for code in sorted(one.keys() | two.keys()):
+        both = [signals[code] for signals in (one, two) if code in signals]
+        united[code] = msgspec.structs.replace(
+            max(both, key=lambda signal: (signal.weight, signal.at, _ENCODE(signal))),
+            at=max(signal.at for signal in both),
+        )
+    return united
+
+
+def _unite_slots(
+    one: dict[str, dict[str, Value]], two: dict[str, dict[str, Value]]
+) -> dict[str, dict[str, Value]]:
+    united: dict[str, dict[str, Value]] = {}
+    for name in sorted(one.keys() | two.keys()):
+        slots = [slots[name] for slots in (one, two) if name in slots]
+        united[name] = {
+            key: max((slot[key] for slot in slots if key in slot), key=_rank)
+            for key in sorted({key for slot in slots for key in slot})
+        }
+    return united
+
+
+def _rank(value: Value) -> tuple[int, float, bytes]:
+    """Order values of any kind: nothing, numbers by size, texts, bytes."""
+    if value is None:
+        return 0, 0.0, b""
+    if isinstance(value, (int, float)):
+        return 1, float(value), _ENCODE(value)
+    return 2 + isinstance(value, bytes), 0.0, value if isinstance(value, bytes) else value.encode()

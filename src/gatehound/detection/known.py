@@ -1,0 +1,98 @@
+"""What a session, or its user, is known by: the frozen view that detectors compare with.
+
+Built-in detectors have nothing else to compare with, so a detector of your own can do what
+they do. The questions are asked here once, so that every detector means the same by "known".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from ipaddress import IPv6Network
+from types import MappingProxyType
+from typing import Final
+
+from gatehound.model import Device, Network
+
+_NO_COUNTRIES: Final[Mapping[str, str]] = MappingProxyType({})
+# RIPE-690 4.2: providers delegate a /56 or a /48 to one customer, so /64s within one /48 are
+# mostly one household or one company.
+_WIDER_V6: Final = 48
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNetwork:
+    """An ASN in one country, as the database of that `build` had it. 0 and "" are not known."""
+
+    asn: int
+    country: str = ""
+    continent: str = ""
+    build: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAgent:
+    """A browser: its digest where `family` is "", else family and system, last in `version`."""
+
+    family: str
+    os: str
+    version: tuple[int, ...]
+    digest: bytes
+    is_script: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Sets of what was seen and learned; empty where nothing was.
+
+    `prefixes` are texts such as `192.0.2.0/24`; `countries` maps a country to its continent
+    ("" not known); `networks` and `agents` are the latest first.
+    """
+
+    prefixes: frozenset[str] = frozenset()
+    networks: tuple[KnownNetwork, ...] = ()
+    countries: Mapping[str, str] = field(default_factory=lambda: _NO_COUNTRIES)
+    agents: tuple[KnownAgent, ...] = ()
+
+    def has_prefix(self, prefix: str) -> bool:
+        """True for a known prefix; "" is never known."""
+        return prefix in self.prefixes
+
+    def is_near(self, prefix: str) -> bool:
+        """True where an IPv6 prefix shares its /48 with a known one."""
+        wider = _wider(prefix)
+        return bool(wider) and any(_wider(known) == wider for known in self.prefixes)
+
+    def has_network(self, network: Network) -> bool:
+        """True for a known ASN in a known country of it.
+
+        Where the entry is from another build of the database the country is not compared, so
+        that a database update never looks like a move.
+        """
+        return bool(network.asn) and any(
+            known.asn == network.asn
+            and (
+                known.build != network.build
+                or known.country == network.country
+                or not (known.country and network.country)
+            )
+            for known in self.networks
+        )
+
+    def has_agent(self, device: Device, digest: bytes) -> bool:
+        """True for the very text, or for the same browser family on the same system."""
+        return any(
+            known.digest == digest
+            or (bool(device.family) and known.family == device.family and known.os == device.os)
+            for known in self.agents
+        )
+
+
+@lru_cache(maxsize=4096)
+def _wider(prefix: str) -> str:
+    """The /48 around an IPv6 prefix, "" for all else."""
+    if ":" not in prefix:
+        return ""
+    network = IPv6Network(prefix)
+    return str(network.supernet(new_prefix=_WIDER_V6)) if network.prefixlen > _WIDER_V6 else prefix
