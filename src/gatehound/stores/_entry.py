@@ -1,0 +1,279 @@
+"""What the memory store keeps of one user and one session, and the rules within them.
+
+Belongs here: data that changes in place under the store's lock, and pure functions over it.
+Does not: the lock, the clock, and everything that writes an event or ends a session.
+Times are milliseconds since 1970.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
+
+from gatehound.model import Event
+from gatehound.stores import rule
+from gatehound.stores.answer import EventQuery, Memory, Meta, NewSession, Query, Standing
+from gatehound.stores.record import FLAGGED, Record, Security, Seen, Tombstone
+
+T = TypeVar("T")
+_INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")  # as HINCRBY reads one
+_CURSOR: Final = re.compile(r"[0-9]{16}(-[0-9a-f]{16})?")
+
+
+@dataclass(slots=True)
+class _Previous:
+    """The secret before the current one; `confirmed` 0 until the current one was presented."""
+
+    secret_hash: bytes
+    rotated: int
+    grace: int | None
+    confirmed: int = 0
+
+
+@dataclass(slots=True)
+class SessionEntry:
+    """One living session."""
+
+    security: Security
+    seen: Seen
+    memory: Memory
+    data: dict[str, bytes] = field(default_factory=dict)
+    previous: _Previous | None = None
+
+    @classmethod
+    def of(cls, new: NewSession, now: int) -> SessionEntry:
+        security = Security(
+            sid=new.sid,
+            secret_hash=new.secret_hash,
+            created=now,
+            authenticated=now,
+            expires=now + new.absolute,
+            idle=new.idle,
+            flags=new.flags,
+            aal=new.aal,
+            methods=new.methods,
+            rotated=now,
+        )
+        memory = Memory(new.memory, 1) if new.memory else Memory()
+        return cls(security, replace(new.seen, last_seen=now), memory)
+
+    @property
+    def sid(self) -> bytes:
+        return self.security.sid
+
+    @property
+    def age(self) -> tuple[int, bytes]:
+        """The order in which sessions are oldest."""
+        return self.security.created, self.security.sid
+
+    def has_expired(self, now: int) -> bool:
+        security = self.security
+        return now >= min(security.expires, self.seen.last_seen + security.idle)
+
+    def standing(self, secret_hash: bytes, now: int) -> tuple[Standing, str]:
+        """Say what a secret of this living session is worth, and the class of its reuse."""
+        if hmac.compare_digest(self.security.secret_hash, secret_hash):
+            return Standing.LIVE, ""
+        previous = self.previous
+        if previous is None or not hmac.compare_digest(previous.secret_hash, secret_hash):
+            return Standing.REUSED, "stale"
+        return rule.standing_of_previous(
+            now, rotated=previous.rotated, confirmed=previous.confirmed, grace=previous.grace
+        )
+
+    def accepts(self, secret_hash: bytes, now: int) -> bool:
+        """True for a secret that is valid now, the current one or a graced one."""
+        return self.standing(secret_hash, now)[0] in (Standing.LIVE, Standing.GRACE)
+
+    def confirm(self, now: int) -> None:
+        """Note that the current secret was presented: the grace of the old one begins."""
+        if self.previous is not None and not self.previous.confirmed:
+            self.previous.confirmed = now
+
+    def slide(self, now: int, touch: int | None) -> int:
+        """Move last seen to now where it is due, and return what it was; else return 0."""
+        before = self.seen.last_seen
+        if touch is None or now - before < max(touch, 0):
+            return 0
+        self.seen = replace(self.seen, last_seen=now)
+        return before
+
+    def replace_secret(self, secret_hash: bytes, now: int, grace: int | None) -> None:
+        self.previous = _Previous(self.security.secret_hash, now, grace)
+        self.security = replace(self.security, secret_hash=secret_hash, rotated=now)
+
+    def upgrade(
+        self,
+        *,
+        authenticated: int | None,
+        methods: tuple[str, ...] | None,
+        aal: int | None,
+        expires: int | None,
+    ) -> None:
+        """Replace what is given of the proof of identity, and leave the rest."""
+        old = self.security
+        self.security = replace(
+            old,
+            authenticated=old.authenticated if authenticated is None else authenticated,
+            methods=old.methods if methods is None else methods,
+            aal=old.aal if aal is None else aal,
+            expires=old.expires if expires is None else expires,
+        )
+
+    def look(self, seen: Seen) -> None:
+        """Replace where it was seen; the time of it never moves backwards."""
+        self.seen = replace(seen, last_seen=max(seen.last_seen, self.seen.last_seen))
+
+    def change_flags(self, added: int, cleared: int) -> None:
+        flags = (self.security.flags | added) & ~cleared
+        self.security = replace(self.security, flags=flags)
+
+    def set_data(self, values: Mapping[str, bytes]) -> None:
+        """Set all fields or, with ValueError, none."""
+        count = len(self.data.keys() | values.keys())
+        if count > rule.MAX_DATA_FIELDS:
+            raise ValueError(f"{count} data fields: at most {rule.MAX_DATA_FIELDS} are allowed")
+        self.data.update(values)
+
+
+@dataclass(slots=True)
+class UserEntry:
+    """One user: sessions, why others ended, evidence, and what keeps somebody out."""
+
+    alias: bytes
+    user_id: str = ""
+    roles: tuple[str, ...] = ()
+    sessions: dict[bytes, SessionEntry] = field(default_factory=dict)
+    ended: dict[bytes, tuple[Tombstone, int]] = field(default_factory=dict)
+    memory: Memory = field(default=Memory())
+    memory_until: int = 0
+    epoch: int = 0
+    epoch_until: int = 0
+    disabled: bool = False
+
+    def record(self, session: SessionEntry) -> Record:
+        return Record(self.alias, self.user_id, self.roles, session.security, session.seen)
+
+    def living(self, now: int) -> list[SessionEntry]:
+        return [session for session in self.oldest_first() if not session.has_expired(now)]
+
+    def named(self, sid: bytes | None) -> list[SessionEntry]:
+        """Return the session of that name, or nothing."""
+        return [self.sessions[sid]] if sid in self.sessions else []
+
+    def oldest_first(self) -> list[SessionEntry]:
+        return sorted(self.sessions.values(), key=lambda session: session.age)
+
+    def bury(self, sid: bytes, tombstone: Tombstone, until: int) -> None:
+        """Put a tombstone in the place of a session, and keep the newest eight."""
+        del self.sessions[sid]
+        self.ended[sid] = (tombstone, until)
+        while len(self.ended) > rule.TOMBSTONES_PER_USER:
+            del self.ended[next(iter(self.ended))]  # a dict keeps the order of insertion
+        self.epoch_until = max(self.epoch_until, tombstone.at + rule.HOUR)
+
+    def tombstones(self, now: int) -> dict[bytes, Tombstone]:
+        return {sid: stone for sid, (stone, until) in self.ended.items() if now < until}
+
+    def raise_epoch(self, now: int) -> None:
+        """Move the epoch forward: the time, so that it never repeats after it was dropped."""
+        self.epoch = max(now, self.epoch + 1)
+        self.epoch_until = now + rule.HOUR
+
+    def memory_at(self, now: int) -> Memory:
+        return self.memory if now < self.memory_until else Memory()
+
+    def set_memory(self, memory: Memory, now: int) -> None:
+        self.memory, self.memory_until = memory, now + rule.USER_MEMORY_LIFE
+
+    def forget(self) -> None:
+        """Erase all but the epoch and the mark: without them somebody would get in."""
+        self.user_id, self.roles, self.memory_until = "", (), 0
+        self.sessions.clear()
+        self.ended.clear()
+
+    def keeps_out(self, now: int) -> bool:
+        """True while dropping this entry could let somebody in, or sign somebody out."""
+        return bool(self.sessions) or self.disabled or bool(self.epoch and now < self.epoch_until)
+
+    def has_use(self, now: int) -> bool:
+        """True while anything of this entry can still be asked for."""
+        return self.keeps_out(now) or bool(self.tombstones(now)) or now < self.memory_until
+
+
+def place(record: Record) -> str:
+    """Where a record stands in a search, as text that sorts and serves as a cursor."""
+    return f"{record.security.created:016}-{record.public_id}"
+
+
+def paged(
+    found: Sequence[T], key: Callable[[T], str], cursor: str, limit: int
+) -> tuple[tuple[T, ...], str]:
+    """Cut one page out of what was found, newest first; a cursor not of ours is none."""
+    if _CURSOR.fullmatch(cursor):
+        found = [item for item in found if key(item) < cursor]
+    page = tuple(found[:limit])
+    return page, key(page[-1]) if len(found) > len(page) else ""
+
+
+def matches(record: Record, query: Query) -> bool:
+    """True where a session is one that the query looks for."""
+    seen, security = record.seen, record.security
+    return (
+        (query.alias is None or record.alias == query.alias)
+        and (query.flagged is None or bool(security.flags & FLAGGED) == query.flagged)
+        and (query.country is None or seen.country == query.country)
+        and (query.network is None or _within(seen.address, *query.network))
+        and (query.created_before is None or security.created < query.created_before)
+        and (query.seen_before is None or seen.last_seen < query.seen_before)
+    )
+
+
+def _within(address: bytes, network: bytes, length: int) -> bool:
+    if len(address) != len(network):
+        return False
+    shift = len(network) * 8 - length
+    return int.from_bytes(address) >> shift == int.from_bytes(network) >> shift
+
+
+def matches_event(event: Event, query: EventQuery) -> bool:
+    """True where an event is one that the query looks for."""
+    return (
+        (query.user_id is None or event.user_id == query.user_id)
+        and (query.public_id is None or event.public_id == query.public_id)
+        and (query.names is None or event.name in query.names)
+        and (query.since is None or round(event.at * 1000) >= query.since)
+    )
+
+
+def fits(given: Memory | None, stored: Memory) -> bool:
+    """True where nothing is to be written, or over the version that is stored."""
+    return given is None or given.version == stored.version
+
+
+def incremented(name: str, stored: bytes, by: int) -> int:
+    """Add to the decimal integer in a data field; ValueError as `data_incr` says."""
+    if not _INTEGER.fullmatch(stored):
+        raise ValueError(f"data field {name!r} holds no integer: set it to one first")
+    total = int(stored) + by
+    if not -(2**63) <= min(int(stored), total) <= max(int(stored), total) < 2**63:
+        raise ValueError(f"data field {name!r} would leave 64 bits")
+    return total
+
+
+def differing(stored: Meta, given: Meta) -> list[str]:
+    """Name what does not agree, without showing a fingerprint."""
+    problems = []
+    if stored.fingerprint != given.fingerprint:
+        problems.append(
+            "identity_key differs from the one that this store was first used with: "
+            "give the old one back, or use an empty store"
+        )
+    for name in ("namespace", "layout"):
+        old, new = getattr(stored, name), getattr(given, name)
+        if old != new:
+            problems.append(f"{name} is {new!r}, but this store was first used with {old!r}")
+    return problems

@@ -1,0 +1,154 @@
+"""Checks of a store: writing, finding, paging and dropping events."""
+
+from __future__ import annotations
+
+from gatehound.model import Event
+from gatehound.stores.answer import EventQuery
+from gatehound.stores.rule import DAY
+from gatehound.testing.bench import Bench, equal
+
+FULL = Event(
+    "session_flagged",
+    user_id="zoë \x00 😀",
+    public_id="00ff00ff00ff00ff",
+    reason='Two words, "quoted",\nand a line.',
+    address="2001:db8::1",
+    detail={"text": "é", "int": -3, "float": 0.5, "true": True, "none": None, "big": 2**53 + 1},
+    notify="both",
+)
+
+
+async def check_events_keep_everything(bench: Bench) -> None:
+    for event in (FULL, Event("login_failed")):
+        await bench.store.append(event)
+        bench.clock.advance(1)
+    for stored, given in zip(await bench.events(), (FULL, Event("login_failed")), strict=True):
+        for name in ("name", "user_id", "public_id", "reason", "address", "notify"):
+            equal(getattr(stored, name), getattr(given, name), name)
+        equal(dict(stored.detail), dict(given.detail), "detail")
+        assert stored.id, "a stored event has an id"
+        assert isinstance(stored.id, str), f"an id is text, got {stored.id!r}"
+    kinds = {key: type(value) for key, value in (await bench.events())[0].detail.items()}
+    equal(kinds, {key: type(value) for key, value in FULL.detail.items()}, "types in detail")
+
+
+async def check_events_carry_the_stores_time(bench: Bench) -> None:
+    bench.clock.advance(ms=1)
+    await bench.store.append(Event("login_failed"))
+    equal((await bench.events())[0].at, bench.clock() / 1000, "at")
+
+
+async def check_create_writes_its_event(bench: Bench) -> None:
+    given = Event("session_created", "anna", "00", detail={"remember": True})
+    await bench.login(event=given)
+    stored = (await bench.events())[0]
+    told = (stored.name, stored.user_id, stored.public_id, dict(stored.detail), stored.at)
+    expected = ("session_created", "anna", "00", {"remember": True}, bench.clock() / 1000)
+    equal(told, expected, "the event of create")
+
+
+async def check_event_filters(bench: Bench) -> None:
+    start = bench.clock()
+    await bench.store.append(Event("login_failed", "anna"))
+    bench.clock.advance(10)
+    await bench.store.append(Event("session_created", "anna", "aa"))
+    await bench.store.append(Event("session_created", "zoë", "bb"))
+    bench.clock.advance(10)
+    await bench.store.append(Event("token_forged"))
+    cases: tuple[tuple[EventQuery, list[tuple[str, str | None]]], ...] = (
+        (EventQuery(user_id="anna"), [("session_created", "anna"), ("login_failed", "anna")]),
+        (EventQuery(user_id="nobody"), []),
+        (EventQuery(public_id="bb"), [("session_created", "zoë")]),
+        (
+            EventQuery(names=["login_failed", "token_forged"]),
+            [("token_forged", None), ("login_failed", "anna")],
+        ),
+        (EventQuery(names={"session_created"}, user_id="zoë"), [("session_created", "zoë")]),
+        (EventQuery(since=start + 15_000), [("token_forged", None)]),
+        (EventQuery(since=start + 5_000, user_id="anna"), [("session_created", "anna")]),
+        (EventQuery(since=bench.clock() + 1), []),
+        (EventQuery(user_id="anna", public_id="bb"), []),
+    )
+    for query, expected in cases:
+        page = await bench.store.events(query)
+        equal([(event.name, event.user_id) for event in page.events], expected, f"{query}")
+        equal(page.cursor, "", f"cursor of {query}")
+
+
+async def _page_through(bench: Bench, query: EventQuery, *, write: bool = False) -> list[Event]:
+    found: list[Event] = []
+    for _ in range(100):
+        page = await bench.store.events(query)
+        assert len(page.events) <= query.limit, "a page over its limit"
+        found += page.events
+        if not page.cursor:
+            return found
+        query = EventQuery(names=query.names, cursor=page.cursor, limit=query.limit)
+        if write:
+            await bench.store.append(Event("token_forged", reason="later"))
+    raise AssertionError("paging does not come to an end")
+
+
+async def check_events_page_newest_first(bench: Bench) -> None:
+    for number in range(12):
+        await bench.store.append(Event("login_failed", reason=str(number)))
+        bench.clock.advance(ms=1)
+    expected = [str(number) for number in reversed(range(12))]
+    for limit in (1, 5, 12, 50):
+        found = await _page_through(bench, EventQuery(limit=limit))
+        equal([event.reason for event in found], expected, f"pages of {limit}")
+    equal(len({event.id for event in found}), 12, "different ids")
+
+
+async def check_events_of_one_instant_page_without_loss(bench: Bench) -> None:
+    """Their order among each other is the store's, and has to stay the same between pages."""
+    for number in range(12):
+        user_id = f"user {number}" if number % 2 else None
+        await bench.store.append(Event("login_failed", user_id, reason=str(number)))
+    for limit in (1, 5, 12):
+        found = await _page_through(bench, EventQuery(limit=limit))
+        reasons = sorted(int(event.reason) for event in found)
+        equal(reasons, list(range(12)), f"pages of {limit}, in any order")
+
+
+async def check_events_page_with_a_filter(bench: Bench) -> None:
+    for number in range(12):
+        name = "login_failed" if number % 3 else "token_forged"
+        await bench.store.append(Event(name, reason=str(number)))
+        bench.clock.advance(ms=1)
+    found = await _page_through(bench, EventQuery(names=["login_failed"], limit=3))
+    expected = [str(number) for number in reversed(range(12)) if number % 3]
+    equal([event.reason for event in found], expected, "pages of 3")
+
+
+async def check_events_page_while_others_are_written(bench: Bench) -> None:
+    for number in range(9):
+        await bench.store.append(Event("login_failed", reason=str(number)))
+        bench.clock.advance(ms=1)
+    found = await _page_through(bench, EventQuery(limit=2), write=True)
+    expected = [str(number) for number in reversed(range(9))]
+    equal([event.reason for event in found], expected, "no duplicate, no loss, nothing later")
+
+
+async def check_events_are_kept_for_the_retention(bench: Bench) -> None:
+    await bench.store.append(Event("login_failed", "anna"))
+    bench.clock.advance(ms=89 * DAY)
+    await bench.store.append(Event("token_forged"))
+    await bench.store.sweep()
+    equal(len(await bench.events()), 2, "events after 89 days")
+    bench.clock.advance(ms=2 * DAY)
+    await bench.store.append(Event("token_forged"))
+    await bench.store.sweep()
+    names = [event.name for event in await bench.events()]
+    equal(names, ["token_forged", "token_forged"], "events after 91 days")
+    equal(await bench.events(user_id="anna"), [], "events of the user after 91 days")
+
+
+async def check_events_survive_a_made_up_cursor(bench: Bench) -> None:
+    """A cursor comes back through an URL: it may be refused by name, and break nothing."""
+    await bench.store.append(Event("login_failed"))
+    for cursor in ("x", "-1", "0", "9" * 400, "é", "\x00", "../..", "*", "a-b-c"):
+        try:
+            await bench.store.events(EventQuery(cursor=cursor))
+        except ValueError:
+            continue

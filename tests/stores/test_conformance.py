@@ -1,0 +1,24 @@
+"""Every check of the store contract, on every store."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatehound.testing import Check, OpenStore, run_check, store_checks
+
+SLOW = ("counter_names_are_bounded", "ended_sessions_stay_ended")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(
+            check,
+            id=name,
+            marks=[pytest.mark.slow] if name.startswith("race_") or name in SLOW else [],
+        )
+        for name, check in store_checks()
+    ],
+)
+def test_store_keeps_the_contract(check: Check, open_store: OpenStore) -> None:
+    run_check(open_store, check)
