@@ -1,0 +1,172 @@
+"""What is there of a user's sessions, and how a session ends.
+
+Rules of this file. Ending always goes through `end`, so that no session goes without its
+tombstone, its event and all that hangs on it. A session whose time is over counts as not
+there, except for those that notice it: `create`, `load`, `rotate`, `sessions` and `sweep`.
+Each function does its work within the transaction of its caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from gatehound.model import EndReason, Event
+from gatehound.stores.answer import Finished, Revoked
+from gatehound.stores.record import Record, Tombstone, expiry
+from gatehound.stores.rule import (
+    HOUR,
+    TOMBSTONES_PER_USER,
+    event_for,
+    expired_event,
+    tombstone_life,
+)
+from gatehound.stores.sqlite.row import (
+    SESSION,
+    Row,
+    Tx,
+    to_record,
+    to_row,
+    to_tombstone,
+    write_event,
+)
+
+_ONE: Final = SESSION + "WHERE alias = ? AND sid = ?"
+_ALL: Final = SESSION + "WHERE alias = ? ORDER BY created, sid"
+
+# --- what is there ---
+
+
+def stored(tx: Tx, alias: bytes, sid: bytes) -> Row | None:
+    """Return a session whether or not its time is over."""
+    values = tx.db.execute(_ONE, (alias, sid)).fetchone()
+    return None if values is None else to_row(values)
+
+
+def living(tx: Tx, alias: bytes, sid: bytes) -> Row | None:
+    """Return a session whose time is not over."""
+    row = stored(tx, alias, sid)
+    return None if row is None or row.record.expiry(tx.now) else row
+
+
+def is_living(tx: Tx, alias: bytes, sid: bytes) -> bool:
+    """True for a session whose time is not over, without reading all of it."""
+    values = tx.db.execute(
+        "SELECT expires, idle, last_seen FROM sessions WHERE alias = ? AND sid = ?", (alias, sid)
+    ).fetchone()
+    if values is None:
+        return False
+    expires, idle, last_seen = values
+    return expiry(tx.now, expires=expires, idle=idle, last_seen=last_seen) is None
+
+
+def all_of(tx: Tx, alias: bytes) -> list[Record]:
+    """Return every stored session of a user, oldest first, those whose time is over included."""
+    return [to_record(values) for values in tx.db.execute(_ALL, (alias,))]
+
+
+def tombstone(tx: Tx, alias: bytes, sid: bytes) -> Tombstone | None:
+    """Return why a session ended, while that is kept."""
+    values = tx.db.execute(
+        "SELECT reason, at FROM tombstones WHERE alias = ? AND sid = ? AND until > ?",
+        (alias, sid, tx.now),
+    ).fetchone()
+    return None if values is None else to_tombstone(*values)
+
+
+def epoch(tx: Tx, alias: bytes) -> int:
+    """Return the user's epoch: the greater of their own and that of everybody."""
+    (value,) = tx.db.execute(
+        "SELECT max(coalesce((SELECT epoch FROM epochs WHERE alias = ?), 0), "
+        "coalesce((SELECT value FROM meta WHERE name = 'everyone'), 0))",
+        (alias,),
+    ).fetchone()
+    return int(value)
+
+
+# --- ending ---
+
+
+def end(tx: Tx, record: Record, reason: EndReason, event: Event | None) -> Finished:
+    """End one session and write its tombstone and event; `bury` must follow for its user."""
+    key = (record.alias, record.sid)
+    until = tx.now + tombstone_life(tx.now, record.security.expires)
+    tx.db.execute(
+        "INSERT OR REPLACE INTO tombstones (alias, sid, reason, at, until) VALUES (?, ?, ?, ?, ?)",
+        (*key, reason.code, tx.now, until),
+    )
+    tx.db.execute("DELETE FROM sessions WHERE alias = ? AND sid = ?", key)
+    tx.db.execute("DELETE FROM memories WHERE alias = ? AND sid = ?", key)
+    tx.db.execute("DELETE FROM data WHERE alias = ? AND sid = ?", key)
+    write_event(tx, event)
+    return Finished(record, reason, tx.now)
+
+
+def bury(tx: Tx, alias: bytes) -> None:
+    """Keep the newest tombstones of a user, by the order in which the sessions ended."""
+    tx.db.execute(
+        "DELETE FROM tombstones WHERE alias = ? AND id NOT IN "
+        "(SELECT id FROM tombstones WHERE alias = ? ORDER BY id DESC LIMIT ?)",
+        (alias, alias, TOMBSTONES_PER_USER),
+    )
+
+
+def expire(tx: Tx, records: Iterable[Record]) -> tuple[Finished, ...]:
+    """End those sessions, all of one user, whose time is over."""
+    finished = []
+    for record in records:
+        reason = record.expiry(tx.now)
+        if reason is not None:
+            event = expired_event(record, reason, tx.now)
+            finished.append(end(tx, record, reason, event))
+    if finished:
+        bury(tx, finished[0].record.alias)
+    return tuple(finished)
+
+
+def revoke(
+    tx: Tx,
+    alias: bytes,
+    only: bytes | None,
+    keep: bytes | None,
+    reason: EndReason,
+    event: Event | None,
+) -> Revoked:
+    """End one, all but one, or all living sessions of a user; the latter two move the epoch."""
+    finished = [
+        end(tx, record, reason, event_for(event, record, tx.now))
+        for record in all_of(tx, alias)
+        if only in (None, record.sid) and record.sid != keep and record.expiry(tx.now) is None
+    ]
+    if finished:
+        bury(tx, alias)
+    if only is None:
+        _raise_epoch(tx, alias)
+    return Revoked(tuple(finished), epoch(tx, alias), tx.now)
+
+
+def disable(tx: Tx, alias: bytes, event: Event | None) -> Revoked:
+    """Mark a user and end all sessions; the epoch moves, so that no login slips past `enable`."""
+    tx.db.execute(
+        "INSERT INTO disabled (alias, at) VALUES (?, ?) ON CONFLICT (alias) DO NOTHING",
+        (alias, tx.now),
+    )
+    return revoke(tx, alias, None, None, EndReason.DISABLED, event)
+
+
+def enable(tx: Tx, alias: bytes) -> bool:
+    """Remove the mark of a disabled user; False if there was none."""
+    return bool(tx.db.execute("DELETE FROM disabled WHERE alias = ?", (alias,)).rowcount)
+
+
+def _raise_epoch(tx: Tx, alias: bytes) -> None:
+    # The time, so that the value does not come back once it was dropped.
+    value = max(tx.now, epoch(tx, alias) + 1)
+    (last,) = tx.db.execute(
+        "SELECT coalesce(max(expires), 0) FROM sessions WHERE alias = ?", (alias,)
+    ).fetchone()
+    tx.db.execute(
+        "INSERT INTO epochs (alias, epoch, until) VALUES (?, ?, ?) ON CONFLICT (alias) "
+        "DO UPDATE SET epoch = excluded.epoch, until = max(until, excluded.until)",
+        (alias, value, max(tx.now, last) + HOUR),
+    )

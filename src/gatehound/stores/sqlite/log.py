@@ -1,0 +1,120 @@
+"""Events, counters and User-Agent texts: what is kept for people rather than for a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any, Final
+
+from gatehound.stores.answer import EventPage, EventQuery
+from gatehound.stores.rule import MAX_COUNTER_NAMES
+from gatehound.stores.sqlite.row import EVENT, Tx, to_bytes, to_event, to_text
+
+# One constant statement for each index that can drive the search; the rest only filters.
+_REST: Final = (
+    "AND (:user IS NULL OR user_id = :user) AND (:session IS NULL OR public_id = :session) "
+    "AND (:names IS NULL OR name IN (SELECT value FROM json_each(:names))) "
+    "AND at >= :since AND id < :before ORDER BY id DESC LIMIT :limit"
+)
+_BY_SESSION: Final = EVENT + "INDEXED BY events_session WHERE public_id = :session " + _REST
+_BY_USER: Final = EVENT + "INDEXED BY events_user WHERE user_id = :user " + _REST
+_BY_TIME: Final = EVENT + "NOT INDEXED WHERE 1 " + _REST
+_LAST_ID: Final = 2**63 - 1
+
+
+def events(tx: Tx, query: EventQuery, retention: int) -> EventPage:
+    """Return events that match and are not too old, newest first; a foreign cursor is none."""
+    limit = min(max(query.limit, 1), 1000)
+    cursor = query.cursor
+    kept = tx.now - retention
+    values: dict[str, Any] = {
+        "user": None if query.user_id is None else to_bytes(query.user_id),
+        "session": None if query.public_id is None else to_bytes(query.public_id),
+        "names": None if query.names is None else json.dumps(sorted(query.names)),
+        "since": kept if query.since is None else max(query.since, kept),
+        "before": int(cursor) if _is_number(cursor) else _LAST_ID,
+        "limit": limit + 1,
+    }
+    statement = _BY_TIME
+    if query.public_id is not None:
+        statement = _BY_SESSION
+    elif query.user_id is not None:
+        statement = _BY_USER
+    found = [to_event(row) for row in tx.db.execute(statement, values)]
+    more = len(found) > limit
+    return EventPage(tuple(found[:limit]), found[limit - 1].id if more else "")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+# --- agents ---
+
+
+def agents(tx: Tx, digests: Collection[bytes]) -> dict[bytes, str]:
+    """Return the texts that are known."""
+    found = {}
+    for digest in digests:
+        row = tx.db.execute("SELECT agent FROM agents WHERE digest = ?", (digest,)).fetchone()
+        if row is not None:
+            found[digest] = row[0]
+    return found
+
+
+# --- counters ---
+
+_DROP_COUNTERS: Final = "DELETE FROM counters WHERE kind = ? AND span = ? AND slot = ?"
+_DROP_WINDOW: Final = "DELETE FROM windows WHERE kind = ? AND span = ? AND slot = ?"
+
+
+def count(tx: Tx, kind: str, name: str, by: int, window: int) -> int:
+    """Add to a counter of the present window; 0 for a name too many."""
+    slot = (kind, window, tx.now // window)
+    key = (*slot, to_bytes(name))
+    row = tx.db.execute(
+        "SELECT value FROM counters WHERE kind = ? AND span = ? AND slot = ? AND name = ?", key
+    ).fetchone()
+    if row is None and not _admit(tx, slot):
+        return 0
+    value = by + (row[0] if row else 0)
+    tx.db.execute(
+        "INSERT OR REPLACE INTO counters (kind, span, slot, name, value) VALUES (?, ?, ?, ?, ?)",
+        (*key, value),
+    )
+    return int(value)
+
+
+def _admit(tx: Tx, slot: tuple[str, int, int]) -> bool:
+    """Count a new name of a window; False where it has as many as are allowed."""
+    row = tx.db.execute(
+        "SELECT names FROM windows WHERE kind = ? AND span = ? AND slot = ?", slot
+    ).fetchone()
+    names = row[0] if row else 0
+    if names >= MAX_COUNTER_NAMES:
+        return False
+    if not names:  # the first of a window: those before the last have no more use
+        drop_counters(tx)
+    tx.db.execute(
+        "INSERT OR REPLACE INTO windows (kind, span, slot, names) VALUES (?, ?, ?, ?)",
+        (*slot, names + 1),
+    )
+    return True
+
+
+def counts(tx: Tx, kind: str, window: int) -> dict[str, int]:
+    """Return the counters of one kind in the present window."""
+    rows = tx.db.execute(
+        "SELECT name, value FROM counters WHERE kind = ? AND span = ? AND slot = ?",
+        (kind, window, tx.now // window),
+    )
+    return {to_text(name): value for name, value in rows}
+
+
+def drop_counters(tx: Tx) -> None:
+    """Delete the counters of every window that is over for a whole window."""
+    over = tx.db.execute(
+        "SELECT kind, span, slot FROM windows WHERE slot < ? / span - 1", (tx.now,)
+    ).fetchall()
+    for statement in (_DROP_COUNTERS, _DROP_WINDOW):
+        tx.db.executemany(statement, over)

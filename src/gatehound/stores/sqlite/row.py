@@ -1,0 +1,144 @@
+"""Rows in and out: what a transaction carries, and sessions, events and ends as values.
+
+Belongs here: the translation of one row. Does not: any decision about it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from gatehound.errors import StoreCorrupt
+from gatehound.model import END_REASONS, EndReason, Event
+from gatehound.stores.record import Record, Security, Seen, Tombstone, methods_from_bits
+
+SESSION: Final = (
+    "SELECT alias, sid, user_id, roles, secret, created, authenticated, expires, idle, flags, "
+    "aal, methods, rotated, last_seen, address, country, place, agent, pair1, pair2, "
+    "previous, confirmed, grace FROM sessions "
+)
+EVENT: Final = "SELECT id, at, name, user_id, public_id, body FROM events "
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """One step in the database and the one time at which all of it happens (milliseconds)."""
+
+    db: sqlite3.Connection
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stored session: its record and the terms of the secret before the current one.
+
+    `previous` is None where the secret was never replaced. `confirmed` is 0 until the current
+    one was presented; `grace` None says that the rotation was a privilege rotation.
+    """
+
+    record: Record
+    previous: bytes | None
+    confirmed: int
+    grace: int | None
+
+
+def to_row(values: Sequence[Any]) -> Row:
+    """Read a row of SESSION; StoreCorrupt where a column holds what no release wrote."""
+    alias, sid, user_id, roles, secret = values[:5]
+    created, authenticated, expires, idle, flags, aal, methods, rotated = values[5:13]
+    last_seen, address, country, place, agent, first, second = values[13:20]
+    try:
+        security = Security(
+            sid=sid,
+            secret_hash=secret,
+            created=created,
+            authenticated=authenticated,
+            expires=expires,
+            idle=idle,
+            flags=flags,
+            aal=aal,
+            methods=_methods(methods),
+            rotated=rotated,
+        )
+        seen = Seen(last_seen, address, country, place, agent, (first, second))
+        record = Record(alias, to_text(user_id), roles_from(roles), security, seen)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise StoreCorrupt(f"a row of the table sessions cannot be read: {error}") from error
+    return Row(record, *values[20:23])
+
+
+def to_record(values: Sequence[Any]) -> Record:
+    """Read a row of SESSION where its earlier secret does not matter."""
+    return to_row(values).record
+
+
+def to_event(values: Sequence[Any]) -> Event:
+    """Read a row of EVENT."""
+    number, at, name, user_id, public_id, body = values
+    try:
+        reason, address, detail, notify = json.loads(body)
+    except (TypeError, ValueError) as error:
+        raise StoreCorrupt(f"event {number} cannot be read: {error}") from error
+    return Event(
+        name=name,
+        user_id=None if user_id is None else to_text(user_id),
+        public_id=None if public_id is None else to_text(public_id),
+        reason=reason,
+        address=address,
+        detail=detail,
+        notify=notify,
+        at=at / 1000,
+        id=str(number),
+    )
+
+
+def to_tombstone(code: int, at: int) -> Tombstone:
+    """Read why and when a session ended; a reason of a later release reads as ADMIN."""
+    return Tombstone(END_REASONS[code] if code < len(END_REASONS) else EndReason.ADMIN, at)
+
+
+def write_event(tx: Tx, event: Event | None) -> None:
+    """Append an event at the time of this step; None writes nothing."""
+    if event is None:
+        return
+    # ASCII escapes keep what SQLite's TEXT would refuse: a client may name the user.
+    body = json.dumps([event.reason, event.address, dict(event.detail), event.notify])
+    tx.db.execute(
+        "INSERT INTO events (at, name, user_id, public_id, body) VALUES (?, ?, ?, ?, ?)",
+        (tx.now, event.name, _or_null(event.user_id), _or_null(event.public_id), body),
+    )
+
+
+def to_bytes(text: str) -> bytes:
+    """Encode any text, lone surrogates included: it comes back as it was."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def to_text(data: bytes) -> str:
+    """Undo `to_bytes`."""
+    return data.decode("utf-8", "surrogatepass")
+
+
+def _or_null(text: str | None) -> bytes | None:
+    return None if text is None else to_bytes(text)
+
+
+# A site has few role sets and few sign-in methods: the same texts come back with every load.
+@lru_cache(maxsize=256)
+def roles_from(text: str) -> tuple[str, ...]:
+    """Read stored role names."""
+    return tuple(json.loads(text))
+
+
+def roles_to(roles: tuple[str, ...]) -> str:
+    """Return role names as they are stored."""
+    return json.dumps(roles)
+
+
+@lru_cache(maxsize=256)
+def _methods(bits: int) -> tuple[str, ...]:
+    return methods_from_bits(bits)
