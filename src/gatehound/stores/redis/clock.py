@@ -1,0 +1,68 @@
+"""What this process knows of the store's time and of `not_before`.
+
+The time of this machine decides nothing. It only carries the store's time on, from one reply to
+the next, so that an ordinary read need not ask for it; whatever looks over by it is decided by
+a script with the server's own time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+# A revocation of everyone reaches every process within 2 s, so what is known must be younger,
+# with a second left for the trip.
+FRESH_FOR: Final = 1_000
+
+# Boot time goes on while a virtual machine is suspended; the monotonic clock does not, and
+# sessions that ran out meanwhile would look alive for the first second after it.
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class StoreClock:
+    """The store's time, carried on; `given` replaces both it and this machine's (tests only)."""
+
+    __slots__ = ("_given", "_offset", "_seen_at", "not_before")
+
+    def __init__(self, given: Callable[[], int] | None = None) -> None:
+        self._given = given
+        self._offset: int | None = None
+        self._seen_at: int | None = None
+        self.not_before = 0
+
+    @property
+    def override(self) -> bytes:
+        """The time as scripts take it: b"" lets the server use its own."""
+        return b"" if self._given is None else b"%d" % self._given()
+
+    @property
+    def now(self) -> int | None:
+        """The store's time as far as it is known; None before the first reply."""
+        if self._given is not None:
+            return self._given()
+        return None if self._offset is None else _local() + self._offset
+
+    @property
+    def fresh(self) -> bool:
+        """True where `not_before` was read less than a second ago."""
+        if self._seen_at is None:
+            return False
+        local = _local() if self._given is None else self._given()
+        return 0 <= local - self._seen_at < FRESH_FOR
+
+    def learn(self, now: int) -> None:
+        """Take the time of a reply over."""
+        self._offset = now - _local()
+
+    def learn_not_before(self, value: bytes | None) -> bool:
+        """Take `not_before` over, which never moves back; True if it moved."""
+        self._seen_at = _local() if self._given is None else self._given()
+        moved = int(value or 0) > self.not_before
+        if moved:
+            self.not_before = int(value or 0)
+        return moved
+
+
+def _local() -> int:
+    return time.clock_gettime_ns(_CLOCK) // 1_000_000

@@ -1,0 +1,196 @@
+"""All sessions, over all users: search, sweep and ending everybody's.
+
+The directory of a bucket is a sorted set by creation of sid + alias. It finds sessions and
+decides nothing: what is living is read from the users' hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+
+from gatehound.errors import StoreCorrupt
+from gatehound.stores.answer import Finished, Page, Query
+from gatehound.stores.record import ALIAS_BYTES, FLAGGED, SID_BYTES, Record
+from gatehound.stores.redis.call import Calls
+from gatehound.stores.redis.form import read_finished
+from gatehound.stores.redis.keys import BUCKETS
+from gatehound.stores.redis.merge import Key, Merge, Source
+
+# Places that one call of the sweep looks at: about half a millisecond of the server's time.
+_PLACES: Final = 100
+
+Member = tuple[bytes, bytes]
+
+
+class Directory:
+    """The directories of one namespace. `sweep` goes on where it stopped."""
+
+    __slots__ = ("_calls", "_next_bucket")
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._next_bucket = 0
+
+    async def search(self, query: Query, siblings: Sequence[Record] | None = None) -> Page:
+        """Return one page; `siblings` are the sessions of the user that `query` names."""
+        before = _read_cursor(query.cursor)
+        now = await self._calls.refresh(patient=True)
+        if siblings is not None:
+            records = [(_key(record), record) for record in reversed(siblings)]
+            return _page_of([r for r in records if before is None or r[0] < before], query, now)
+        if before is None and query.created_before is not None:
+            before = (query.created_before,)
+
+        async def accept(members: list[Member]) -> list[Record | None]:
+            records = await self._read(members, now)
+            return [record if record and _matches(query, record) else None for record in records]
+
+        found, last = await Merge(self._fill, before).page(query.limit, accept)
+        return Page(tuple(found), now, "" if last is None else _write_cursor(last))
+
+    async def sweep(self, limit: int) -> tuple[Finished, ...]:
+        """End what is over; see Store.sweep."""
+        finished: list[Finished] = []
+        occupied = await self._occupied()
+        # Those from the place where the last sweep stopped come first.
+        for bucket in sorted(occupied, key=lambda bucket: (bucket - self._next_bucket) % BUCKETS):
+            self._next_bucket = bucket
+            finished += await self._sweep_bucket(bucket, limit - len(finished))
+            if len(finished) >= limit:
+                return tuple(finished)
+        self._next_bucket = 0
+        return tuple(finished)
+
+    async def end_all(self) -> int:
+        """Move `not_before` and end every session behind it; return how many."""
+        clock = self._calls.clock
+        _, not_before = await self._calls.run("everyone", [self._calls.keys.meta], patient=True)
+        clock.learn_not_before(not_before)
+        count = 0
+        for bucket in await self._occupied():
+            count += len(await self._sweep_bucket(bucket, None, until=clock.not_before))
+        return count
+
+    async def _occupied(self) -> list[int]:
+        """Name the buckets where there is a directory or a stream of events."""
+        prefixes = self._calls.keys.buckets
+        commands = [("EXISTS", prefix + b"i", prefix + b"ev") for prefix in prefixes]
+        replies = await self._calls.wire.batch(commands, patient=True)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return [bucket for bucket, count in enumerate(replies) if count]
+
+    async def _sweep_bucket(
+        self, bucket: int, limit: int | None, until: int | None = None
+    ) -> list[Finished]:
+        prefix = self._calls.keys.buckets[bucket]
+        keys = (prefix + b"i", prefix + b"ev")
+        finished: list[Finished] = []
+        place = 0
+        while place >= 0 and (limit is None or len(finished) < limit):
+            room = _PLACES if limit is None else limit - len(finished)
+            bound = b"" if until is None else until
+            now, place, done = await self._calls.run(
+                "sweep", keys, place, _PLACES, room, bound, patient=True
+            )
+            for alias, user_id, roles, *item in done:
+                finished += read_finished(alias, user_id, roles, [item], now)
+        return finished
+
+    async def _read(self, members: Sequence[Member], now: int) -> list[Record | None]:
+        """Read the records, None for those that do not live."""
+        keys = self._calls.keys
+        replies = await self._calls.wire.batch(
+            [("HMGET", keys.user(alias), sid, sid + b"t", "@u", "@r") for sid, alias in members],
+            patient=True,
+        )
+        records = [await self._record(*m, reply) for m, reply in zip(members, replies, strict=True)]
+        cut = self._calls.clock.not_before
+        return [
+            record if record and not record.expiry(now) and record.security.created >= cut else None
+            for record in records
+        ]
+
+    async def _record(self, sid: bytes, alias: bytes, parts: Any) -> Record | None:
+        if isinstance(parts, Exception):
+            raise parts
+        if parts[0] is None:
+            return None
+        if parts[0][3:7] != sid[:4]:
+            raise await self._calls.wire.mixed_up()
+        try:
+            return await self._calls.record(alias, sid, parts)
+        except StoreCorrupt:
+            return None  # one session of another release must not hide all others
+
+    async def _fill(self, sources: Sequence[Source[Member]]) -> None:
+        commands = [
+            (
+                *("ZREVRANGEBYSCORE", self._calls.keys.buckets[source.bucket] + b"i"),
+                *("+inf" if source.before is None else source.before[0], "-inf"),
+                *("WITHSCORES", "LIMIT", 0, source.count),
+            )
+            for source in sources
+        ]
+        replies = await self._calls.wire.batch(commands, patient=True)
+        for source, flat in zip(sources, replies, strict=True):
+            if isinstance(flat, Exception):
+                raise flat
+            members, scores = flat[::2], flat[1::2]
+            source.more = len(members) == source.count
+            items = [_item(*pair) for pair in zip(members, scores, strict=True)]
+            # Sessions of the millisecond where the last page ended come again.
+            before = source.before
+            source.items.extend(i for i in items if before is None or i[0] < before)
+
+
+def _item(member: bytes, score: bytes) -> tuple[Key, Member]:
+    sid, alias = member[:SID_BYTES], member[SID_BYTES:]
+    return (int(float(score)), int.from_bytes(sid), int.from_bytes(alias)), (sid, alias)
+
+
+def _key(record: Record) -> Key:
+    sid, alias = int.from_bytes(record.sid), int.from_bytes(record.alias)
+    return (record.security.created, sid, alias)
+
+
+def _page_of(records: Sequence[tuple[Key, Record]], query: Query, now: int) -> Page:
+    found = [(key, record) for key, record in records if _matches(query, record)]
+    page = found[: query.limit]
+    cursor = _write_cursor(page[-1][0]) if len(found) > len(page) else ""
+    return Page(tuple(record for _, record in page), now, cursor)
+
+
+def _matches(query: Query, record: Record) -> bool:
+    created, seen = record.security.created, record.seen
+    flagged = bool(record.security.flags & FLAGGED)
+    return (
+        (query.flagged is None or flagged == query.flagged)
+        and (query.country is None or seen.country == query.country)
+        and (query.created_before is None or created < query.created_before)
+        and (query.seen_before is None or seen.last_seen < query.seen_before)
+        and (query.network is None or _inside(seen.address, *query.network))
+    )
+
+
+def _inside(address: bytes, network: bytes, length: int) -> bool:
+    if len(address) != len(network):
+        return False
+    return ip_address(address) in ip_network((network, length), strict=False)
+
+
+def _write_cursor(key: Key) -> str:
+    created, sid, alias = key
+    return f"{created}-{sid:0{2 * SID_BYTES}x}-{alias:0{2 * ALIAS_BYTES}x}"
+
+
+def _read_cursor(cursor: str) -> Key | None:
+    """Read a cursor; one that no page came with means the first page."""
+    try:
+        created, sid, alias = cursor.split("-")
+        return (int(created), int(sid, 16), int(alias, 16))
+    except ValueError:
+        return None

@@ -1,0 +1,191 @@
+"""How answers and events look on the wire: bytes to data and back, no I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from gatehound.errors import StoreCorrupt
+from gatehound.model import END_REASONS, Event
+from gatehound.stores.answer import Finished, Memory, NewSession
+from gatehound.stores.record import (
+    MAX_USER_ID_BYTES,
+    VERSION,
+    Record,
+    Security,
+    Seen,
+    Tombstone,
+)
+from gatehound.stores.rule import MAX_DATA_FIELDS, check_memory
+
+NO_EVENT: Final = (b"", b"", b"", b"", b"")
+
+
+def to_bytes(text: str) -> bytes:
+    """Encode any str; lone surrogates, which WSGI makes of odd bytes, come back as they were."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def to_text(data: bytes) -> str:
+    """Decode what `to_bytes` made."""
+    return data.decode("utf-8", "surrogatepass")
+
+
+def pack_roles(roles: tuple[str, ...]) -> bytes:
+    """Roles as stored: a JSON list, and nothing for none."""
+    return json.dumps(roles, separators=(",", ":")).encode() if roles else b""
+
+
+def read_record(
+    alias: bytes, sid: bytes, security: bytes, seen: bytes, user_id: bytes, roles: bytes
+) -> Record:
+    """Build a record from its parts; StoreCorrupt where one is none."""
+    return Record(
+        alias=alias,
+        user_id=to_text(user_id),
+        roles=tuple(_loads(roles)) if roles else (),
+        security=Security.unpack(sid, security),
+        seen=Seen.unpack(seen),
+    )
+
+
+def read_listed(
+    alias: bytes, user_id: bytes, roles: bytes, items: Iterable[Sequence[Any]]
+) -> list[Record]:
+    """Build the living sessions of a list: (sid, security, seen ...) each."""
+    return [read_record(alias, item[0], item[1], item[2], user_id, roles) for item in items]
+
+
+def read_finished(
+    alias: bytes, user_id: bytes, roles: bytes, items: Iterable[Sequence[Any]], now: int
+) -> tuple[Finished, ...]:
+    """Build what a script says it ended: (sid, security, seen, reason code) each."""
+    return tuple(
+        Finished(read_record(alias, sid, security, seen, user_id, roles), END_REASONS[code], now)
+        for sid, security, seen, code in items
+    )
+
+
+def read_stones(items: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Tombstone]:
+    """Build tombstones by sid."""
+    return {sid: Tombstone.unpack(data) for sid, data in items}
+
+
+def pack_new(new: NewSession) -> tuple[bytes, bytes, bytes]:
+    """Return the two parts, with `absolute` for the end and no times, and the user id.
+
+    ValueError for a user id or evidence over the limits.
+    """
+    check_memory(Memory(new.memory))
+    user_id = to_bytes(new.user_id)
+    if len(user_id) > MAX_USER_ID_BYTES:
+        raise ValueError(f"user id of {len(user_id)} bytes: at most {MAX_USER_ID_BYTES} are kept")
+    security = Security(
+        sid=new.sid,
+        secret_hash=new.secret_hash,
+        created=0,
+        authenticated=0,
+        expires=new.absolute,
+        idle=new.idle,
+        flags=new.flags,
+        aal=new.aal,
+        methods=new.methods,
+    )
+    return security.pack(), replace(new.seen, last_seen=0).pack(), user_id
+
+
+def pack_next_memory(owner: bytes, memory: Memory | None) -> tuple[bytes, bytes]:
+    """Return the version that must be stored, and what then is; empty for no evidence."""
+    if memory is None:
+        return b"", b""
+    after = Memory(memory.data, memory.version + 1)
+    return b"%d" % memory.version, pack_memory(owner, after)
+
+
+def pack_memory(owner: bytes, memory: Memory) -> bytes:
+    """Evidence as stored. 4 bytes of its owner show a reply that belongs to another question."""
+    return bytes([VERSION]) + owner[:4] + memory.version.to_bytes(4, "big") + memory.data
+
+
+def read_memory(owner: bytes, data: bytes | None) -> Memory:
+    """Read evidence; StoreCorrupt where it is of another owner or release."""
+    if not data:
+        return Memory()
+    if data[0] != VERSION or data[1:5] != owner[:4]:
+        raise StoreCorrupt("evidence of another owner or release")
+    return Memory(data[9:], int.from_bytes(data[5:9], "big"))
+
+
+def pack_event(event: Event | None) -> tuple[bytes, ...]:
+    """Return name, user id, public id, reason and the rest; five empty ones for no event."""
+    if event is None:
+        return NO_EVENT
+    rest = {"a": event.address, "d": dict(event.detail), "n": event.notify}
+    rest = {key: value for key, value in rest.items() if value}
+    return (
+        to_bytes(event.name),
+        to_bytes(event.user_id or ""),
+        to_bytes(event.public_id or ""),
+        to_bytes(event.reason),
+        json.dumps(rest, separators=(",", ":")).encode() if rest else b"",
+    )
+
+
+def read_event(stream_id: bytes, bucket: int, fields: Mapping[bytes, bytes]) -> Event:
+    """Build an event from its stream entry. Its id names the bucket too."""
+    rest = _loads(fields[b"j"]) if fields[b"j"] else {}
+    at = int(fields[b"a"] or stream_id.partition(b"-")[0])
+    return Event(
+        name=to_text(fields[b"n"]),
+        user_id=to_text(fields[b"u"]) or None,
+        public_id=to_text(fields[b"p"]) or None,
+        reason=to_text(fields[b"r"]),
+        address=rest.get("a", ""),
+        detail=rest.get("d", {}),
+        notify=rest.get("n", ""),
+        at=at / 1000,
+        id=f"{stream_id.decode()}-{bucket:02x}",
+    )
+
+
+def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Turn name, value, name, value ... into a dict."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def too_many_fields() -> ValueError:
+    """The error of app data over the limit of fields."""
+    return ValueError(
+        f"a session keeps at most {MAX_DATA_FIELDS} data fields: delete some, or keep large "
+        "collections elsewhere"
+    )
+
+
+def compare_meta(wanted: Mapping[str, bytes], stored: Mapping[str, bytes | None]) -> list[str]:
+    """Say what differs, for people. The fingerprint stands for a key and is not shown."""
+    problems = []
+    for name, value in wanted.items():
+        was = stored[name]
+        if was == value:
+            continue
+        if name == "fingerprint":
+            problems.append(
+                "identity_key is not the one that this store was first used with: set the old "
+                "one, or use an empty database"
+            )
+        else:
+            old = (was or b"nothing").decode("utf-8", "replace")
+            problems.append(
+                f"{name} is {value.decode()!r}, but this store was first used with {old!r}: "
+                "use the old one, or an empty database"
+            )
+    return problems
+
+
+def _loads(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise StoreCorrupt("stored JSON cannot be read") from error

@@ -1,0 +1,122 @@
+"""Load: what every request asks. A plain read where that can do, else the script.
+
+The plain read (one HMGET) answers only the ordinary case: there, current secret, not seemingly
+over, nothing to write. Whatever else it finds goes on to the script, which decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gatehound.errors import StoreCorrupt
+from gatehound.model import EndReason
+from gatehound.stores.answer import Answer, Standing
+from gatehound.stores.record import Tombstone
+from gatehound.stores.redis.call import Calls
+from gatehound.stores.redis.form import read_finished, read_stones
+from gatehound.stores.redis.script import NO_GRACE
+
+# Sessions whose last touch is remembered, about 150 bytes each. Emptied when full: it is only
+# a hint, and one script a session fills it again.
+MAX_HINTS: Final = 20_000
+
+_PLAIN: Final = 5  # the fields of the plain read
+
+
+class Loader:
+    """Loads sessions of one namespace. Safe to share between threads and loops."""
+
+    __slots__ = ("_calls", "_touched")
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._touched: dict[bytes, int] = {}
+
+    async def load(self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None) -> Answer:
+        """See Store.load."""
+        if touch is None or self._was_touched(sid, touch):
+            answer = await self._glance(alias, sid, secret_hash, touch)
+            if answer is not None:
+                return answer
+        return await self._judge(alias, sid, secret_hash, touch)
+
+    async def answer(self, alias: bytes, sid: bytes, reply: list[Any]) -> Answer:
+        """Read the reply of load.lua or rotate.lua."""
+        now, word, *rest = reply
+        standing = Standing(word.decode())
+        if standing is Standing.UNKNOWN:
+            return Answer(standing, now)
+        if standing is Standing.ENDED:
+            stone, *expired = rest
+            return Answer(standing, now, ended=Tombstone.unpack(stone), expired=expired == [1])
+        *parts, reuse, was_seen = rest
+        record = await self._calls.record(alias, sid, parts)
+        if standing in (Standing.LIVE, Standing.GRACE):
+            self._note(sid, record.seen.last_seen)
+        return Answer(standing, now, record=record, reuse=reuse.decode(), was_seen=was_seen)
+
+    def _was_touched(self, sid: bytes, touch: int) -> bool:
+        last, now = self._touched.get(sid), self._calls.clock.now
+        return last is not None and now is not None and now - last < touch
+
+    def _note(self, sid: bytes, last_seen: int) -> None:
+        if len(self._touched) >= MAX_HINTS:
+            self._touched.clear()
+        self._touched[sid] = last_seen
+
+    async def _glance(
+        self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None
+    ) -> Answer | None:
+        fields = (sid, sid + b"t", sid + b"p", b"@u", b"@r")
+        parts = await self._calls.read("HMGET", self._calls.keys.user(alias), *fields)
+        if not isinstance(parts, list) or len(parts) != _PLAIN:
+            raise await self._calls.wire.mixed_up()
+        security, seen, previous, user_id, roles = parts
+        if not security or not seen:
+            return None
+        if security[3:7] != sid[:4]:
+            raise await self._calls.wire.mixed_up()
+        if security[7:23] != secret_hash or _waits_for_confirmation(previous):
+            return None
+        record = await self._calls.record(alias, sid, (security, seen, user_id, roles))
+        clock = self._calls.clock
+        now, last_seen = clock.now, record.seen.last_seen
+        if now is None or record.expiry(now) or record.security.created < clock.not_before:
+            return None
+        if touch is not None and now - last_seen >= touch:
+            return None
+        self._note(sid, last_seen)
+        return Answer(Standing.LIVE, now, record=record)
+
+    async def _judge(
+        self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None
+    ) -> Answer:
+        keys = (self._calls.keys.user(alias),)
+        wanted = b"" if touch is None else touch
+        for _ in range(3):
+            reply = await self._calls.run("load", keys, sid, secret_hash, wanted, again=True)
+            if reply[1] != b"over":
+                return await self.answer(alias, sid, reply)
+            ended = await self._end(alias, sid)
+            if ended is not None:
+                return ended
+        raise StoreCorrupt("a session is over and cannot be ended: its parts contradict each other")
+
+    async def _end(self, alias: bytes, sid: bytes) -> Answer | None:
+        """End what is over, with all its keys; None where somebody else was there first."""
+        now, user_id, roles, _, finished, stones, _ = await self._calls.run(
+            "sessions", self._calls.keys.of_user(alias), alias
+        )
+        for done in read_finished(alias, user_id, roles, finished, now):
+            if done.record.sid == sid:
+                expired = done.reason is not EndReason.EVERYONE
+                ended = read_stones(stones)[sid]
+                return Answer(Standing.ENDED, now, ended=ended, expired=expired)
+        return None
+
+
+def _waits_for_confirmation(previous: bytes | None) -> bool:
+    """True after a routine rotation whose new secret was not presented yet: a write is due."""
+    if previous is None:
+        return False
+    return previous[25:33] == bytes(8) and int.from_bytes(previous[33:37]) != NO_GRACE

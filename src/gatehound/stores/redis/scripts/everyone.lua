@@ -1,0 +1,11 @@
+-- Move not_before up to now: what was created earlier is over for everyone.
+--
+-- KEYS[1] meta
+-- Reply: tag, now, not_before
+
+local before = tonumber(redis.call('HGET', KEYS[1], 'not_before') or '0')
+local value = string.format('%.0f', math.max(before, NOW))
+-- HDEL first, as in finish: this must work over maxmemory.
+redis.call('HDEL', KEYS[1], 'not_before')
+redis.call('HSET', KEYS[1], 'not_before', value)
+return {TAG, NOW, value}

@@ -1,0 +1,372 @@
+"""Sessions in Redis or Valkey.
+
+What one user has lies in one hash and a few keys beside it, all in one slot (see keys). Every
+change is one Lua script over that slot, decided by the server's time. An ordinary request costs
+one trip: a plain read while this process saw a touch of late, else the script that touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from gatehound.errors import StoreError, StoreMismatch
+from gatehound.model import EndReason, Event
+from gatehound.stores import rule
+from gatehound.stores.answer import (
+    Answer,
+    Created,
+    EventPage,
+    EventQuery,
+    Finished,
+    Listed,
+    Memory,
+    Meta,
+    NewSession,
+    Page,
+    Query,
+    Refused,
+    Remembered,
+    Revoked,
+)
+from gatehound.stores.base import Store
+from gatehound.stores.record import Seen, methods_to_bits
+from gatehound.stores.redis import form
+from gatehound.stores.redis.call import Calls
+from gatehound.stores.redis.clock import StoreClock
+from gatehound.stores.redis.counters import Counters
+from gatehound.stores.redis.directory import Directory
+from gatehound.stores.redis.journal import Journal
+from gatehound.stores.redis.keys import BUCKETS, Keys
+from gatehound.stores.redis.load import Loader
+from gatehound.stores.redis.script import NO_GRACE
+from gatehound.stores.redis.wire import Command, Wire
+
+
+class RedisStore(Store):
+    """The store contract over redis-py, for one namespace of one server.
+
+    `url` is redis://, rediss:// or unix://. `suspends` chooses between redis-py's asyncio
+    client (True) and its blocking one. `clock` replaces the server's time, in milliseconds; it
+    is for tests, and for nothing else: processes whose clocks differ would not agree on who is
+    signed in. `event_retention` is in milliseconds. SettingsError where redis-py is missing, or
+    `url` or `namespace` cannot be used; nothing is opened. Set Redis's `maxmemory-policy` to
+    `noeviction`: with any other, signed-in people are signed out when memory is short.
+    """
+
+    kind: ClassVar[str] = "redis"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str,
+        suspends: bool,
+        clock: Callable[[], int] | None = None,
+        event_retention: int = rule.EVENT_RETENTION,
+    ) -> None:
+        self.suspends = suspends
+        self._keys = Keys(namespace)
+        self._wire = Wire(url, suspends=suspends)
+        self._calls = Calls(self._wire, self._keys, StoreClock(clock), event_retention)
+        self._loader = Loader(self._calls)
+        self._directory = Directory(self._calls)
+        self._journal = Journal(self._calls)
+        self._counters = Counters(self._calls)
+        self._namespace = namespace
+
+    def __repr__(self) -> str:
+        return f"RedisStore({self._wire.place}, namespace={self._namespace!r})"
+
+    # --- life of the store ---
+
+    async def prepare(self, meta: Meta) -> None:
+        wanted: dict[str, bytes] = {
+            "fingerprint": meta.fingerprint,
+            "namespace": meta.namespace.encode(),
+            "layout": b"%d" % meta.layout,
+            "buckets": b"%d" % BUCKETS,
+        }
+        stored = await self._meta(wanted)
+        if None in stored.values():
+            # Only into an empty store: a full server refuses writes, and apps must start there.
+            commands: list[Command] = [("HSETNX", self._keys.meta, *i) for i in wanted.items()]
+            for reply in await self._wire.batch(commands, patient=True):
+                if isinstance(reply, StoreError):
+                    raise reply
+            stored = await self._meta(wanted)
+        problems = form.compare_meta(wanted, stored)
+        if problems:
+            raise StoreMismatch(problems)
+
+    async def ping(self) -> int:
+        return await self._calls.refresh()
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+    # --- one session ---
+
+    async def create(self, new: NewSession, event: Event | None = None) -> Created | Refused:
+        security, seen, user_id = form.pack_new(new)
+        now, word, *rest = await self._calls.run(
+            "create",
+            self._keys.of_user(new.alias),
+            *(new.sid, security, seen, user_id, form.pack_roles(new.roles)),
+            form.pack_memory(new.sid, Memory(new.memory, 1)) if new.memory else b"",
+            b"" if new.limit is None else new.limit,
+            new.on_limit,
+            b"" if new.epoch is None else new.epoch,
+            *(new.replaces or b"", new.alias),
+            *form.pack_event(event),
+            patient=True,
+            beside=self._counters.keep_agent(new.seen.agent, new.agent),
+        )
+        if word != b"created":
+            return Refused(word.decode(), now)
+        *parts, finished = rest
+        record = form.read_record(new.alias, new.sid, *parts)
+        return Created(
+            record, now, form.read_finished(new.alias, parts[2], parts[3], finished, now)
+        )
+
+    async def load(
+        self, alias: bytes, sid: bytes, secret_hash: bytes, *, touch: int | None = None
+    ) -> Answer:
+        return await self._loader.load(alias, sid, secret_hash, touch)
+
+    async def rotate(
+        self,
+        alias: bytes,
+        sid: bytes,
+        old_hash: bytes,
+        new_hash: bytes,
+        *,
+        grace: int | None = None,
+        authenticated: bool = False,
+        methods: tuple[str, ...] | None = None,
+        aal: int | None = None,
+        absolute: int | None = None,
+        clear_flags: int = 0,
+        event: Event | None = None,
+    ) -> Answer:
+        reply = await self._calls.run(
+            "rotate",
+            self._keys.of_user(alias),
+            *(sid, old_hash, new_hash),
+            NO_GRACE if grace is None else grace,
+            b"1" if authenticated else b"",
+            b"" if methods is None else methods_to_bits(methods).to_bytes(2),
+            b"" if aal is None else aal,
+            b"" if absolute is None else absolute,
+            *(clear_flags, alias),
+            *form.pack_event(event),
+            patient=True,
+            again=True,
+        )
+        return await self._loader.answer(alias, sid, reply)
+
+    async def revoke(
+        self,
+        alias: bytes,
+        *,
+        only: bytes | None = None,
+        keep: bytes | None = None,
+        reason: EndReason,
+        event: Event | None = None,
+    ) -> Revoked:
+        if only is not None and keep is not None:
+            raise ValueError("revoke takes `only` or `keep`, not both")
+        mode = "only" if only is not None else "keep" if keep is not None else "all"
+        return await self._revoke(alias, mode, only or keep or b"", reason, event)
+
+    async def sessions(self, alias: bytes) -> Listed:
+        now, user_id, roles, living, finished, _, _ = await self._calls.run(
+            "sessions", self._keys.of_user(alias), alias
+        )
+        records = form.read_listed(alias, user_id, roles, living)
+        cut = self._calls.clock.not_before
+        valid = tuple(record for record in records if record.security.created >= cut)
+        return Listed(valid, now, form.read_finished(alias, user_id, roles, finished, now))
+
+    async def epoch(self, alias: bytes) -> int:
+        return int(await self._wire.call("HGET", self._keys.user(alias), "@e") or 0)
+
+    # --- evidence ---
+
+    async def recall(self, alias: bytes, sid: bytes) -> tuple[Memory, Memory]:
+        keys = (self._keys.memory(alias, sid), self._keys.user_memory(alias))
+        memory, user_memory = await self._wire.call("MGET", *keys)
+        return form.read_memory(sid, memory), form.read_memory(alias, user_memory)
+
+    async def remember(
+        self,
+        alias: bytes,
+        sid: bytes,
+        secret_hash: bytes,
+        *,
+        memory: Memory | None = None,
+        user_memory: Memory | None = None,
+        seen: Seen | None = None,
+        agent: str = "",
+        set_flags: int = 0,
+        clear_flags: int = 0,
+        events: Sequence[Event] = (),
+    ) -> Remembered:
+        rule.check_memory(memory, user_memory)
+        now, word, *stored = await self._calls.run(
+            "remember",
+            self._keys.of_user(alias),
+            *(sid, secret_hash),
+            *form.pack_next_memory(sid, memory),
+            *form.pack_next_memory(alias, user_memory),
+            seen.pack() if seen else b"",
+            *(set_flags, clear_flags, alias),
+            *(part for event in events for part in form.pack_event(event)),
+            patient=True,
+            beside=self._counters.keep_agent(seen.agent, agent) if seen else (),
+        )
+        if word == b"conflict":
+            ours, users = form.read_memory(sid, stored[0]), form.read_memory(alias, stored[1])
+            return Remembered(False, now, memory=ours, user_memory=users)
+        return Remembered(word == b"done", now, gone=word == b"gone")
+
+    # --- app data, field by field ---
+
+    async def data_get(
+        self, alias: bytes, sid: bytes, names: Collection[str] | None = None
+    ) -> dict[str, bytes]:
+        if names is None:
+            found = await self._data(alias, sid, "all")
+        else:
+            found = await self._data(alias, sid, "get", *map(form.to_bytes, names))
+        return {form.to_text(name): value for name, value in form.pairs(found or ()).items()}
+
+    async def data_set(self, alias: bytes, sid: bytes, values: Mapping[str, bytes]) -> bool:
+        rule.check_data(values)
+        flat = [part for name, value in values.items() for part in (form.to_bytes(name), value)]
+        done = await self._data(alias, sid, "set", *flat)
+        if done == -1:
+            raise form.too_many_fields()
+        return done is not None
+
+    async def data_delete(self, alias: bytes, sid: bytes, names: Collection[str]) -> int:
+        return await self._data(alias, sid, "delete", *map(form.to_bytes, names)) or 0
+
+    async def data_incr(self, alias: bytes, sid: bytes, name: str, by: int = 1) -> int | None:
+        rule.check_data_name(name)
+        if not -(1 << 63) <= by < 1 << 63:
+            raise ValueError(f"data field {name!r} cannot grow by {by}: 64 bits are kept")
+        total = await self._data(alias, sid, "incr", form.to_bytes(name), by)
+        if total == -1:
+            raise form.too_many_fields()
+        if total == -2:
+            raise ValueError(
+                f"data field {name!r} holds no decimal integer, or the sum leaves 64 bits"
+            )
+        return None if total is None else int(total)
+
+    # --- users ---
+
+    async def disable(self, alias: bytes, user_id: str, event: Event | None = None) -> Revoked:
+        return await self._revoke(alias, "all", b"", EndReason.DISABLED, event, disable=True)
+
+    async def enable(self, alias: bytes) -> bool:
+        return bool(await self._wire.call("DEL", self._keys.disabled(alias), patient=True))
+
+    async def forget(self, alias: bytes, user_id: str) -> int:
+        _, gone = await self._calls.run("forget", self._keys.of_user(alias), alias, patient=True)
+        await self._journal.erase(alias, user_id)
+        return int(gone)
+
+    async def export(self, alias: bytes, user_id: str) -> dict[str, Any]:
+        _, stored_id, roles, living, stones, user_memory, disabled = await self._calls.run(
+            "export", self._keys.of_user(alias), alias, patient=True
+        )
+        records = form.read_listed(alias, stored_id, roles, living)
+        ended = form.read_stones(stones)
+        memories = {item[0].hex(): form.read_memory(item[0], item[3]).data for item in living}
+        data = {item[0].hex(): form.pairs(item[4]) for item in living}
+        return {
+            "sessions": records,
+            "agents": await self.agents({record.seen.agent for record in records}),
+            "ended": {sid.hex(): stone for sid, stone in ended.items()},
+            "memory": {name: memory for name, memory in memories.items() if memory},
+            "user_memory": form.read_memory(alias, user_memory).data,
+            "data": {
+                sid: {form.to_text(name): value for name, value in fields.items()}
+                for sid, fields in data.items()
+                if fields
+            },
+            "events": await self._journal.all_of(user_id),
+            "disabled": bool(disabled),
+        }
+
+    # --- everyone ---
+
+    async def revoke_everyone(self, event: Event | None = None) -> int:
+        count = await self._directory.end_all()
+        if event is not None:
+            await self._journal.append(replace(event, at=0.0))
+        return count
+
+    async def search(self, query: Query) -> Page:
+        if query.alias is None:
+            return await self._directory.search(query)
+        listed = await self.sessions(query.alias)
+        return await self._directory.search(query, siblings=listed.records)
+
+    async def sweep(self, limit: int = 1000) -> tuple[Finished, ...]:
+        return await self._directory.sweep(limit)
+
+    # --- agents, counters, events ---
+
+    async def agents(self, digests: Collection[bytes]) -> dict[bytes, str]:
+        return await self._counters.agents(digests)
+
+    async def count(self, kind: str, name: str, *, by: int = 1, window: int) -> int:
+        return await self._counters.count(kind, name, by, window)
+
+    async def counts(self, kind: str, *, window: int) -> dict[str, int]:
+        return await self._counters.counts(kind, window)
+
+    async def append(self, event: Event) -> None:
+        await self._journal.append(event)
+
+    async def events(self, query: EventQuery) -> EventPage:
+        return await self._journal.page(query)
+
+    # --- what several of them do ---
+
+    async def _revoke(
+        self,
+        alias: bytes,
+        mode: str,
+        sid: bytes,
+        reason: EndReason,
+        event: Event | None,
+        *,
+        disable: bool = False,
+    ) -> Revoked:
+        name, _, _, event_reason, rest = form.pack_event(event)
+        now, epoch, user_id, roles, finished = await self._calls.run(
+            "revoke",
+            self._keys.of_user(alias),
+            *(mode, sid, reason.code, b"1" if disable else b"", alias),
+            *(name, event_reason, rest),
+            patient=True,
+        )
+        done = form.read_finished(alias, user_id, roles, finished, now)
+        return Revoked(done, int(epoch), now)
+
+    async def _meta(self, names: Collection[str]) -> dict[str, bytes | None]:
+        stored = await self._wire.call("HMGET", self._keys.meta, *names, patient=True)
+        return dict(zip(names, stored, strict=True))
+
+    async def _data(self, alias: bytes, sid: bytes, *args: bytes | str | int) -> Any:
+        """Return what data.lua says, None for a dead session."""
+        keys = (self._keys.user(alias), self._keys.data(alias, sid))
+        patient = args[0] not in ("all", "get")
+        _, *rest = await self._calls.run("data", keys, sid, *args, patient=patient)
+        return rest[0] if rest else None

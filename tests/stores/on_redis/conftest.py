@@ -1,0 +1,54 @@
+"""An empty server for each test, and a store of each kind on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from redis_kit import Body
+
+from gatehound._sync import run_sync
+from gatehound.stores.redis import RedisStore
+
+
+@pytest.fixture(params=["redis", "valkey"])
+def url(request: pytest.FixtureRequest, server: Callable[[str], str]) -> str:
+    return server(request.param)
+
+
+@pytest.fixture
+def admin(url: str) -> Iterator[Any]:
+    """A plain client, over an empty server."""
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def store(url: str, admin: Any) -> Iterator[RedisStore]:
+    opened = RedisStore(url, namespace="own", suspends=False)
+    yield opened
+    run_sync(opened.close())
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "loop"])
+def play(request: pytest.FixtureRequest, url: str, admin: Any) -> Callable[[Body], None]:
+    """Return a function that plays a scene on a store of each kind, and closes it."""
+
+    def played(body: Body) -> None:
+        async def whole() -> None:
+            opened = RedisStore(url, namespace="own", suspends=request.param)
+            try:
+                await body(opened)
+            finally:
+                await opened.close()
+
+        if request.param:
+            asyncio.run(whole())
+        else:
+            run_sync(whole())
+
+    return played

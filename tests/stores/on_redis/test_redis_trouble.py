@@ -1,0 +1,262 @@
+"""A server that is down, stopped, full, or refuses; a damaged session."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from redis_kit import CHANCE, Body, load, new
+
+from gatehound._sync import run_sync
+from gatehound.errors import StoreCorrupt, StoreError, StoreUnavailable
+from gatehound.model import EndReason, Event
+from gatehound.stores.answer import (
+    EventQuery,
+    Meta,
+    Query,
+    Refused,
+    Standing,
+)
+from gatehound.stores.redis import RedisStore
+
+
+def no_server() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"redis://:s3cret@127.0.0.1:{probe.getsockname()[1]}/0"
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+def test_a_server_that_is_down_is_named_at_once(suspends: bool) -> None:
+    async def whole() -> None:
+        store = RedisStore(no_server(), namespace="n", suspends=suspends)
+        session = new()
+        for call in (
+            store.ping,
+            lambda: store.create(session),
+            lambda: load(store, session),
+            lambda: load(store, session, 0),
+            lambda: store.search(Query()),
+            lambda: store.events(EventQuery()),
+            lambda: store.agents([b"agent1"]),
+            lambda: store.prepare(Meta(b"f" * 16, "n")),
+        ):
+            start = time.monotonic()
+            with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1.* check that it") as caught:
+                await call()
+            assert time.monotonic() - start < 1.0
+            assert "s3cret" not in str(caught.value)
+        await store.close()
+
+    asyncio.run(whole()) if suspends else run_sync(whole())
+
+
+@pytest.mark.slow
+def test_a_stopped_server_is_given_up_on(play: Callable[[Body], None], admin: Any) -> None:
+    pid = admin.info("server")["process_id"]
+
+    async def body(store: RedisStore) -> None:
+        session = new()
+        await store.create(session)
+        await load(store, session)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            # Once on a connection that is there, once on one that still shakes hands.
+            for call, deadline in ((load(store, session), 0.25), (store.create(new()), 1.0)):
+                start = time.monotonic()
+                with pytest.raises(StoreUnavailable, match="no answer in time"):
+                    await call
+                assert deadline * 0.9 < time.monotonic() - start < deadline * 2 + 0.5
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert (await load(store, session)).standing is Standing.LIVE
+
+    play(body)
+
+
+@contextmanager
+def full(admin: Any) -> Iterator[None]:
+    admin.config_set("maxmemory-policy", "noeviction")
+    admin.config_set("maxmemory", 1_000_000)
+    admin.config_set("maxmemory", 100_000)
+    try:
+        yield
+    finally:
+        admin.config_set("maxmemory", 0)
+
+
+def test_a_full_server_refuses_logins_and_ends_sessions(
+    play: Callable[[Body], None], admin: Any
+) -> None:
+    async def body(store: RedisStore) -> None:
+        meta = Meta(b"f" * 16, "own")
+        await store.prepare(meta)
+        first, second, third, fourth = (new() for _ in range(4))
+        for session in (first, second, third, fourth):
+            await store.create(session)
+        with full(admin):
+            await store.prepare(meta)
+            with pytest.raises(StoreUnavailable, match="maxmemory"):
+                await store.create(new())
+            with pytest.raises(StoreUnavailable, match="maxmemory"):
+                await store.data_incr(first.alias, first.sid, "a")
+            assert (await load(store, first, 0)).standing is Standing.LIVE
+            event = Event("session_terminated", reason="admin")
+            assert (await store.revoke(first.alias, reason=EndReason.ADMIN, event=event)).finished
+            assert (await store.disable(second.alias, "anna")).finished
+            stranger = CHANCE.randbytes(12)
+            assert not (await store.disable(stranger, "bert")).finished
+            hashes = (third.alias, third.sid, third.secret_hash)
+            assert (await store.rotate(*hashes, b"n" * 16)).standing is Standing.LIVE
+            assert await store.revoke_everyone() == 2
+        assert (await load(store, first)).ended.reason is EndReason.ADMIN
+        assert (await load(store, second)).ended.reason is EndReason.DISABLED
+        assert (await load(store, fourth)).ended.reason is EndReason.EVERYONE
+        for alias in (second.alias, stranger):
+            refused = await store.create(new(alias))
+            assert isinstance(refused, Refused)
+            assert refused.reason == "disabled"
+
+    play(body)
+
+
+def test_other_refusals_keep_their_words(play: Callable[[Body], None], admin: Any) -> None:
+    async def body(store: RedisStore) -> None:
+        session = new()
+        await store.create(session)
+        admin.set(store._keys.data(session.alias, session.sid), "no hash")
+        with pytest.raises(StoreCorrupt, match="WRONGTYPE"):
+            await store.data_set(session.alias, session.sid, {"a": b"1"})
+        admin.config_set("min-replicas-to-write", 1)
+        try:
+            with pytest.raises(StoreUnavailable, match=r"(?i)replicas"):
+                await store.create(new())
+        finally:
+            admin.config_set("min-replicas-to-write", 0)
+        admin.acl_setuser("reader", enabled=True, nopass=True, keys=["*"], commands=["-@all"])
+        try:
+            other = RedisStore(
+                f"redis://reader:x@{store._wire.place}", namespace="own", suspends=store.suspends
+            )
+            with pytest.raises(StoreUnavailable, match="permission"):
+                await other.epoch(session.alias)
+            await other.close()
+        finally:
+            admin.acl_deluser("reader")
+
+    play(body)
+
+
+def test_a_damaged_session_stops_nothing_but_itself(
+    play: Callable[[Body], None], admin: Any
+) -> None:
+    async def body(store: RedisStore) -> None:
+        alias = CHANCE.randbytes(12)
+        damaged, fine, far = new(alias), new(alias), new()
+        for session in (damaged, fine, far):
+            await store.create(session)
+        key = store._keys.user(alias)
+        newer = b"\x02" + admin.hget(key, damaged.sid)[1:]
+        admin.hset(key, damaged.sid, newer)
+        for touch in (None, 0):
+            with pytest.raises(StoreCorrupt):
+                await load(store, damaged, touch)
+        assert (await load(store, fine)).standing is Standing.LIVE
+        with pytest.raises(StoreCorrupt, match="GHVERSION"):
+            await store.create(new(alias))
+        assert admin.hget(key, damaged.sid) == newer
+        assert await store.sweep() == ()
+        assert {r.sid for r in (await store.search(Query())).records} == {fine.sid, far.sid}
+        revoked = await store.revoke(alias, keep=fine.sid, reason=EndReason.USER)
+        assert revoked.finished == ()
+        assert [r.sid for r in (await store.sessions(alias)).records] == [fine.sid]
+        admin.hset(key, fine.sid, b"\x02")
+        assert await store.forget(alias, "anna") == 0
+        assert (await load(store, fine)).standing is Standing.UNKNOWN
+
+    play(body)
+
+
+def test_what_may_not_be_read_is_an_error_and_not_empty(
+    play: Callable[[Body], None], admin: Any
+) -> None:
+    async def body(store: RedisStore) -> None:
+        await store.create(new())
+        allowed = ["+ping", "+hget", "+time", "+zrevrangebyscore"]
+        admin.acl_setuser("blind", enabled=True, nopass=True, keys=["*"], commands=allowed)
+        try:
+            other = RedisStore(
+                f"redis://blind:x@{store._wire.place}", namespace="own", suspends=store.suspends
+            )
+            for call in (
+                lambda: other.agents([b"agent1"]),
+                lambda: other.events(EventQuery()),
+                lambda: other.search(Query()),
+                lambda: load(other, new()),
+                lambda: other.prepare(Meta(b"f" * 16, "own")),
+            ):
+                with pytest.raises(StoreUnavailable, match="permission"):
+                    await call()
+            admin.acl_setuser("blind", commands=["-zrevrangebyscore", "+hmget"])
+            for call in (
+                lambda: other.search(Query()),
+                lambda: other.prepare(Meta(b"f" * 16, "own")),
+            ):
+                with pytest.raises(StoreUnavailable, match="permission"):
+                    await call()
+            await other.close()
+        finally:
+            admin.acl_deluser("blind")
+
+    play(body)
+
+
+def test_stored_nonsense_is_corrupt_and_no_answer(store: RedisStore, admin: Any) -> None:
+    session = new()
+    run_sync(store.create(session))
+    run_sync(load(store, session))
+    memory = store._keys.memory(session.alias, session.sid)
+    for stored in (b"\x02" + session.sid[:4] + bytes(4), b"\x01else" + bytes(4)):
+        admin.set(memory, stored)
+        with pytest.raises(StoreCorrupt, match="another owner or release"):
+            run_sync(store.recall(session.alias, session.sid))
+    admin.hset(store._keys.user(session.alias), "@r", "[not json")
+    for touch in (None, 0):
+        with pytest.raises(StoreCorrupt, match="JSON"):
+            run_sync(load(store, session, touch))
+    admin.hset(store._keys.user(session.alias), session.sid, b"\x01" * 3)
+    with pytest.raises(StoreCorrupt):
+        run_sync(load(store, session, 0))
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+def test_a_server_of_another_kind_is_noticed(suspends: bool) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+
+    async def body() -> None:
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}"
+        store = RedisStore(url, namespace="n", suspends=suspends)
+        with pytest.raises(StoreError):
+            await store.ping()
+        await store.close()
+
+    asyncio.run(body()) if suspends else run_sync(body())
+    listener.close()
