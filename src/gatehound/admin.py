@@ -9,34 +9,36 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import ipaddress
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from gatehound import audit
 from gatehound._sync import Plain, run_sync
 from gatehound.audit import Finding
-from gatehound.detection import Detection, Networks, describe
+from gatehound.detection import Detection, Networks
 from gatehound.errors import StoreError, UsageError
 from gatehound.events import Events
-from gatehound.listing import UserId, Users, exported, shown, sid_of, user_text
-from gatehound.model import EndReason, Event, Network, Session
+from gatehound.listing import (
+    SessionPage,
+    UserId,
+    Users,
+    exported,
+    milliseconds,
+    network_of,
+    shown,
+    sid_of,
+    user_text,
+)
+from gatehound.model import Device, EndReason, Event, Network, Session
 from gatehound.settings import Settings
 from gatehound.stores.answer import EventPage, EventQuery, Finished, Listed, Memory, Meta, Query
 from gatehound.stores.base import Store
-from gatehound.stores.record import FLAGGED, STEP_UP, Record
-from gatehound.stores.rule import finished_event
+from gatehound.stores.record import FLAGGED, STEP_UP, Record, Seen
+from gatehound.stores.rule import clip_agent, finished_event
 
+NOWHERE: Final = Network()
+NO_DEVICE: Final = Device()
 CLEAR_ATTEMPTS: Final = 3  # compare-and-swap: a request may be judged in the same moment
-
-
-@dataclass(frozen=True, slots=True)
-class SessionPage:
-    """One page of sessions, newest first; `cursor` is "" on the last."""
-
-    sessions: tuple[Session, ...]
-    cursor: str = ""
 
 
 class Admin:
@@ -110,9 +112,9 @@ class Admin:
             alias=None if user_id is None else self.alias(user_text(user_id)),
             flagged=flagged,
             country=country.upper() if country else None,
-            network=_network(network),
-            created_before=_ms(created_before),
-            seen_before=_ms(seen_before),
+            network=network_of(network),
+            created_before=milliseconds(created_before),
+            seen_before=milliseconds(seen_before),
             cursor=cursor,
             limit=limit,
         )
@@ -135,7 +137,7 @@ class Admin:
                 user_id=None if user_id is None else user_text(user_id),
                 public_id=public_id,
                 names=names,
-                since=_ms(since),
+                since=milliseconds(since),
                 cursor=cursor,
                 limit=limit,
             )
@@ -219,7 +221,7 @@ class Admin:
         return enabled
 
     async def clear_flag(self, user_id: UserId, public_id: str) -> bool:
-        """Say that a flagged session is fine: it is unflagged, and its network learned."""
+        """Say that a flagged session is fine: it is unflagged, and nothing is learned."""
         user = user_text(user_id)
         for record in (await self.store.sessions(self.alias(user))).records:
             if record.public_id == public_id:
@@ -267,44 +269,58 @@ class Admin:
         await self.store.ping()
         return audit.findings(self.settings, self.networks)
 
+    async def close(self) -> None:
+        """Close the connections of this process and loop; a later call opens them again."""
+        await self.store.close()
+
     # --- shared with the flow ---
 
-    async def clear(self, record: Record, why: str) -> bool:
-        """Unflag a session and learn where it is now; False where it is gone."""
-        address = ipaddress.ip_address(record.seen.address) if record.seen.address else None
-        network = self.networks.lookup(address) if address else Network()
-        agents = await self.store.agents([record.seen.agent])
-        agent = agents.get(record.seen.agent, "")
+    async def clear(
+        self,
+        record: Record,
+        why: str,
+        *,
+        network: Network = NOWHERE,
+        device: Device = NO_DEVICE,
+        agent: str = "",
+        seen: Seen | None = None,
+    ) -> bool:
+        """Unflag a session and learn the context that is given; False where it is gone.
+
+        Without a context nothing is learned: whose the flagged one was, nobody has proved.
+        """
         event = Event(
             "session_cleared", user_id=record.user_id, public_id=record.public_id, reason=why
         )
         memory, user_memory = await self.store.recall(record.alias, record.sid)
         attempts = CLEAR_ATTEMPTS
         while True:
-            mine, users = self.detection.confirm(
+            own, users = self.detection.confirm(
                 memory.data,
                 user_memory.data,
                 network=network,
-                device=describe(agent),
+                device=device,
                 now=record.seen.last_seen / 1000,
                 agent=agent,
             )
-            done = await self.store.remember(
+            result = await self.store.remember(
                 record.alias,
                 record.sid,
                 record.security.secret_hash,
-                memory=Memory(mine, memory.version),
+                memory=Memory(own, memory.version),
                 user_memory=Memory(users, user_memory.version),
+                seen=seen,
+                agent=clip_agent(agent),
                 clear_flags=FLAGGED | STEP_UP,
                 events=(event,),
             )
             attempts -= 1
-            if done.done or done.gone or not attempts:
+            if result.done or result.gone or not attempts:
                 break
-            memory, user_memory = done.memory, done.user_memory
-        if done.done:
-            self._events.emit(event)
-        return done.done
+            memory, user_memory = result.memory, result.user_memory
+        if result.done:
+            self.announce(event)
+        return result.done
 
     async def tell(self, event: Event) -> None:
         """Write an event that belongs to no change of a session, and hand it to the sinks.
@@ -375,15 +391,4 @@ class SyncAdmin:
     sweep = Plain(Admin.sweep)
     describe = Plain(Admin.describe)
     check = Plain(Admin.check)
-
-
-def _network(text: str | None) -> tuple[bytes, int] | None:
-    """Read an address or CIDR text; ValueError says what is wrong with it."""
-    if text is None:
-        return None
-    network = ipaddress.ip_network(text, strict=False)
-    return network.network_address.packed, network.prefixlen
-
-
-def _ms(seconds: float | None) -> int | None:
-    return None if seconds is None else int(seconds * 1000)
+    close = Plain(Admin.close)

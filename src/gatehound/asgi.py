@@ -13,12 +13,13 @@ from typing import Any
 
 from gatehound import signin
 from gatehound.clientip import ClientIP, ClientIPResolver
+from gatehound.data import Runner
 from gatehound.errors import GatehoundError, UsageError
 from gatehound.guard import Guard
 from gatehound.model import Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
-from gatehound.visit import Runner, Visit
+from gatehound.visit import Visit
 from gatehound.web.headers import dress, is_due
 from gatehound.web.reply import Reply, development_refusal, reply_for
 
@@ -55,16 +56,18 @@ class GatehoundMiddleware:
         request = ScopeRequest(scope)
         refusal = development_refusal(request, self.guard.settings)
         if refusal is not None:
-            await _refuse(scope, send, refusal)
+            await _refuse(request, send, refusal)
             return
         passage = await self.guard.examine(request)
         scope["gatehound"] = Visit(self.guard, passage, _thread_runner())
         response = _Response(self.guard, passage, send)
         try:
             await self.app(scope, receive, response.send)
-        except Exception as error:
+        except BaseException as error:  # a cancelled request did not get its cookie either
             if not await response.settle(error, scope["type"]):
                 raise
+        else:
+            await response.settle(None, scope["type"])
 
 
 class _Response:
@@ -88,8 +91,11 @@ class _Response:
         if not self._replaced:
             await self._send(message)
 
-    async def settle(self, error: Exception, kind: str) -> bool:
-        """Clean up after an exception of the app; True where it is answered for."""
+    async def settle(self, error: BaseException | None, kind: str) -> bool:
+        """Clean up after the app ended, by an exception or not; True where that is answered for.
+
+        A login whose response never began is undone: its cookie reached nobody.
+        """
         passage = self._passage
         if passage.started:
             return self._replaced and error is passage.raised
@@ -120,7 +126,10 @@ class _Response:
         passage = self._passage
         self._replaced = passage.started = True
         reply = reply_for(error, passage, self._guard.settings)
-        await _answer(self._send, reply, is_head=passage.request.method == "HEAD")
+        headers = reply.sized()
+        if passage.cookie_header is not None:
+            headers = dress(passage, headers)
+        await _answer(self._send, reply, headers, passage.request)
 
 
 class ScopeRequest(Request):
@@ -175,17 +184,19 @@ def _thread_runner() -> Runner:
     return run
 
 
-async def _refuse(scope: Scope, send: Send, reply: Reply) -> None:
-    if scope["type"] == "websocket":
+async def _refuse(request: Request, send: Send, reply: Reply) -> None:
+    if request.websocket:
         await send({"type": "websocket.close", "code": 1008})
-        return
-    await _answer(send, reply, is_head=scope["method"] == "HEAD")
+    else:
+        await _answer(send, reply, reply.sized(), request)
 
 
-async def _answer(send: Send, reply: Reply, *, is_head: bool) -> None:
-    headers = _encoded([*reply.headers, ("Content-Length", str(len(reply.body)))])
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if is_head else reply.body})
+async def _answer(
+    send: Send, reply: Reply, headers: list[tuple[str, str]], request: Request
+) -> None:
+    lines = _encoded(headers)
+    await send({"type": "http.response.start", "status": reply.status, "headers": lines})
+    await send({"type": "http.response.body", "body": reply.body_for(request)})
 
 
 def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

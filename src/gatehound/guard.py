@@ -22,7 +22,7 @@ from typing import Any, Final
 from gatehound._sync import run_sync
 from gatehound.admin import SyncAdmin
 from gatehound.cookies import CookieCodec, Ticket
-from gatehound.detection import Detection, Detector, Networks, Observation
+from gatehound.detection import Detection, Detector, Networks, Observation, describe
 from gatehound.detection.activity import Activities
 from gatehound.errors import GatehoundError, SettingsError, StoreError, StoreMismatch
 from gatehound.events import Events, LogSink, Sink
@@ -36,6 +36,9 @@ from gatehound.stores.answer import Answer, Standing
 from gatehound.stores.base import Store
 from gatehound.stores.record import HASH_BYTES, Record
 from gatehound.tokens import CSRFTokens
+
+# Any agent will do: it loads the rules of the User-Agent parser.
+CHROME_LIKE: Final = "Mozilla/5.0 (X11; Linux x86_64) Chrome/126.0.0.0 Safari/537.36"
 
 log: Final = logging.getLogger("gatehound")
 
@@ -87,6 +90,7 @@ class Guard(Judging):
         self._suspends = True
         self._state = {"down": False, "prepared": False}  # shared with the blocking twin
         self._warn()
+        describe(CHROME_LIKE)  # the first agent costs 0.7 s: here, and once for all forks
         if settings.check_store_at_start:
             self._check_store()
 
@@ -124,8 +128,6 @@ class Guard(Judging):
             return passage
         passage.checked = True
         try:
-            if not self._state["prepared"]:
-                await self._prepare()
             await self._open(passage)
             if passage.ticket is not None:
                 await self._load(passage, passage.ticket)
@@ -151,6 +153,7 @@ class Guard(Judging):
 
     async def _load(self, passage: Passage, ticket: Ticket) -> None:
         """Ask the store what the cookie's secret is worth, and slide the session if due."""
+        await self.ready()
         answer = await self.store.load(
             ticket.alias,
             ticket.sid,
@@ -265,10 +268,11 @@ class Guard(Judging):
             event_retention=int(self.settings.privacy.event_retention * 1000),
         )
 
-    async def _prepare(self) -> None:
-        """Compare the store with the settings, once."""
-        await self.store.prepare(self.meta)
-        self._state["prepared"] = True
+    async def ready(self) -> None:
+        """Compare the store with the settings, before its first use."""
+        if not self._state["prepared"]:
+            await self.store.prepare(self.meta)
+            self._state["prepared"] = True
 
     def _check_store(self) -> None:
         """Reach the store once, and let go of it again: nothing stays open over a fork."""
@@ -276,7 +280,7 @@ class Guard(Judging):
             return  # it needs an event loop: the first request checks it
         plain = self.blocking()
         try:
-            run_sync(plain._prepare())
+            run_sync(plain.ready())
         except StoreError as error:
             raise SettingsError(
                 f"store: {error}; start the store, correct the URL, or set "

@@ -48,8 +48,7 @@ class Judging(Admin):
         passage.verdict = Verdict(standing_action(record))
         if not self.detection.enabled:
             return
-        passage.agent_digest = digest(passage.request.agent)
-        pair = self.detection.pair(passage.client_ip.address, passage.agent_digest)
+        pair = self._pair(passage)
         changed = pair not in record.seen.pairs
         flagged = record.security.flags & (FLAGGED | STEP_UP)
         if changed or (flagged and passage.slid) or passage.is_new_login:
@@ -97,6 +96,32 @@ class Judging(Admin):
         await self._tell_failures(passage, judgement)
         await self._act(passage, record, judgement)
 
+    async def confirm(self, passage: Passage, record: Record, why: str) -> bool:
+        """Unflag a session whose owner is here for certain, and learn this context at once.
+
+        Only this one: what was flagged may have been somebody else, whoever says otherwise.
+        """
+        address = passage.client_ip.address
+        network = self.networks.lookup(address) if address is not None else Network()
+        agent = passage.request.agent
+        pair = self._pair(passage)
+        return await self.clear(
+            record,
+            why,
+            network=network,
+            device=describe(agent),
+            agent=agent,
+            seen=self._seen(passage, record, network, pair),
+        )
+
+    def is_known_context(self, passage: Passage, record: Record) -> bool:
+        """True where this network and agent were seen before, and were not suspicious."""
+        return self._pair(passage) in record.seen.pairs
+
+    def _pair(self, passage: Passage) -> bytes:
+        passage.agent_digest = digest(passage.request.agent)
+        return self.detection.pair(passage.client_ip.address, passage.agent_digest)
+
     def _reachable(self, judgement: Judgement) -> Judgement:
         """Turn a step-up that no page can answer into a notification: nobody is locked out."""
         verdict = judgement.verdict
@@ -121,7 +146,7 @@ class Judging(Admin):
             record.security.secret_hash,
             memory=Memory(judgement.memory, memory.version),
             user_memory=Memory(judgement.user_memory, user_memory.version) if learned else None,
-            seen=seen if judgement.keep_pair else None,
+            seen=seen if judgement.keep_pair and not _is_quarantined(record, judgement) else None,
             agent=clip_agent(passage.request.agent),
             set_flags=_flags_to_set(judgement),
             clear_flags=FLAGGED | STEP_UP if judgement.flag is False else 0,
@@ -164,15 +189,17 @@ class Judging(Admin):
     def _events_of(
         self, passage: Passage, record: Record, judgement: Judgement
     ) -> tuple[Event, ...]:
+        # A flagged session is judged again and again: its findings are told once.
+        fresh = () if record.security.flags & FLAGGED else judgement.fresh
         events = [
             self.event(name, passage, record, reason=signal.reason, detail=signal.detail)
-            for signal in judgement.fresh
+            for signal in fresh
             if (name := EVENT_OF_DETECTOR.get(signal.detector))
             and signal.weight >= self.settings.policy.record
         ]
         if judgement.flag is not None:
             name = "session_flagged" if judgement.flag else "session_cleared"
-            why = " ".join(signal.reason for signal in judgement.verdict.signals)
+            why = "; ".join(signal.reason for signal in judgement.verdict.signals)
             detail: Detail = {
                 "score": round(judgement.verdict.score, 2),
                 "signals": ", ".join(signal.code for signal in judgement.verdict.signals),
@@ -268,6 +295,11 @@ def standing_action(record: Record) -> Action:
     if record.security.flags & STEP_UP:
         return Action.STEP_UP
     return Action.FLAG if record.security.flags & FLAGGED else Action.ALLOW
+
+
+def _is_quarantined(record: Record, judgement: Judgement) -> bool:
+    """True while suspicious: a new context is not remembered, or it would be let in unjudged."""
+    return judgement.flag is not False and bool(judgement.flag or record.security.flags & FLAGGED)
 
 
 def _flags_to_set(judgement: Judgement) -> int:

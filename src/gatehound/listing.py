@@ -36,6 +36,14 @@ class Users:
     find: Callable[[str], Iterable[str]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """One page of sessions, newest first; `cursor` is "" on the last."""
+
+    sessions: tuple[Session, ...]
+    cursor: str = ""
+
+
 async def shown(
     store: Store,
     detection: Detection,
@@ -104,6 +112,19 @@ def sid_of(public_id: str) -> bytes | None:
     except (ValueError, TypeError):
         return None
     return sid if len(sid) == SID_BYTES and sid.hex() == public_id else None
+
+
+def network_of(text: str | None) -> tuple[bytes, int] | None:
+    """Read an address or CIDR text; ValueError says what is wrong with it."""
+    if text is None:
+        return None
+    network = ipaddress.ip_network(text, strict=False)
+    return network.network_address.packed, network.prefixlen
+
+
+def milliseconds(seconds: float | None) -> int | None:
+    """Turn seconds since 1970 into what stores count in; None stays None."""
+    return None if seconds is None else int(seconds * 1000)
 
 
 def exported(

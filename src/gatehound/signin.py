@@ -18,7 +18,7 @@ from gatehound.detection import describe, digest
 from gatehound.errors import LoginRefused, StoreError, StoreUnavailable, UsageError
 from gatehound.guard import Guard, secret_hash
 from gatehound.listing import UserId, user_text
-from gatehound.model import EndReason, Event, Network
+from gatehound.model import EndReason, Event, Network, Verdict
 from gatehound.passage import LoginAttempt, Passage
 from gatehound.stores.answer import Created, NewSession, Refused, Standing
 from gatehound.stores.record import (
@@ -43,6 +43,7 @@ STRONG: Final = frozenset({"passkey", "certificate"})
 async def begin(guard: Guard, passage: Passage, user_id: UserId) -> LoginAttempt:
     """Note what has to hold still while credentials are checked."""
     user = user_text(user_id)
+    await guard.ready()
     attempt = LoginAttempt(user, await guard.store.epoch(guard.alias(user)))
     passage.attempt = attempt
     return attempt
@@ -67,6 +68,7 @@ async def login(
         )
     previous, old_ticket = passage.record, passage.ticket
     new, secret = _new_session(guard, passage, user, attempt, remember, methods, roles)
+    await guard.ready()
     event = _created_event(guard, passage, new)
     result = await _create(guard, new, event)
     passage.now = result.now
@@ -121,11 +123,10 @@ async def reauthenticate(guard: Guard, passage: Passage, methods: tuple[str, ...
     """The user proved again who they are: fresh, unflagged, with a new absolute end."""
     record = await _rotate(guard, passage, "step_up_passed", methods)
     if record.security.flags & (FLAGGED | STEP_UP):
-        await guard.clear(record, "signed in again")
-        passage.record = replace(
-            record,
-            security=replace(record.security, flags=record.security.flags & ~(FLAGGED | STEP_UP)),
-        )
+        await guard.confirm(passage, record, "signed in again")
+        flags = record.security.flags & ~(FLAGGED | STEP_UP)
+        passage.record = replace(record, security=replace(record.security, flags=flags))
+    passage.verdict = Verdict()
 
 
 async def end_sessions(
@@ -177,6 +178,8 @@ async def _rotate(
     guard: Guard, passage: Passage, name: str, methods: tuple[str, ...] | None
 ) -> Record:
     _before_response(passage, name)
+    if passage.outage is not None:
+        raise passage.outage
     record, ticket = passage.record, passage.ticket
     if record is None or ticket is None:
         raise UsageError("nobody is signed in here: call login() instead")

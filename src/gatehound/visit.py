@@ -8,41 +8,21 @@ UsageError means that the app called at the wrong time.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Concatenate, ParamSpec, TypeVar
-
-import msgspec
+from typing import Any
 
 from gatehound import signin
 from gatehound._sync import Plain, run_sync
 from gatehound.clientip import ClientIP
-from gatehound.errors import FreshLoginRequired, StoreError, UsageError
+from gatehound.data import Data, Runner, SyncData, noted
+from gatehound.detection import describe
+from gatehound.errors import FreshLoginRequired, UsageError
 from gatehound.guard import Guard
-from gatehound.listing import UserId, sid_of, user_text
-from gatehound.model import Action, Activity, Ended, EndReason, Session, Signal
+from gatehound.listing import UserId, sid_of
+from gatehound.model import Action, Activity, Ended, EndReason, Session, Signal, Verdict
 from gatehound.passage import LoginAttempt, Passage
-
-P = ParamSpec("P")
-T = TypeVar("T")
-Runner = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-def _noted(
-    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Remember what the app was told, for a framework that turns it into a bare 500."""
-
-    @functools.wraps(method)
-    async def noting(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return await method(self, *args, **kwargs)
-        except (StoreError, FreshLoginRequired) as error:
-            self._passage.raised = error
-            raise
-
-    return noting
+from gatehound.stores.rule import clip_agent
 
 
 class _Shown:
@@ -69,7 +49,7 @@ class _Shown:
         answers 503. None on `ignore_paths`.
         """
         record = self._read().record
-        return None if record is None else self._guard.present(record)
+        return None if record is None else self._here(self._guard.present(record))
 
     @property
     def user_id(self) -> str | None:
@@ -92,6 +72,11 @@ class _Shown:
         """What the policy asks for; ALLOW where nobody is signed in."""
         return self._read().verdict.action
 
+    @property
+    def verdict(self) -> Verdict:
+        """Action, score and signals together."""
+        return self._read().verdict
+
     def csrf_token(self, action: str = "") -> str:
         """Return a token for a form of this session; UsageError where nobody is signed in."""
         record = self._read().record
@@ -103,6 +88,11 @@ class _Shown:
         """Say whether a form was made for this session and action in the last 12 hours."""
         record = self._read().record
         return record is not None and self._guard.csrf.check(token, record.sid, action)
+
+    def _here(self, session: Session) -> Session:
+        """Show this request's own agent: the stored one is of the latest new context."""
+        agent = clip_agent(self._passage.request.agent)
+        return replace(session, agent=agent, device=describe(agent).label)
 
     def _read(self) -> Passage:
         passage = self._passage
@@ -136,7 +126,7 @@ class Visit(_Shown):
 
     # --- signing in and out ---
 
-    @_noted
+    @noted
     async def begin_login(self, user_id: UserId) -> LoginAttempt:
         """Call before credentials are checked; hand the result to `login`.
 
@@ -144,7 +134,7 @@ class Visit(_Shown):
         """
         return await signin.begin(self._guard, self._passage, user_id)
 
-    @_noted
+    @noted
     async def login(
         self,
         user_id: UserId,
@@ -170,29 +160,29 @@ class Visit(_Shown):
         )
         return self._guard.present(record)
 
-    @_noted
+    @noted
     async def login_failed(self, user_id: UserId | None, reason: str) -> None:
         """Report failed credentials, for the log; nobody is locked out by it."""
-        user = user_text(user_id)[:200] if user_id not in (None, "") else None
+        user = str(user_id)[:200] or None if user_id is not None else None
         event = self._guard.event("login_failed", self._passage, reason=reason[:200])
         await self._guard.tell(replace(event, user_id=user))
 
-    @_noted
+    @noted
     async def logout(self) -> bool:
         """End this session and remove its cookie; False where nobody was signed in."""
         return await signin.logout(self._guard, self._passage)
 
-    @_noted
+    @noted
     async def rotate(self) -> None:
         """Give the session a new secret; call it when privileges change."""
         await signin.rotate(self._guard, self._passage)
 
-    @_noted
+    @noted
     async def reauthenticate(self, methods: tuple[str, ...] = ("password",)) -> None:
         """The user has just proved again who they are: fresh, unflagged, extended."""
         await signin.reauthenticate(self._guard, self._passage, tuple(methods))
 
-    @_noted
+    @noted
     async def require_fresh(self, max_age: float | None = None) -> None:
         """Go on only after a recent sign-in; else raise FreshLoginRequired.
 
@@ -208,24 +198,34 @@ class Visit(_Shown):
         if age > allowed or self.action >= Action.STEP_UP or self._passage.graced:
             raise FreshLoginRequired(max_age=allowed, age=age)
 
-    @_noted
+    @noted
     async def confirm(self) -> bool:
-        """The user says "this was me": unflag the session and learn where it is now."""
+        """The user says "this was me": unflag the session; False where nobody is signed in.
+
+        From a network and browser that are themselves under suspicion this raises
+        FreshLoginRequired, because a thief would say the same: `reauthenticate` clears there.
+        """
         record = self._read().record
-        return record is not None and await self._guard.clear(record, "confirmed by its user")
+        if record is None:
+            return False
+        if not self._guard.is_known_context(self._passage, record):
+            age = (self._passage.now - record.security.authenticated) / 1000
+            raise FreshLoginRequired(max_age=0.0, age=age)
+        return await self._guard.confirm(self._passage, record, "confirmed by its user")
 
     # --- the user's sessions ---
 
-    @_noted
+    @noted
     async def sessions(self) -> list[Session]:
         """List the user's sessions, the most recently active first; [] for nobody."""
         record = self._read().record
         if record is None:
             return []
         listed = await self._guard.store.sessions(record.alias)
-        return await self._guard.listed(listed, current=record.sid)
+        found = await self._guard.listed(listed, current=record.sid)
+        return [self._here(session) if session.current else session for session in found]
 
-    @_noted
+    @noted
     async def terminate(self, public_id: str) -> bool:
         """End another session of this user; False where it is not there, or is this one.
 
@@ -237,13 +237,13 @@ class Visit(_Shown):
             return False
         return bool(await self._end(EndReason.USER, only=sid))
 
-    @_noted
+    @noted
     async def terminate_others(self, reason: EndReason | str = EndReason.USER) -> int:
         """End all sessions of this user but this one; return how many ended."""
         record = self._read().record
         return 0 if record is None else await self._end(EndReason(reason), keep=record.sid)
 
-    @_noted
+    @noted
     async def terminate_all(self, reason: EndReason | str = EndReason.USER) -> int:
         """End all sessions of this user, this one too; return how many ended."""
         if self._read().record is None:
@@ -260,77 +260,6 @@ class Visit(_Shown):
         return await signin.end_sessions(self._guard, self._passage, reason, only=only, keep=keep)
 
 
-class Data:
-    """App data of one session: one trip a call, each field by itself.
-
-    Values are anything that JSON can say. Nothing is preloaded and nothing is saved at the
-    end of the request, so that two requests never undo each other's writes.
-    """
-
-    def __init__(self, guard: Guard, passage: Passage) -> None:
-        self._guard = guard
-        self._passage = passage
-
-    @_noted
-    async def get(self, name: str, default: Any = None) -> Any:
-        """Return one field, or `default` where it is not set or nobody is signed in."""
-        found = await self._get([name])
-        return found.get(name, default)
-
-    @_noted
-    async def all(self) -> dict[str, Any]:
-        """Return all fields; {} where nobody is signed in."""
-        return await self._get(None)
-
-    @_noted
-    async def set(self, name: str, value: Any) -> bool:
-        """Set one field; False where the session ended meanwhile.
-
-        UsageError where nobody is signed in; ValueError over the limits of a field (64 KiB).
-        """
-        alias, sid = self._key()
-        return await self._guard.store.data_set(alias, sid, {name: msgspec.json.encode(value)})
-
-    @_noted
-    async def delete(self, name: str) -> bool:
-        """Remove one field; False where it was not set."""
-        alias, sid = self._key()
-        return bool(await self._guard.store.data_delete(alias, sid, [name]))
-
-    @_noted
-    async def incr(self, name: str, by: int = 1) -> int | None:
-        """Add to a whole number (0 where not set); None where the session ended meanwhile."""
-        alias, sid = self._key()
-        return await self._guard.store.data_incr(alias, sid, name, by)
-
-    async def _get(self, names: list[str] | None) -> dict[str, Any]:
-        record = self._passage.record
-        if record is None:
-            return {}
-        found = await self._guard.store.data_get(record.alias, record.sid, names)
-        return {name: msgspec.json.decode(value) for name, value in found.items()}
-
-    def _key(self) -> tuple[bytes, bytes]:
-        record = self._passage.record
-        if record is None:
-            raise UsageError("app data needs a session: nobody is signed in")
-        return record.alias, record.sid
-
-
-class SyncData:
-    """App data with plain methods; see Data."""
-
-    def __init__(self, data: Data, run: Runner) -> None:
-        self._target = data
-        self._run = run
-
-    get = Plain(Data.get)
-    all = Plain(Data.all)
-    set = Plain(Data.set)
-    delete = Plain(Data.delete)
-    incr = Plain(Data.incr)
-
-
 class SyncVisit(_Shown):
     """One request as the app sees it, with plain methods; see Visit for what they do."""
 
@@ -339,6 +268,11 @@ class SyncVisit(_Shown):
         self._guard = visit._guard
         self._passage = visit._passage
         self._run = run
+
+    @property
+    def sync(self) -> SyncVisit:
+        """This very object, so that code may say `visit.sync` in both worlds."""
+        return self
 
     @property
     def data(self) -> SyncData:

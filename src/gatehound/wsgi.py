@@ -21,7 +21,7 @@ from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.visit import Visit
 from gatehound.web.headers import dress, is_due
-from gatehound.web.reply import Reply, development_refusal, reply_for
+from gatehound.web.reply import development_refusal, reply_for
 
 Environ: TypeAlias = MutableMapping[str, Any]
 StartResponse: TypeAlias = Callable[..., Callable[[bytes], Any]]
@@ -54,7 +54,8 @@ class GatehoundMiddleware:
         request = EnvironRequest(environ)
         refusal = development_refusal(request, self.guard.settings)
         if refusal is not None:
-            return _answer(refusal, start_response, request)
+            start_response(refusal.status_line, refusal.sized())
+            return [refusal.body_for(request)]
         passage = run_sync(self.guard.examine(request))
         environ["gatehound"] = Visit(self.guard, passage).sync
         response = _Response(self.guard, passage, start_response)
@@ -69,7 +70,11 @@ class GatehoundMiddleware:
 
 
 class _Response:
-    """The way back of one request: adds headers, and mends what the app let through."""
+    """The way back of one request: adds headers, and mends what the app let through.
+
+    A WSGI server sends headers with the first body byte: until then a second start_response
+    with exc_info replaces the first (PEP 3333), and a login can still be undone.
+    """
 
     def __init__(self, guard: Guard, passage: Passage, start: StartResponse) -> None:
         self._guard = guard
@@ -77,29 +82,34 @@ class _Response:
         self._start = start
         self._replaces: GatehoundError | None = None
         self._has_returned = False
+        self._has_written = False
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], Any]:
         """Stand in for start_response, on every call: an app may call it again with exc_info."""
         passage, code = self._passage, int(status[:3])
-        if code >= 500 and not passage.started:
+        if code >= 500 and not self._has_written:
             run_sync(signin.undo_login(self._guard, passage))
         # The status line of a lazy app comes when we no longer choose the body: it stays.
         if code == 500 and passage.raised is not None and not self._has_returned:
             self._replaces = passage.raised
             return _discard
-        passage.started = True
         if is_due(passage, code):
             headers = dress(passage, headers)
-        if exc_info is None:
-            return self._start(status, headers)
-        return self._start(status, headers, exc_info)
+        write = self._start(status, headers, *([exc_info] if exc_info else []))
+        passage.started = True
+
+        def noting(data: bytes) -> Any:
+            self._has_written = True
+            return write(data)
+
+        return noting
 
     def settle(self, error: Exception) -> Iterable[bytes] | None:
         """Clean up after an exception of the app; our answer where we have one."""
         passage = self._passage
-        if passage.started:
+        if self._has_written:
             return None
         run_sync(signin.undo_login(self._guard, passage))
         if passage.raised is None or error is not passage.raised:
@@ -119,9 +129,16 @@ class _Response:
     def _replacement(self, error: GatehoundError) -> Iterable[bytes]:
         """Say ourselves what the app, or its framework, could only call an error."""
         passage = self._passage
-        passage.started = True
         reply = reply_for(error, passage, self._guard.settings)
-        return _answer(reply, self._start, passage.request)
+        headers = reply.sized()
+        if passage.cookie_header is not None:
+            headers = dress(passage, headers)
+        if passage.started:
+            self._start(reply.status_line, headers, (type(error), error, error.__traceback__))
+        else:
+            self._start(reply.status_line, headers)
+        passage.started = True
+        return [reply.body_for(passage.request)]
 
 
 class EnvironRequest(Request):
@@ -153,12 +170,6 @@ class EnvironRequest(Request):
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
         """Ask the resolver for the client's address."""
         return resolver.from_environ(self._environ)
-
-
-def _answer(reply: Reply, start: StartResponse, request: Request) -> Iterable[bytes]:
-    headers = [*reply.headers, ("Content-Length", str(len(reply.body)))]
-    start(f"{reply.status} {reply.phrase}", headers)
-    return [b"" if request.method == "HEAD" else reply.body]
 
 
 def _discard(data: bytes) -> None:

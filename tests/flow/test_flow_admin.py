@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import CHROME, FIREFOX, Browser, Site, run
+from flow_kit import CHROME, FIREFOX, Browser, Site, run
 
 from gatehound import Event, Guard, LoginRefused, SettingsError, UsageError, Users
 from gatehound.stores.base import Store

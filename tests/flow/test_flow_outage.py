@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import IDENTITY, POLL, SECRET, Site
+from flow_kit import IDENTITY, POLL, SECRET, Site
 
 from gatehound import Event, Guard, SettingsError, StoreUnavailable
 from gatehound.errors import StoreCorrupt, StoreMismatch
@@ -174,14 +174,17 @@ def test_an_unreachable_store_is_found_at_construction(store: Store) -> None:
 
 def test_a_store_of_another_identity_key_is_refused(store: Store, world: str) -> None:
     settings = {"secret_keys": [SECRET], "identity_key": IDENTITY}
-    Guard(settings, store=store)
+    alice = Site(world, Guard(settings, store=store, sinks=[])).browser()
+    alice.login()
     with pytest.raises(StoreMismatch, match="identity_key"):
         Guard({**settings, "identity_key": "j" * 40}, store=store)
     late = Guard(
         {**settings, "identity_key": "j" * 40, "check_store_at_start": False}, store=store, sinks=[]
     )
-    reply = Site(world, late).browser().do(lambda visit: visit.user_id, catch=False)
-    assert reply.status == 503
+    alice.site = Site(world, late)
+    assert alice.do(lambda visit: visit.user_id, catch=False).status == 503
+    with pytest.raises(StoreMismatch, match="identity_key"):
+        alice.site.browser().call("login", "bob")
 
 
 def test_meta_never_shows_the_identity_key(store: Store) -> None:

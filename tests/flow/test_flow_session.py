@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import (
+from flow_kit import (
     FIREFOX,
     IDENTITY,
     OTHER_SECRET,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from conftest import CHROME, FIREFOX, POLL, Browser, Site
+from flow_kit import CHROME, FIREFOX, POLL, Browser, Site
 
 from gatehound import Action, Activity, Detector, Event, Observation, Signal
 from gatehound.testing import FakeClock

@@ -157,7 +157,8 @@ class Query:
     """What `search` looks for; None means "any".
 
     `network` is (address bytes, prefix length). Results come newest first by creation.
-    `cursor` is opaque, from the page before; `limit` is 1 to 1000.
+    `cursor` is opaque, from the page before; one that no page came with (it travels through a
+    URL) means the first page. `limit` is 1 to 1000. "Before" is strict.
     """
 
     alias: bytes | None = None
@@ -181,7 +182,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """Which events; None means "any". Newest first. `limit` is 1 to 1000."""
+    """Which events; None means "any". Newest first. `cursor` and `limit` are as in Query."""
 
     user_id: str | None = None
     public_id: str | None = None

@@ -2,8 +2,9 @@
 
 Rules that hold for every method of every store
 
-1.  **Only create creates.** Everything else changes what is there and does nothing where it
-    is not: a request that was in flight when its session was revoked brings nothing back.
+1.  **Only create creates** sessions. Everything else changes what is there and does nothing
+    where it is not: a request that was in flight when its session was revoked brings nothing
+    back.
 2.  **Each method is atomic** for one user: it happens whole or not at all, whatever runs
     beside it in other threads, loops, processes or machines. Methods over all users
     (search, sweep, revoke_everyone) are not; each user is.
@@ -19,8 +20,8 @@ Rules that hold for every method of every store
     the same step. Ended sessions leave a tombstone for as long as their cookie may come back
     (until their absolute expiry, at least one hour and at most 14 days), at most 8 a user,
     the newest kept.
-7.  The event that belongs to a change is written with the change. Its `at` is the store's
-    now; its `id` the store's. Events are kept for the retention given at construction
+7.  The event that belongs to a change is written with the change. Its `at` is always the
+    store's now, its `id` the store's. Events are kept for the retention given at construction
     (90 days by default).
 8.  Everything has an end of life, except disabled users, meta and what rule 7 keeps.
 9.  Nothing is opened at construction. Handles belong to one (process, thread or loop) and
@@ -28,8 +29,8 @@ Rules that hold for every method of every store
 10. Bytes go in and come out unchanged: no pickle, no decoding of what the caller encoded.
 
 What goes in and out is in `answer`, the bounds and small rules in `rule`, the record in
-`record`. Methods are coroutines. `suspends` says whether they may really wait for an event loop: a
-store whose `suspends` is False finishes each in one step, so that WSGI needs no loop.
+`record`. Methods are coroutines. `suspends` says whether they may really wait for an event
+loop: a store whose `suspends` is False finishes each in one step, so that WSGI needs no loop.
 """
 
 from __future__ import annotations
@@ -102,9 +103,10 @@ class Store(ABC):
         """Say what the secret is worth; with `touch`, slide a living session.
 
         `touch` is a duration: if the last activity is at least that old, it becomes now.
-        Last seen never moves backwards. `record` shows the session after the call, `was_seen`
-        its last activity before it where the call slid it. The first presentation of a new
-        secret after a routine rotation is noted, and starts the grace of the old one.
+        Last seen never moves backwards, and a refused secret never slides. `record` shows the
+        session after the call, `was_seen` its last activity before it where the call slid it.
+        The first presentation of a new secret after a routine rotation is noted, and starts the
+        grace of the old one.
         """
 
     @abstractmethod
@@ -147,8 +149,9 @@ class Store(ABC):
         """End one session (`only`), all but one (`keep`), or all of a user (neither).
 
         `event` is a template: one is written per ended session, with its public_id. Unless
-        `only` is given the epoch moves forward, so that a login that began before is refused;
-        it is kept for at least one hour after the user's last session.
+        `only` is given the epoch moves forward, also of a user who has no session, so that a
+        login that began before is refused; it is kept for at least one hour after the user's
+        last session. A session that was over and unnoticed ends for either reason.
         """
 
     @abstractmethod

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gatehound.errors import FreshLoginRequired, GatehoundError
+from gatehound.errors import FreshLoginRequired, GatehoundError, LoginRefused
 from gatehound.model import Activity, Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
@@ -29,11 +29,28 @@ class Reply:
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
+    @property
+    def status_line(self) -> str:
+        """Status and phrase, as WSGI wants them."""
+        return f"{self.status} {self.phrase}"
+
+    def sized(self) -> list[tuple[str, str]]:
+        """The headers, with the length of the body."""
+        return [*self.headers, ("Content-Length", str(len(self.body)))]
+
+    def body_for(self, request: Request) -> bytes:
+        """The body, which HEAD does not get."""
+        return b"" if request.method == "HEAD" else self.body
+
 
 def reply_for(error: GatehoundError, passage: Passage, settings: Settings) -> Reply:
     """Turn what an app let through into an answer that the client can act on."""
     if isinstance(error, FreshLoginRequired):
         return _sign_in_again(error, passage, settings)
+    if isinstance(error, LoginRefused):
+        return _problem(
+            passage.request, 403, "Forbidden", "login-refused", f"{error}.", reason=error.reason
+        )
     return _problem(
         passage.request,
         503,

@@ -1,0 +1,109 @@
+"""App data of a session: what the app keeps with it, field by field.
+
+Nothing is preloaded and nothing is saved at the end of a request: each call is one trip and
+one field, so that two requests of one session never undo each other's writes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import msgspec
+
+from gatehound._sync import Plain
+from gatehound.errors import FreshLoginRequired, LoginRefused, StoreError, UsageError
+from gatehound.guard import Guard
+from gatehound.passage import Passage
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Runner = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+def noted(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Remember what the app was told, for a framework that turns it into a bare 500."""
+
+    @functools.wraps(method)
+    async def noting(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await method(self, *args, **kwargs)
+        except (StoreError, FreshLoginRequired, LoginRefused) as error:
+            self._passage.raised = error
+            raise
+
+    return noting
+
+
+class Data:
+    """App data of one session: one trip a call, each field by itself.
+
+    Values are anything that JSON can say. Nothing is preloaded and nothing is saved at the
+    end of the request, so that two requests never undo each other's writes.
+    """
+
+    def __init__(self, guard: Guard, passage: Passage) -> None:
+        self._guard = guard
+        self._passage = passage
+
+    @noted
+    async def get(self, name: str, default: Any = None) -> Any:
+        """Return one field, or `default` where it is not set or nobody is signed in."""
+        found = await self._get([name])
+        return found.get(name, default)
+
+    @noted
+    async def all(self) -> dict[str, Any]:
+        """Return all fields; {} where nobody is signed in."""
+        return await self._get(None)
+
+    @noted
+    async def set(self, name: str, value: Any) -> bool:
+        """Set one field; False where the session ended meanwhile.
+
+        UsageError where nobody is signed in; ValueError over the limits of a field (64 KiB).
+        """
+        alias, sid = self._key()
+        return await self._guard.store.data_set(alias, sid, {name: msgspec.json.encode(value)})
+
+    @noted
+    async def delete(self, name: str) -> bool:
+        """Remove one field; False where it was not set."""
+        alias, sid = self._key()
+        return bool(await self._guard.store.data_delete(alias, sid, [name]))
+
+    @noted
+    async def incr(self, name: str, by: int = 1) -> int | None:
+        """Add to a whole number (0 where not set); None where the session ended meanwhile."""
+        alias, sid = self._key()
+        return await self._guard.store.data_incr(alias, sid, name, by)
+
+    async def _get(self, names: list[str] | None) -> dict[str, Any]:
+        record = self._passage.record
+        if record is None:
+            return {}
+        found = await self._guard.store.data_get(record.alias, record.sid, names)
+        return {name: msgspec.json.decode(value) for name, value in found.items()}
+
+    def _key(self) -> tuple[bytes, bytes]:
+        record = self._passage.record
+        if record is None:
+            raise UsageError("app data needs a session: nobody is signed in")
+        return record.alias, record.sid
+
+
+class SyncData:
+    """App data with plain methods; see Data."""
+
+    def __init__(self, data: Data, run: Runner) -> None:
+        self._target = data
+        self._run = run
+
+    get = Plain(Data.get)
+    all = Plain(Data.all)
+    set = Plain(Data.set)
+    delete = Plain(Data.delete)
+    incr = Plain(Data.incr)

@@ -1,0 +1,7 @@
+"""The fixtures of flow_kit, for all tests of this folder."""
+
+from __future__ import annotations
+
+from flow_kit import clock, events, make_guard, make_site, site, store, world
+
+__all__ = ["clock", "events", "make_guard", "make_site", "site", "store", "world"]
