@@ -71,7 +71,7 @@ class Judging(Admin):
                 network=network,
                 device=claimed,
                 session=self.present(record),
-                is_new_context=pair not in record.seen.pairs,
+                is_new_context=passage.is_new_login or pair not in record.seen.pairs,
                 siblings=siblings,
                 memory=memory.data,
                 user_memory=user_memory.data,

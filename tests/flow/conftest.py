@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from flow_kit import clock, events, make_guard, make_site, site, store, world
+from flow_kit import clock, demo_databases, events, make_guard, make_site, site, store, world
 
-__all__ = ["clock", "events", "make_guard", "make_site", "site", "store", "world"]
+__all__ = ["clock", "demo_databases", "events", "make_guard", "make_site", "site", "store", "world"]

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any
 from wsgiref.validate import validator
 
@@ -285,3 +286,13 @@ def make_site(world: str, make_guard: Callable[..., Guard]) -> Callable[..., Sit
 @pytest.fixture
 def site(make_site: Callable[..., Site]) -> Site:
     return make_site()
+
+
+@pytest.fixture
+def demo_databases() -> dict[str, str]:
+    """The detection settings that name the databases of the demo: documentation ranges only."""
+    folder = resources.files("gatehound.cli.demo")
+    return {
+        "city_database": str(folder / "demo-city.mmdb"),
+        "asn_database": str(folder / "demo-asn.mmdb"),
+    }

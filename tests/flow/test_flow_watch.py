@@ -237,3 +237,91 @@ def test_address_precision(
     assert str(alice.see().session.address) == expected
     log: Any = site.guard.sync.events(user_id="alice")
     assert {event.address or "None" for event in log.events} == {expected}
+
+
+def test_confirming_teaches_where_the_owner_is_and_not_where_the_thief_was(site: Site) -> None:
+    alice = site.browser()
+    alice.login()
+    thief = thief_of(alice, SCRIPT, "192.0.2.66")
+    assert thief.see().action >= Action.FLAG
+    assert alice.call("confirm") is True
+    assert alice.see().action is Action.ALLOW
+    assert thief.see().action >= Action.FLAG
+    assert alice.call("sessions")[0].flagged
+
+
+def test_a_thief_cannot_confirm_himself(site: Site) -> None:
+    alice = site.browser()
+    alice.login()
+    thief = thief_of(alice, SCRIPT, "192.0.2.66")
+    thief.see()
+    reply = thief.do(lambda visit: visit.confirm(), catch=False)
+    assert reply.status == 401
+    assert alice.call("sessions")[0].flagged
+
+
+def test_a_thief_who_waits_is_judged_again(site: Site, clock: FakeClock) -> None:
+    alice = site.browser()
+    alice.login()
+    thief = thief_of(alice, SCRIPT, "192.0.2.66")
+    thief.see()
+    for _ in range(12):  # evidence halves every 30 minutes: the flag goes in time
+        clock.advance(1800)
+        quiet = alice.see()
+    assert (quiet.action, quiet.session.flagged) == (Action.ALLOW, False)
+    assert thief.see().action >= Action.FLAG
+
+
+def test_the_owner_sees_their_own_device_and_place(site: Site) -> None:
+    alice = site.browser()
+    alice.login()
+    thief_of(alice, SCRIPT, "192.0.2.66").see()
+    (shown,) = alice.call("sessions")
+    assert (shown.device, str(shown.address)) == ("Chrome on Windows", "203.0.113.7")
+    assert alice.see().session.device == "Chrome on Windows"
+
+
+def test_findings_of_a_flagged_session_are_told_once(site: Site, events: list[Event]) -> None:
+    alice = site.browser()
+    alice.login()
+    thief = thief_of(alice, SCRIPT, "192.0.2.66")
+    for _ in range(5):
+        thief.see()
+    assert names(events).count("session_flagged") == 1
+    assert len(events) < 5
+
+
+def test_a_proof_is_learned_where_it_was_given(make_site: MakeSite) -> None:
+    site = make_site(detection={"ip_shift": "strict"})
+    alice = site.browser()
+    alice.login()
+    alice.address = "198.51.100.4"
+    assert alice.see().action >= Action.FLAG
+    alice.call("reauthenticate")
+    assert alice.see().action is Action.ALLOW
+    assert str(alice.see().session.address) == "198.51.100.4"
+
+
+def test_strict_geo_anomaly_flags_every_session_of_the_user(
+    make_site: MakeSite, events: list[Event], demo_databases: dict[str, str]
+) -> None:
+    strict = {**demo_databases, "geo_anomaly": "strict"}
+    site = make_site(detection=strict)
+    home, abroad = site.browser(address="203.0.113.7"), site.browser(address="198.51.100.7")
+    home.login()
+    abroad.login()
+    assert [s.flagged for s in home.call("sessions")] == [True, True]
+    assert {s.country for s in home.call("sessions")} == {"DE", "GB"}
+    assert "session_geo_anomaly" in names(events)
+    assert names(events).count("session_flagged") == 2
+
+
+def test_two_calm_sessions_in_two_countries_are_no_anomaly(
+    make_site: MakeSite, events: list[Event], demo_databases: dict[str, str]
+) -> None:
+    site = make_site(detection=demo_databases)
+    home, abroad = site.browser(address="203.0.113.7"), site.browser(address="198.51.100.7")
+    home.login()
+    abroad.login()
+    assert not any(s.flagged for s in home.call("sessions"))
+    assert abroad.see().session.place
