@@ -89,7 +89,8 @@ def test_check_holds_and_tells_the_story() -> None:
         "because: You signed out.",
     ):
         assert statement in told
-    assert "  > User-Agent: python-requests" not in told, "that request is the server's own"
+    replayed = told.partition("== Alice says")[0]
+    assert "  > User-Agent: python-requests" not in replayed, "that request is the server's own"
     assert "  > X-Forwarded-For: 198.51.100.99, 8.8.8.8" in lines
     assert "  < HTTP/1.1 303 See Other" in lines
     assert not re.search(r"gatehound=[A-Za-z0-9_-]{13}", told), "a cookie value was told in full"

@@ -292,7 +292,7 @@ class Guard(Judging):
     def _warn(self) -> None:
         settings = self.settings
         if settings.development:
-            log.warning("development mode: own keys, cookies over plain HTTP, loopback hosts only")
+            log.warning("development mode: answers loopback hosts only, and never real users")
         mode = settings.detection.mode
         if mode in ("step-up", "strict") and settings.web.step_up_url is None:
             log.warning(

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gatehound import Event, Guard, LoginRefused, Visit, current
+from gatehound import Event, FreshLoginRequired, Guard, LoginRefused, Visit, current
 from gatehound.cli.demo.replay import TITLES, replay, sign_in_elsewhere
 from gatehound.cli.demo.words import ago, until
 from gatehound.cli.demo.world import (
@@ -91,6 +91,7 @@ class Demo:
                 self._form("/end", self.end),
                 self._form("/end-others", self.end_others),
                 self._form("/confirm", self.confirm),
+                self._form("/again", self.again),
                 self._form("/move", self.move),
                 self._form("/elsewhere", self.elsewhere),
                 self._form("/replay", self.replay),
@@ -128,6 +129,7 @@ class Demo:
             limit=self.guard.settings.session.max_per_user,
             mode=self.guard.settings.detection.mode,
             thief=thief,
+            again="again" in request.query_params,
             modes=self._modes(thief),
             now=time.time(),
         )
@@ -144,7 +146,7 @@ class Demo:
                 "address": str(visit.client_ip.address),
                 "trace": visit.client_ip.explain(),
                 "action": visit.action.name.lower(),
-                "score": round(max(0.0, sum(one.weight for one in visit.signals)), 2),
+                "score": round(visit.verdict.score, 2),
                 "signals": [
                     {"code": one.code, "weight": round(one.weight, 2), "reason": one.reason}
                     for one in visit.signals
@@ -217,8 +219,16 @@ class Demo:
         return _to("/#sessions")
 
     async def confirm(self, request: Request, visit: Visit, form: dict[str, str]) -> Response:
-        """The visitor says "this was me"."""
-        await visit.confirm()
+        """The visitor says "this was me"; from a suspicious place that is not enough."""
+        try:
+            await visit.confirm()
+        except FreshLoginRequired:
+            return _to("/?again")
+        return _to("/#sessions")
+
+    async def again(self, request: Request, visit: Visit, form: dict[str, str]) -> Response:
+        """The visitor signs in again, which proves what "this was me" cannot."""
+        await visit.reauthenticate()
         return _to("/#sessions")
 
     async def move(self, request: Request, visit: Visit, form: dict[str, str]) -> Response:

@@ -23,9 +23,11 @@ from gatehound.cli.demo.world import (
     FIREFOX,
     HAMBURG,
     HOME,
+    HOSTING,
     LIBRARY,
     OFFICE,
     SAFARI,
+    SCRIPT,
     Place,
 )
 from gatehound.errors import GatehoundError
@@ -216,12 +218,18 @@ def careless_thief(story: Story) -> None:
 
 
 def confirmed(story: Story) -> None:
-    """Alice says: this was me"""
+    """Alice says: this was me. From her own place that clears, and from the thief's it does not"""
+    thief = story.browser(SCRIPT, HOSTING)
+    thief.jar[COOKIE] = story.laptop.jar[COOKIE]
+    refused = story.show(story.submit(thief, "/confirm"))
+    story.check("the thief is asked to sign in", refused.header("location") == "/?again")
     story.show(story.submit(story.laptop, "/confirm"))
     told = story.laptop.get("/who").json()
     mine = next(one for one in told["sessions"] if one["current"])
     story.check("her session is no longer suspicious", not mine["flagged"])
     story.check("the log has it", told["events"][0]["name"] == "session_cleared")
+    story.check("the thief is still one", thief.get("/who").json()["action"] == "notify")
+    story.submit(story.laptop, "/confirm")
 
 
 def too_many(story: Story) -> None:
