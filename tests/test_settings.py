@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 import string
 from pathlib import Path
@@ -107,7 +108,9 @@ def test_a_duration_that_cannot_be_read(bad: Any) -> None:
     assert line.startswith(f"outage.retry_after: {bad!r} given; allowed are seconds or text")
 
 
-def test_every_problem_comes_in_one_message() -> None:
+def test_every_problem_comes_in_one_message(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mmdb"
+    broken.write_bytes(b"not a database")
     found = problems(
         {
             "secret_key": ["x"],
@@ -117,7 +120,7 @@ def test_every_problem_comes_in_one_message() -> None:
             "session": {"idle_timeout": "soon", "absolut_timeout": 5, "max_per_user": 0},
             "client_ip": {"mode": "x-forwarded-fro", "trusted_proxies": ["10.0.0.5/8"]},
             "cookie": {"domain": "example.com", "samesite": "sometimes"},
-            "detection": {"mode": "loud"},
+            "detection": {"mode": "loud", "city_database": str(broken)},
             "ignore_paths": ["static"],
             "web": {"step_up_url": "https://evil.example/"},
             "roles": {"admin": {"idel_timeout": "5m"}},
@@ -137,6 +140,7 @@ def test_every_problem_comes_in_one_message() -> None:
         "cookie.samesite: 'sometimes' given; allowed is 'lax' or 'strict' or 'none'",
         "cookie.domain",
         "detection.mode: 'loud' given; allowed is 'off' or 'observe'",
+        f"detection.city_database: {str(broken)!r}",
         "ignore_paths: 'static' given",
         "web.step_up_url",
         "did you mean roles.admin.idle_timeout?",
@@ -284,3 +288,24 @@ def test_whatever_is_given_only_settings_errors_are_raised(data: dict[str, Any])
     except SettingsError as error:
         problems = error.problems
     assert bool(problems) == bool(data.keys() - READABLE)
+
+
+def test_a_store_that_nobody_serves_is_named_with_the_fix(free_port: int) -> None:
+    from gatehound import Guard
+
+    with pytest.raises(SettingsError) as caught:
+        Guard({**GOOD, "store": f"redis://:hunter2@127.0.0.1:{free_port}/0"})
+    (line,) = caught.value.problems
+    assert line.startswith("store: ")
+    assert f"127.0.0.1:{free_port}" in line
+    assert "check_store_at_start" in line
+    assert "hunter2" not in line
+
+
+@pytest.fixture
+def free_port() -> int:
+    for port in range(21000, 22000):
+        with socket.socket() as listening:
+            if listening.connect_ex(("127.0.0.1", port)):
+                return port
+    pytest.fail("no port between 21000 and 22000 is free")

@@ -22,7 +22,7 @@ from typing import Any, Final
 from gatehound._sync import run_sync
 from gatehound.admin import SyncAdmin
 from gatehound.cookies import CookieCodec, Ticket
-from gatehound.detection import Detection, Detector, Networks, Observation, describe
+from gatehound.detection import Detection, Detector, Observation, describe
 from gatehound.detection.activity import Activities
 from gatehound.errors import GatehoundError, SettingsError, StoreError, StoreMismatch
 from gatehound.events import Events, LogSink, Sink
@@ -73,9 +73,7 @@ class Guard(Judging):
         )
         self.csrf = CSRFTokens(secret_keys=settings.secret_keys, namespace=settings.namespace)
         self.activities = Activities(settings.activity)
-        self.networks = Networks(
-            city=settings.detection.city_database, asn=settings.detection.asn_database
-        )
+        self.networks = settings.networks()
         self.detection = Detection(settings.detection, settings.policy, self.networks, detectors)
         self.users = users or Users()
         self._events = Events(

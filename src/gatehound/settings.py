@@ -9,7 +9,7 @@ and how to mend it. A Settings object is frozen; durations in it are seconds.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from gatehound._reading import nest_environment, read_struct
 from gatehound.clientip import ClientIPResolver
 from gatehound.cookies import CookieShape
+from gatehound.detection import Networks
 from gatehound.detection.activity import ActivitySettings
 from gatehound.detection.policy import DetectionSettings, PolicySettings
 from gatehound.errors import SettingsError
@@ -173,6 +174,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Build the address resolver; SettingsError says what is wrong with its settings."""
         return ClientIPResolver(**msgspec.structs.asdict(self.client_ip))
 
+    def networks(self) -> Networks:
+        """Open the geo databases; SettingsError says which cannot be used, and why."""
+        detection = self.detection
+        return Networks(
+            city=detection.city_database,
+            asn=detection.asn_database,
+            v4_prefix=detection.v4_prefix,
+            v6_prefix=detection.v6_prefix,
+        )
+
     def cookie_shape(self) -> CookieShape:
         """Build the name and attributes of the session cookie."""
         return CookieShape(**msgspec.structs.asdict(self.cookie))
@@ -303,10 +314,8 @@ def _store_problems(settings: Settings) -> Iterator[str]:
 
 
 def _other_problems(settings: Settings) -> Iterator[str]:
-    try:
-        settings.resolver()
-    except SettingsError as error:
-        yield from (f"client_ip: {line}" for line in error.problems)
+    yield from (f"client_ip: {line}" for line in _raised_by(settings.resolver))
+    yield from _raised_by(settings.networks)
     for path in settings.ignore_paths:
         if not path.startswith("/"):
             yield f"ignore_paths: {path!r} given; a path prefix begins with /; write '/{path}'"
@@ -316,6 +325,14 @@ def _other_problems(settings: Settings) -> Iterator[str]:
             f"web.step_up_url: {url!r} given; allowed is a path of this site, such as "
             "/sign-in/again"
         )
+
+
+def _raised_by(build: Callable[[], object]) -> tuple[str, ...]:
+    try:
+        build()
+    except SettingsError as error:
+        return error.problems
+    return ()
 
 
 def _is_said(line: str, problems: list[str]) -> bool:
