@@ -13,7 +13,7 @@ import pytest
 from gatehound import SyncVisit, UsageError, Visit
 from gatehound._sync import Plain, run_sync
 from gatehound.admin import Admin, SyncAdmin
-from gatehound.visit import Data, SyncData
+from gatehound.data import Data, SyncData
 
 
 async def add(a: int, b: int = 1) -> int:

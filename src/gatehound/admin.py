@@ -34,7 +34,7 @@ from gatehound.settings import Settings
 from gatehound.stores.answer import EventPage, EventQuery, Finished, Listed, Memory, Meta, Query
 from gatehound.stores.base import Store
 from gatehound.stores.record import FLAGGED, STEP_UP, Record, Seen
-from gatehound.stores.rule import clip_agent, finished_event
+from gatehound.stores.rule import clip_text, finished_event
 
 NOWHERE: Final = Network()
 NO_DEVICE: Final = Device()
@@ -310,7 +310,7 @@ class Admin:
                 memory=Memory(own, memory.version),
                 user_memory=Memory(users, user_memory.version),
                 seen=seen,
-                agent=clip_agent(agent),
+                agent=clip_text(agent),
                 clear_flags=FLAGGED | STEP_UP,
                 events=(event,),
             )

@@ -149,7 +149,8 @@ class ScopeRequest(Request):
             if name == b"cookie":
                 cookies.append(value.decode("latin-1"))
             elif name == b"user-agent":
-                self.agent = value.decode("latin-1")
+                text = value.decode("latin-1")
+                self.agent = f"{self.agent},{text}" if self.agent else text  # as WSGI joins
             elif name == b"host":
                 self.host = value.decode("latin-1")
         self.cookie = "; ".join(cookies)

@@ -17,6 +17,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from gatehound._sync import run_sync
@@ -80,6 +81,7 @@ class Guard(Judging):
             (LogSink(),) if sinks is None else sinks, precision=settings.privacy.address_precision
         )
         self._identity = hashlib.sha256(settings.identity_key.encode()).digest()
+        self.limits = lru_cache(1024)(settings.limits)
         self._touch = int(settings.session.touch_interval * 1000)
         self._stores: dict[bool, Store] = {} if store is None else {store.suspends: store}
         if store is not None and not store.suspends:
@@ -184,7 +186,7 @@ class Guard(Judging):
         self.announce_ends(done.finished, event)
 
     def _over_limits(self, record: Record, answer: Answer) -> EndReason | None:
-        limits = self.settings.limits(record.roles, remembered=record.remembered)
+        limits = self.limits(record.roles, remembered=record.remembered)
         before = answer.was_seen or record.seen.last_seen
         if answer.now >= record.security.authenticated + limits.absolute * 1000:
             return EndReason.ABSOLUTE

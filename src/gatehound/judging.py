@@ -31,7 +31,7 @@ from gatehound.model import (
 from gatehound.passage import Passage
 from gatehound.stores.answer import Memory, Remembered
 from gatehound.stores.record import FLAGGED, STEP_UP, Record, Seen
-from gatehound.stores.rule import clip_agent
+from gatehound.stores.rule import clip_text
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 
@@ -147,7 +147,7 @@ class Judging(Admin):
             memory=Memory(judgement.memory, memory.version),
             user_memory=Memory(judgement.user_memory, user_memory.version) if learned else None,
             seen=seen if judgement.keep_pair and not _is_quarantined(record, judgement) else None,
-            agent=clip_agent(passage.request.agent),
+            agent=clip_text(passage.request.agent),
             set_flags=_flags_to_set(judgement),
             clear_flags=FLAGGED | STEP_UP if judgement.flag is False else 0,
             events=events,

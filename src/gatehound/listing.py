@@ -98,11 +98,16 @@ def user_text(user_id: UserId) -> str:
         raise UsageError(f"user id {user_id!r} given; allowed are text and whole numbers")
     text = str(user_id)
     size = len(text.encode("utf-8", "replace"))
-    if not 0 < size <= MAX_USER_ID_BYTES:
+    if not 0 < size <= MAX_USER_ID_BYTES or not is_unicode(text):
         raise UsageError(
             f"user id of {size} bytes given; allowed are 1 to {MAX_USER_ID_BYTES} bytes of UTF-8"
         )
     return text
+
+
+def is_unicode(text: str) -> bool:
+    """False for text with lone surrogates, which no store can keep."""
+    return text.encode("utf-8", "ignore").decode() == text
 
 
 def sid_of(public_id: str) -> bytes | None:

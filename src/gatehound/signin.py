@@ -29,7 +29,7 @@ from gatehound.stores.record import (
     Seen,
     methods_to_bits,
 )
-from gatehound.stores.rule import clip_agent
+from gatehound.stores.rule import clip_text
 
 REFUSALS: Final = {
     "limit": "this user has as many sessions as allowed; end one of them first",
@@ -41,8 +41,16 @@ STRONG: Final = frozenset({"passkey", "certificate"})
 
 
 async def begin(guard: Guard, passage: Passage, user_id: UserId) -> LoginAttempt:
-    """Note what has to hold still while credentials are checked."""
-    user = user_text(user_id)
+    """Note what has to hold still while credentials are checked.
+
+    What somebody typed may be no possible id: that is an attempt which no login will use.
+    """
+    try:
+        user = user_text(user_id)
+    except UsageError:
+        if not isinstance(user_id, str):
+            raise
+        return LoginAttempt("", 0)
     await guard.ready()
     attempt = LoginAttempt(user, await guard.store.epoch(guard.alias(user)))
     passage.attempt = attempt
@@ -185,7 +193,7 @@ async def _rotate(
         raise UsageError("nobody is signed in here: call login() instead")
     if methods is not None:
         _check_methods(methods)
-    limits = guard.settings.limits(record.roles, remembered=record.remembered)
+    limits = guard.limits(record.roles, remembered=record.remembered)
     secret = secrets.token_bytes(32)
     event = guard.event(name, passage, record, reason=", ".join(methods or ()))
     change = functools.partial(
@@ -242,7 +250,7 @@ def _new_session(
     roles: tuple[str, ...],
 ) -> tuple[NewSession, bytes]:
     _check_methods(methods)
-    limits = guard.settings.limits(roles, remembered=remember)
+    limits = guard.limits(roles, remembered=remember)
     alias, secret = guard.alias(user), secrets.token_bytes(32)
     address = passage.client_ip.address
     network = guard.networks.lookup(address) if address is not None else Network()
@@ -269,7 +277,7 @@ def _new_session(
         flags=REMEMBERED if remember else 0,
         aal=aal_of(methods),
         methods=methods,
-        agent=clip_agent(agent),
+        agent=clip_text(agent),
         limit=limits.max_per_user,
         on_limit=limits.on_limit,
         epoch=attempt.epoch if attempt is not None else None,

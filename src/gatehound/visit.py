@@ -22,7 +22,7 @@ from gatehound.guard import Guard
 from gatehound.listing import UserId, sid_of
 from gatehound.model import Action, Activity, Ended, EndReason, Session, Signal, Verdict
 from gatehound.passage import LoginAttempt, Passage
-from gatehound.stores.rule import clip_agent
+from gatehound.stores.rule import clip_text
 
 
 class _Shown:
@@ -91,7 +91,7 @@ class _Shown:
 
     def _here(self, session: Session) -> Session:
         """Show this request's own agent: the stored one is of the latest new context."""
-        agent = clip_agent(self._passage.request.agent)
+        agent = clip_text(self._passage.request.agent)
         return replace(session, agent=agent, device=describe(agent).label)
 
     def _read(self) -> Passage:
@@ -163,8 +163,8 @@ class Visit(_Shown):
     @noted
     async def login_failed(self, user_id: UserId | None, reason: str) -> None:
         """Report failed credentials, for the log; nobody is locked out by it."""
-        user = str(user_id)[:200] or None if user_id is not None else None
-        event = self._guard.event("login_failed", self._passage, reason=reason[:200])
+        user = None if user_id is None else clip_text(str(user_id)[:200]) or None
+        event = self._guard.event("login_failed", self._passage, reason=clip_text(reason[:200]))
         await self._guard.tell(replace(event, user_id=user))
 
     @noted
@@ -192,7 +192,7 @@ class Visit(_Shown):
         record = self._read().record
         if record is None:
             raise FreshLoginRequired(max_age=max_age or 0.0, age=None)
-        limits = self._guard.settings.limits(record.roles, remembered=record.remembered)
+        limits = self._guard.limits(record.roles, remembered=record.remembered)
         allowed = limits.fresh_for if max_age is None else max_age
         age = (self._passage.now - record.security.authenticated) / 1000
         if age > allowed or self.action >= Action.STEP_UP or self._passage.graced:

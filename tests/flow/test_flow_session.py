@@ -275,6 +275,16 @@ def test_ending_all_inside_a_request_renews_its_own_attempt(site: Site, world: s
     assert alice.see().user_id == "alice"
 
 
+@pytest.mark.parametrize("typed", ["", "x" * 5000, "\ud800", "\x00"])
+def test_what_somebody_typed_never_raises(site: Site, events: list[Event], typed: str) -> None:
+    nobody = site.browser()
+    nobody.call("begin_login", typed)
+    nobody.call("login_failed", typed, "no such user")
+    assert events[-1].name == "login_failed"
+    with pytest.raises(UsageError):
+        nobody.call("begin_login", None)
+
+
 def test_an_attempt_belongs_to_its_user(site: Site) -> None:
     alice = site.browser()
     attempt = alice.call("begin_login", "alice")

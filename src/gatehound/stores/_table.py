@@ -196,7 +196,7 @@ class Table:
         if not agent:
             return
         self.agents.pop(digest, None)  # the newest last, so that the first is the oldest
-        self.agents[digest] = rule.clip_agent(agent)
+        self.agents[digest] = rule.clip_text(agent)
         if len(self.agents) > MAX_AGENTS:
             del self.agents[next(iter(self.agents))]
 

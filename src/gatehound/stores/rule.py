@@ -110,9 +110,9 @@ def check_data_name(name: str) -> None:
         raise ValueError(f"data field name of {size} bytes: 1 to {MAX_DATA_NAME_BYTES} are allowed")
 
 
-def clip_agent(agent: str) -> str:
-    """Clip a User-Agent to 512 bytes of UTF-8, never in the middle of a character."""
-    return agent.encode("utf-8", "replace")[:MAX_AGENT_BYTES].decode("utf-8", "ignore")
+def clip_text(text: str) -> str:
+    """Clip what a client sent to 512 bytes of UTF-8, never in the middle of a character."""
+    return text.encode("utf-8", "replace")[:MAX_AGENT_BYTES].decode("utf-8", "ignore")
 
 
 def standing_of_previous(

@@ -8,7 +8,7 @@ from typing import Final
 from gatehound.stores.redis.call import Calls
 from gatehound.stores.redis.form import to_bytes, to_text
 from gatehound.stores.redis.wire import Command
-from gatehound.stores.rule import DAY, clip_agent
+from gatehound.stores.rule import DAY, clip_text
 
 # Longer than any session lives by default, and refreshed at every login that shows the agent.
 AGENT_LIFE: Final = 90 * DAY
@@ -28,7 +28,7 @@ class Counters:
         if not agent:
             return ()
         key = self._calls.keys.agent(digest)
-        return (("SET", key, to_bytes(clip_agent(agent)), "PX", AGENT_LIFE),)
+        return (("SET", key, to_bytes(clip_text(agent)), "PX", AGENT_LIFE),)
 
     async def agents(self, digests: Collection[bytes]) -> dict[bytes, str]:
         """Return the texts that are known; see Store.agents."""

@@ -151,7 +151,7 @@ class Wire:
         pool = self._flavour.BlockingConnectionPool(
             **self._options,
             max_connections=MAX_CONNECTIONS,
-            timeout=deadline,
+            timeout=PATIENT,  # for a free connection: a burst is not an outage
             socket_timeout=deadline,
             socket_connect_timeout=CONNECT,
             retry=retry.Retry(self._redis.backoff.NoBackoff(), 0),

@@ -11,7 +11,7 @@ from gatehound.stores.answer import Answer, Created, Finished, Listed, NewSessio
 from gatehound.stores.record import Record, Security, Tombstone, methods_to_bits
 from gatehound.stores.rule import (
     HOUR,
-    clip_agent,
+    clip_text,
     limit_event,
     replaced_event,
     standing_of_previous,
@@ -144,7 +144,7 @@ def note_agent(tx: Tx, digest: bytes, agent: str, expires: int) -> None:
         tx.db.execute(
             "INSERT INTO agents (digest, agent, until) VALUES (?, ?, ?) ON CONFLICT (digest) "
             "DO UPDATE SET agent = excluded.agent, until = max(until, excluded.until)",
-            (digest, clip_agent(agent), expires),
+            (digest, clip_text(agent), expires),
         )
 
 
