@@ -213,6 +213,7 @@ class World:
         host: str = "localhost",
         accept: str = "",
         wraps: int = 1,
+        peer: str = "192.0.2.1",
     ) -> Exchange:
         sends: list[tuple[str, str]] = [("Cookie", f"{COOKIE}={cookie}")] if cookie else []
         if accept:
@@ -224,12 +225,13 @@ class World:
                 app = ASGIMiddleware(app, self.guard)
             scope = http_scope(method, path, sends)
             scope["headers"][0] = (b"host", host.encode())
+            scope["client"] = (peer, 4711)
             return asyncio.run(talk(app, scope))
         app = checked_inside(wsgi_app(*answer))
         for _ in range(wraps):
             app = WSGIMiddleware(app, self.guard)
         environ = make_environ(method, path, sends)
-        environ["HTTP_HOST"] = host
+        environ["HTTP_HOST"], environ["REMOTE_ADDR"] = host, peer
         return serve(app, environ)
 
     def sign_in(self) -> str:

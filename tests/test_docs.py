@@ -192,7 +192,9 @@ CHROME = (
 )
 
 
-def test_transcript_in_the_readme_is_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transcript_in_the_readme_is_what_is_sent(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     for name, value in (("SECRET_KEYS", "s" * 40), ("IDENTITY_KEY", "i" * 40)):
         monkeypatch.setenv(f"GATEHOUND_{name}", value)
     monkeypatch.setenv("GATEHOUND_STORE", "memory://")
@@ -202,7 +204,13 @@ def test_transcript_in_the_readme_is_what_is_sent(monkeypatch: pytest.MonkeyPatc
     answers.append(client.get("/sessions"))
     cookie, csrf = client.cookies["__Host-gatehound"], answers[0].json()["csrf"]
     forged = {"Cookie": f"__Host-gatehound={cookie[:-5]}AAAAE"}
-    answers.append(TestClient(app).get("/sessions", headers=forged))
+    caplog.clear()
+    stranger = TestClient(app, base_url="https://example.org", client=("127.0.0.1", 50000))
+    answers.append(stranger.get("/sessions", headers=forged))
+    logged = [one.getMessage() for one in caplog.records if one.name == "gatehound.events"]
+    assert [masked(line) for line in logged] == [
+        masked(line) for line in re.findall(r"^token_.+", page("README.md"), re.MULTILINE)
+    ]
     answers.append(client.post("/sign-out", headers={"X-CSRF": csrf}))
     told = re.findall(r"```http\n(.*?)```", page("README.md"), re.DOTALL)
     assert len(told) == len(answers)
@@ -219,7 +227,7 @@ def test_transcript_in_the_readme_is_what_is_sent(monkeypatch: pytest.MonkeyPatc
 
 def masked(text: str) -> str:
     """Leave out what differs from run to run."""
-    return re.sub(r'"(id|csrf)":"[^"]+"', r'"\1":…', text)
+    return re.sub(r'"(id|csrf|at)":("[^"]+"|[\d.]+)', r'"\1":…', text)
 
 
 # --- links and README ---

@@ -96,6 +96,34 @@ def test_no_vague_nouns() -> None:
     assert [name for name in (*classes, *modules) if name.rstrip("s").endswith(VAGUE)] == []
 
 
+def glossary() -> set[str]:
+    """The words that have a line, written as a class would be."""
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| ([A-Z][\w -]+) \|", text, re.MULTILINE)
+    return {re.sub(r"\W", "", word.title()).lower().rstrip("s") for word in words}
+
+
+def test_every_noun_of_the_core_is_in_the_glossary() -> None:
+    nouns = [
+        node.name
+        for path in SOURCE.glob("[!_]*.py")
+        if path.name != "errors.py"  # they are named by what happened, in a tree of their own
+        for node in TREES[path].body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    words = tuple(glossary())
+    assert len(words) > 40
+    assert len(nouns) > 30
+    # SyncVisit is a visit, EventPage a page: what stands before a word narrows it.
+    assert [noun for noun in nouns if not noun.lower().rstrip("s").endswith(words)] == []
+
+
+def test_glossary_is_sorted_and_says_each_word_once() -> None:
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    words = [word.lower() for word in re.findall(r"^\| ([A-Z][\w -]+) \|", text, re.MULTILINE)]
+    assert words == sorted(set(words))
+
+
 def test_every_ignored_rule_has_its_reason() -> None:
     bare = re.compile(r"#\s*(?:noqa|type: ignore|pyright: ignore)\b(?!.*( - |  ?# ).+)")
     folders = ("src", "tests", "examples", "benchmarks")

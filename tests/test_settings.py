@@ -169,11 +169,24 @@ def test_keys_in_the_environment_are_named_as_they_were_written() -> None:
     assert "GATEHOUND_SESION: there is no such setting; did you mean GATEHOUND_SESSION?" in text
 
 
-def test_a_key_that_is_both_a_value_and_a_group_is_told() -> None:
-    for order in (("A", "A__B"), ("A__B", "A")):
-        environ = {f"X_{key}": "1" for key in order}
-        with pytest.raises(SettingsError, match="X_A"):
-            Settings.from_env(environ, prefix="X_")
+@pytest.mark.parametrize("name", ["STORE", "SESSION", "NAMESPACE", "ROLES", "NONSENSE"])
+def test_a_key_that_is_both_a_value_and_a_group_is_told(name: str) -> None:
+    pair = [(f"GATEHOUND_{name}", "memory://"), (f"GATEHOUND_{name}__FOO", "1")]
+    for order in (pair, pair[::-1]):
+        text = "\n".join(env_problems(**dict(order)))
+        assert f"GATEHOUND_{name}" in text
+
+
+def test_rules_name_settings_as_the_operator_wrote_them() -> None:
+    (line,) = env_problems(GATEHOUND_SESSION__IDLE_TIMEOUT="13h")
+    assert line.startswith("GATEHOUND_SESSION__IDLE_TIMEOUT: 46800 s is longer")
+    (line,) = env_problems(GATEHOUND_SESSION__IDLE_TIMEOUT="soon")
+    assert line.startswith("GATEHOUND_SESSION__IDLE_TIMEOUT: 'soon' given")
+
+
+def test_roles_keep_their_case_in_a_dict() -> None:
+    settings = Settings.from_dict({**GOOD, "roles": {"Admin": {"max_per_user": 1}}})
+    assert settings.limits(("Admin",), remembered=False).max_per_user == 1
 
 
 def test_secrets_are_never_shown() -> None:
@@ -194,14 +207,28 @@ def test_secrets_are_never_shown() -> None:
         ({"identity_key": ""}, "identity_key: none given"),
         ({"session": {"idle_timeout": "13h"}}, "session.idle_timeout: 46800 s is longer than"),
         ({"session": {"remember_idle_timeout": "15d"}}, "session.remember_idle_timeout"),
-        ({"session": {"idle_timeout": 300}}, "session.touch_interval: 60 s is over a tenth"),
+        (
+            {"session": {"idle_timeout": 300}},
+            "session.idle_timeout: session.touch_interval (60 s) is over",
+        ),
         ({"session": {"absolute_timeout": "401d"}}, "allowed are 1 s to 400 days"),
         ({"roles": {"a": {"max_per_user": 1001}}}, "roles.a.max_per_user: 1001 given"),
         ({"roles": ["a"]}, "roles"),
         ({"session": 5}, "session: 5 given; allowed is a group of settings: idle_timeout"),
         ({"store": "sqlite:///"}, "store: sqlite:/// names no file"),
-        ({"store": "redis"}, "store: 'redis' given; allowed is a URL"),
+        ({"store": "redis:user:hunter2@h"}, "store: no URL given"),
         ({"store": "redis+cluster://a"}, "store: redis+cluster:// is not supported"),
+        ({"roles": {"a": {"idle_timeout": "60s"}}}, "roles.a.idle_timeout: session.touch_interval"),
+        ({"roles": {"a": {"idle_timeout": "13h"}}}, "roles.a.idle_timeout: 46800 s is longer"),
+        ({"session": {"rotation_grace": "2h"}}, "session.rotation_grace: 7200 s given"),
+        ({"privacy": {"event_retention": 0}}, "privacy.event_retention: 0 s given"),
+        (
+            {"detection": {"ip_shift": "strict"}, "privacy": {"address_precision": "network"}},
+            "detection.ip_shift: strict compares whole addresses",
+        ),
+        ({"client_ip": {"trusted_proxies": ["10.0.0.1"]}}, "client_ip.trusted_proxies: given, but"),
+        ({"client_ip": {"mode": "x-real-ip"}}, "client_ip.mode: x-real-ip given without"),
+        ({"web": {"step_up_url": "/a\r\nX: y"}}, "web.step_up_url"),
         ({"cookie": {"path": "/app"}}, "cookie.path"),
         ({"cookie": {"secure": False}}, "cookie.secure"),
         ({"cookie": {"name": "a b"}}, "cookie.name"),
@@ -256,10 +283,11 @@ def test_limits_take_the_strictest_role() -> None:
     settings = Settings.from_dict(
         {
             **GOOD,
+            "session": {"touch_interval": 20},
             "roles": {
                 "admin": {"idle_timeout": "10m", "max_per_user": 2, "fresh_for": 60},
                 "kiosk": {"idle_timeout": "5m", "on_limit": "deny", "remember_timeout": "1d"},
-                "robot": {"idle_timeout": "24h", "on_limit": "oldest"},
+                "robot": {"idle_timeout": "10h", "on_limit": "oldest"},
             },
         }
     )
@@ -269,7 +297,7 @@ def test_limits_take_the_strictest_role() -> None:
     assert settings.limits(("admin", "kiosk", "unknown"), remembered=False) == Limits(
         idle=300, absolute=43200, max_per_user=2, on_limit="deny", fresh_for=60
     )
-    assert settings.limits(("robot",), remembered=False).idle == 86400
+    assert settings.limits(("robot",), remembered=False).idle == 36000
     assert settings.limits(("kiosk",), remembered=True).absolute == 86400
     assert settings.limits(("admin",), remembered=True).idle == 14 * 86400
 

@@ -21,6 +21,7 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
 _NONE = ("", "none", "null")
 MISSING: Any = object()
+_ITSELF = "(the group itself)"  # where a group of the environment was given a value too
 
 
 class _Reading:
@@ -62,9 +63,22 @@ def nest_environment(environ: Mapping[str, str], prefix: str) -> dict[str, Any]:
         node = tree
         for parent in parents:
             child = node.setdefault(parent, {})
-            node = child if isinstance(child, dict) else {}
-        node[last] = value
+            if not isinstance(child, dict):  # a value and a group: the reader tells of both
+                child = node[parent] = {_ITSELF: child}
+            node = child
+        if isinstance(node.get(last), dict):
+            node[last][_ITSELF] = value
+        else:
+            node[last] = value
     return tree
+
+
+def in_words_of(line: str, cls: type[msgspec.Struct], text: bool, prefix: str) -> str:
+    """Write the setting that a problem begins with as the operator wrote it."""
+    key, colon, rest = line.partition(":")
+    if not text or key.partition(".")[0].partition("[")[0] not in cls.__struct_fields__:
+        return line
+    return f"{prefix}{key.replace('.', '__').upper()}{colon}{rest}"
 
 
 def _struct(reading: _Reading, cls: type[S], data: Any, path: tuple[str, ...]) -> S:
@@ -89,14 +103,19 @@ def _struct(reading: _Reading, cls: type[S], data: Any, path: tuple[str, ...]) -
 
 
 def _unknown(reading: _Reading, cls: type[msgspec.Struct], path: tuple[str, ...], key: str) -> str:
+    if key == _ITSELF:
+        return f"{reading.name(path)}: given as a value and as a group; it is only one of them"
     close = difflib.get_close_matches(key, cls.__struct_fields__, n=1)
-    hint = f"did you mean {reading.name((*path, close[0]))}?" if close else "remove it"
+    hint = f"did you mean {reading.name((*path, close[0]))}?" if close else "remove it."
     allowed = ", ".join(cls.__struct_fields__)
     return f"{reading.name((*path, key))}: there is no such setting; {hint} Allowed: {allowed}"
 
 
 def _value(reading: _Reading, hint: Any, value: Any, path: tuple[str, ...]) -> Any:
     hint, optional = _strip_none(hint)
+    if isinstance(value, dict) and _ITSELF in value and not _is_group(hint):
+        reading.problems.append(_unknown(reading, msgspec.Struct, path, _ITSELF))
+        return MISSING
     if optional and (value is None or (reading.text and value.lower() in _NONE)):
         return None
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
@@ -104,7 +123,7 @@ def _value(reading: _Reading, hint: Any, value: Any, path: tuple[str, ...]) -> A
     args = get_args(hint)
     if get_origin(hint) is dict and isinstance(value, Mapping):
         return {
-            str(key).lower(): _struct(reading, args[1], item, (*path, str(key)))
+            str(key): _struct(reading, args[1], item, (*path, str(key)))
             for key, item in value.items()
         }
     if get_origin(hint) is Annotated and "duration" in args:
@@ -112,6 +131,10 @@ def _value(reading: _Reading, hint: Any, value: Any, path: tuple[str, ...]) -> A
     if get_origin(hint) is tuple and isinstance(value, str):
         value = [item.strip() for item in re.split(r"[,\n]", value) if item.strip()]
     return _leaf(reading, hint, value, path)
+
+
+def _is_group(hint: Any) -> bool:
+    return get_origin(hint) is dict or (isinstance(hint, type) and issubclass(hint, msgspec.Struct))
 
 
 def _leaf(reading: _Reading, hint: Any, value: Any, path: tuple[str, ...]) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from gatehound import audit
@@ -29,15 +29,13 @@ from gatehound.listing import (
     sid_of,
     user_text,
 )
-from gatehound.model import Device, EndReason, Event, Network, Session
+from gatehound.model import EndReason, Event, Session
 from gatehound.settings import Settings
 from gatehound.stores.answer import EventPage, EventQuery, Finished, Listed, Memory, Meta, Query
 from gatehound.stores.base import Store
-from gatehound.stores.record import FLAGGED, STEP_UP, Record, Seen
-from gatehound.stores.rule import clip_text, finished_event
+from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, Record, Seen
+from gatehound.stores.rule import finished_event
 
-NOWHERE: Final = Network()
-NO_DEVICE: Final = Device()
 CLEAR_ATTEMPTS: Final = 3  # compare-and-swap: a request may be judged in the same moment
 
 
@@ -222,8 +220,9 @@ class Admin:
 
     async def clear_flag(self, user_id: UserId, public_id: str) -> bool:
         """Say that a flagged session is fine: it is unflagged, and nothing is learned."""
-        user = user_text(user_id)
-        for record in (await self.store.sessions(self.alias(user))).records:
+        listed = await self.store.sessions(self.alias(user_text(user_id)))
+        self.announce_ends(listed.finished)
+        for record in listed.records:
             if record.public_id == public_id:
                 return await self.clear(record, "by an admin")
         return False
@@ -280,14 +279,14 @@ class Admin:
         record: Record,
         why: str,
         *,
-        network: Network = NOWHERE,
-        device: Device = NO_DEVICE,
-        agent: str = "",
+        learn: Callable[[bytes, bytes], tuple[bytes, bytes]] | None = None,
         seen: Seen | None = None,
+        agent: str = "",
     ) -> bool:
-        """Unflag a session and learn the context that is given; False where it is gone.
+        """Unflag a session and forget what stood against it; False where it is gone.
 
-        Without a context nothing is learned: whose the flagged one was, nobody has proved.
+        `learn` makes new memories of session and user out of the old ones; None learns nothing,
+        because whose the flagged context was, nobody has proved.
         """
         event = Event(
             "session_cleared", user_id=record.user_id, public_id=record.public_id, reason=why
@@ -295,23 +294,19 @@ class Admin:
         memory, user_memory = await self.store.recall(record.alias, record.sid)
         attempts = CLEAR_ATTEMPTS
         while True:
-            own, users = self.detection.confirm(
-                memory.data,
-                user_memory.data,
-                network=network,
-                device=device,
-                now=record.seen.last_seen / 1000,
-                agent=agent,
-            )
+            if learn is None:
+                own, users = self.detection.clear(memory.data), user_memory.data
+            else:
+                own, users = learn(memory.data, user_memory.data)
             result = await self.store.remember(
                 record.alias,
                 record.sid,
                 record.security.secret_hash,
                 memory=Memory(own, memory.version),
-                user_memory=Memory(users, user_memory.version),
+                user_memory=Memory(users, user_memory.version) if learn else None,
                 seen=seen,
-                agent=clip_text(agent),
-                clear_flags=FLAGGED | STEP_UP,
+                agent=agent,
+                clear_flags=FLAGGED | STEP_UP | NOTIFIED,
                 events=(event,),
             )
             attempts -= 1
@@ -321,6 +316,10 @@ class Admin:
         if result.done:
             self.announce(event)
         return result.done
+
+    def admits(self, name: str) -> bool:
+        """Say whether an event that anybody can cause is told now, or only counted."""
+        return self._events.admits(name)
 
     async def tell(self, event: Event) -> None:
         """Write an event that belongs to no change of a session, and hand it to the sinks.

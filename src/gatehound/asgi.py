@@ -20,7 +20,7 @@ from gatehound.model import Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.visit import Visit
-from gatehound.web.headers import dress, is_due
+from gatehound.web.headers import can_carry, changes, dress, is_due
 from gatehound.web.reply import Reply, development_refusal, reply_for
 
 Scope = MutableMapping[str, Any]
@@ -54,7 +54,7 @@ class GatehoundMiddleware:
             await self.app(scope, receive, send)
             return
         request = ScopeRequest(scope)
-        refusal = development_refusal(request, self.guard.settings)
+        refusal = development_refusal(request, self.guard.settings, self.guard.resolver)
         if refusal is not None:
             await _refuse(request, send, refusal)
             return
@@ -113,13 +113,16 @@ class _Response:
             if passage.raised is not None and swallowed:
                 await self._replace(passage.raised)
                 return message
+        if passage.rotation_due and can_carry(status):
+            await signin.rotate_if_due(self._guard, passage)
         passage.started = True
         if not is_due(passage, status):
             return message
-        headers = [
-            (k.decode("latin-1"), v.decode("latin-1")) for k, v in message.get("headers") or ()
-        ]
-        return {**message, "headers": _encoded(dress(passage, headers))}
+        lines = list(message.get("headers") or ())
+        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in lines]
+        gone, added = changes(passage, headers)
+        kept = [line for line in lines if line[0].decode("latin-1").lower() not in gone]
+        return {**message, "headers": kept + _encoded(added)}
 
     async def _replace(self, error: GatehoundError) -> None:
         """Say ourselves what the app, or its framework, could only call an error."""
@@ -143,6 +146,7 @@ class ScopeRequest(Request):
         self.websocket = scope["type"] == "websocket"
         self.method = "GET" if self.websocket else scope["method"].upper()
         self.path = scope["path"]
+        self.query = scope.get("query_string", b"").decode("latin-1")
         self.scheme = scope.get("scheme", "")
         cookies, self.host, self.agent = [], "", ""
         for name, value in self._headers:

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import msgspec
 
 from gatehound._sync import Plain
-from gatehound.errors import FreshLoginRequired, LoginRefused, StoreError, UsageError
+from gatehound.errors import GatehoundError, StoreError, UsageError
 from gatehound.guard import Guard
 from gatehound.passage import Passage
 
@@ -30,10 +30,15 @@ def noted(
     @functools.wraps(method)
     async def noting(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await method(self, *args, **kwargs)
-        except (StoreError, FreshLoginRequired, LoginRefused) as error:
-            self._passage.raised = error
+            result = await method(self, *args, **kwargs)
+        except GatehoundError as error:
+            if not isinstance(error, UsageError):
+                self._passage.raise_later(error)
+            if isinstance(error, StoreError):
+                self._guard.note_outage(error)
             raise
+        self._passage.raised = None  # the app went on: a later 500 is its own
+        return result
 
     return noting
 

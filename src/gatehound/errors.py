@@ -8,6 +8,7 @@
     │   └── StoreCorrupt       an answer that cannot be decoded or belongs to another question
     ├── LoginRefused           the caller: this login may not happen (limit, disabled, superseded)
     ├── FreshLoginRequired     the caller: the user has to prove who they are again
+    ├── SessionSuperseded      the caller: a parallel request has just renewed the session
     └── UsageError             the programmer: called in the wrong place or at the wrong time
 
 Bad input from a client is none of these: it never raises out of the middleware.
@@ -74,6 +75,16 @@ class FreshLoginRequired(GatehoundError):
         self.max_age = max_age
         self.age = age
         super().__init__("a fresh sign-in is required here")
+
+
+class SessionSuperseded(GatehoundError):
+    """The cookie of this request was replaced a moment ago by a parallel request.
+
+    The browser holds the new one already: asking again is enough. The middleware answers 401.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("a parallel request has just renewed this session")
 
 
 class UsageError(GatehoundError, RuntimeError):

@@ -12,7 +12,7 @@ import ipaddress
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
@@ -41,6 +41,7 @@ NAMES: Final = {
     "token_forged": "A cookie of our name did not verify.",
     "token_unknown": "A cookie verified, but its session is not known.",
     "token_replayed": "The cookie of an ended session came back.",
+    "record_unreadable": "A stored record cannot be read: damage, or another release.",
     "store_down": "The session store does not answer.",
     "store_up": "The session store answers again.",
     "proxy_misconfigured": "Many users share an address: a proxy is not declared.",
@@ -53,8 +54,16 @@ NAMES: Final = {
     "everyone_terminated": "All sessions of the site were ended.",
 }
 
-# Made by requests, at the rate a stranger likes: counted, and told once a minute.
-FLOODABLE: Final = frozenset({"token_forged", "token_unknown", "token_replayed"})
+# Made by requests, at the rate a stranger likes: so many a minute are told one by one, the
+# rest as one count.
+FLOODABLE: Final = {
+    "token_forged": 1,
+    "token_unknown": 1,
+    "token_replayed": 1,
+    "record_unreadable": 1,
+    "session_reuse": 10,
+    "login_failed": 60,
+}
 FLOOD_WINDOW: Final = 60.0  # seconds
 
 
@@ -83,12 +92,16 @@ class Events:
         self._sinks = tuple(sinks)
         self._precision: Precision = precision
         self._monotonic = monotonic
-        self._floods: dict[str, tuple[float, int]] = {}
+        self._floods: dict[str, _Flood] = {}
 
     def emit(self, event: Event) -> None:
         """Hand an event to every sink; never raises. One without a time gets the local one."""
         if not event.at:
             event = replace(event, at=time.time())
+        self._tell_held()
+        self._hand_out(event)
+
+    def _hand_out(self, event: Event) -> None:
         for sink in self._sinks:
             try:
                 sink(event)
@@ -99,19 +112,44 @@ class Events:
         """Return the event with its address at the precision of the settings."""
         return replace(event, address=coarse(event.address, self._precision))
 
-    def flood(self, event: Event) -> Event | None:
-        """Count an event that strangers can cause; return the one to tell, or None for now.
+    def admits(self, name: str) -> bool:
+        """Say whether one more event of this name is told now; else it is counted.
 
-        The first is told at once, what follows within a minute as one event with `count`.
-        The state is one entry a name; a lost update under threads only miscounts.
+        A name that is not in FLOODABLE always is. The state is one entry a name; a lost update
+        under threads only miscounts.
         """
+        allowed = FLOODABLE.get(name)
+        if allowed is None:
+            return True
         now = self._monotonic()
-        since, held = self._floods.get(event.name, (-FLOOD_WINDOW, 0))
-        if now - since < FLOOD_WINDOW:
-            self._floods[event.name] = (since, held + 1)
-            return None
-        self._floods[event.name] = (now, 0)
-        return replace(event, detail={**event.detail, "count": held + 1})
+        flood = self._floods.get(name)
+        if flood is None or now - flood.since >= FLOOD_WINDOW:
+            self._tell_held()
+            flood = self._floods[name] = _Flood(now)
+        flood.told += 1
+        if flood.told <= allowed:
+            return True
+        flood.held += 1
+        return False
+
+    def _tell_held(self) -> None:
+        """Tell how many were held back in windows that are over."""
+        now = self._monotonic()
+        over = [n for n, f in self._floods.items() if now - f.since >= FLOOD_WINDOW]
+        for name in over:
+            flood = self._floods.pop(name, None)
+            if flood is not None and flood.held:
+                detail = {"count": flood.held}
+                self._hand_out(Event(name, reason="more of them", detail=detail, at=time.time()))
+
+
+@dataclass
+class _Flood:
+    """How many events of one name were told and held back since the window began."""
+
+    since: float
+    told: int = 0
+    held: int = 0
 
 
 def coarse(address: str, precision: Precision) -> str:

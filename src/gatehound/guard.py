@@ -14,9 +14,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -25,15 +23,21 @@ from gatehound.admin import SyncAdmin
 from gatehound.cookies import CookieCodec, Ticket
 from gatehound.detection import Detection, Detector, Observation, describe
 from gatehound.detection.activity import Activities
-from gatehound.errors import GatehoundError, SettingsError, StoreError, StoreMismatch
+from gatehound.errors import (
+    GatehoundError,
+    SettingsError,
+    StoreCorrupt,
+    StoreError,
+    StoreMismatch,
+)
 from gatehound.events import Events, LogSink, Sink
 from gatehound.judging import Judging
 from gatehound.listing import Users
 from gatehound.model import Activity, Ended, EndReason, Event, Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
-from gatehound.stores import open_store
-from gatehound.stores.answer import Answer, Standing
+from gatehound.stores import development_keys_path, open_store
+from gatehound.stores.answer import Answer, Finished, Standing
 from gatehound.stores.base import Store
 from gatehound.stores.record import HASH_BYTES, Record
 from gatehound.tokens import CSRFTokens
@@ -50,7 +54,8 @@ class Guard(Judging):
     `settings` is a Settings, a dict, or None for the environment. `detectors` replaces the
     built-in ones (instances of Detector, or callables that take an Observation). `sinks` are
     callables that take an Event; None means one line in the log for each. `users` gives
-    names to ids. `store` replaces the one that the settings name.
+    names to ids. `store` replaces the one that the settings name. `activity` may say what kind
+    of request one is; None from it leaves that to the settings.
 
     Everything that can be wrong raises SettingsError here. No connection and no file stays
     open afterwards, so a Guard may be built before a server forks its workers.
@@ -64,6 +69,7 @@ class Guard(Judging):
         sinks: Sequence[Sink] | None = None,
         users: Users | None = None,
         store: Store | None = None,
+        activity: Callable[[Request], Activity | None] | None = None,
     ) -> None:
         self.settings = settings = _settings_from(settings)
         self.resolver = settings.resolver()
@@ -73,7 +79,7 @@ class Guard(Judging):
             shape=settings.cookie_shape(),
         )
         self.csrf = CSRFTokens(secret_keys=settings.secret_keys, namespace=settings.namespace)
-        self.activities = Activities(settings.activity)
+        self.activities = Activities(settings.activity, override=activity)
         self.networks = settings.networks()
         self.detection = Detection(settings.detection, settings.policy, self.networks, detectors)
         self.users = users or Users()
@@ -90,7 +96,7 @@ class Guard(Judging):
         self._suspends = True
         self._state = {"down": False, "prepared": False}  # shared with the blocking twin
         self._warn()
-        describe(CHROME_LIKE)  # the first agent costs 0.7 s: here, and once for all forks
+        describe(CHROME_LIKE)  # loading the rules takes a while: here, and once for all forks
         if settings.check_store_at_start:
             self._check_store()
 
@@ -126,17 +132,21 @@ class Guard(Judging):
         passage = Passage(request, self.activities.classify(request), request.locate(self.resolver))
         if self.ignores(request.path):
             return passage
+        await self.look(passage)
+        if passage.record is not None:
+            await self.judge_or_note(passage, passage.record)
+        return passage
+
+    async def look(self, passage: Passage) -> None:
+        """Open the cookie and load its session; an outage is noted on the passage."""
         passage.checked = True
         try:
             await self._open(passage)
             if passage.ticket is not None:
                 await self._load(passage, passage.ticket)
-            if passage.record is not None:
-                await self.judge(passage, passage.record)
         except (StoreError, StoreMismatch) as error:
             passage.outage, passage.record = error, None
             self.note_outage(error)
-        return passage
 
     def ignores(self, path: str) -> bool:
         """True where the settings say that no session is looked up."""
@@ -149,7 +159,7 @@ class Guard(Judging):
         passage.ticket = reading.ticket
         if reading.forged or reading.too_many:
             reason = "too many cookies of our name" if reading.too_many else "did not verify"
-            await self._flood(passage, "token_forged", reason)
+            self._flood(passage, "token_forged", reason)
 
     async def _load(self, passage: Passage, ticket: Ticket) -> None:
         """Ask the store what the cookie's secret is worth, and slide the session if due."""
@@ -178,7 +188,7 @@ class Guard(Judging):
             passage.record = record
             passage.graced = answer.standing is Standing.GRACE
             if passage.activity is Activity.NAVIGATE and not passage.graced:
-                await self._renew(passage, ticket, record)
+                self._renew(passage, ticket, record)
             return
         event = self.event("session_expired", passage, record, reason=reason.value)
         done = await self.store.revoke(record.alias, only=record.sid, reason=reason, event=event)
@@ -192,61 +202,46 @@ class Guard(Judging):
             return EndReason.ABSOLUTE
         return EndReason.IDLE if answer.now >= before + limits.idle * 1000 else None
 
-    async def _renew(self, passage: Passage, ticket: Ticket, record: Record) -> None:
-        """Change the secret where its time has come, else the cookie's attributes if they did.
+    def _renew(self, passage: Passage, ticket: Ticket, record: Record) -> None:
+        """Note that the secret's time has come, or send the cookie with changed attributes.
 
         Only on page loads: a cookie on the answer to a background request may be dropped.
         """
         every = self.settings.session.rotate_every
         if every and passage.now >= record.security.rotated + every * 1000:
-            await self._rotate_routinely(passage, ticket, record)
+            passage.rotation_due = True  # when the response can carry the cookie: see signin
         elif ticket.attributes != self.cookies.shape.digest:
             passage.set_cookie(self.cookies, ticket)
-
-    async def _rotate_routinely(self, passage: Passage, ticket: Ticket, record: Record) -> None:
-        secret = secrets.token_bytes(32)
-        event = self.event("session_rotated", passage, record, reason="rotate_every")
-        answer = await self.store.rotate(
-            record.alias,
-            record.sid,
-            secret_hash(ticket.secret),
-            secret_hash(secret),
-            grace=int(self.settings.session.rotation_grace * 1000),
-            event=event,
-        )
-        if answer.standing is Standing.LIVE and answer.record is not None:
-            passage.record = answer.record
-            passage.set_cookie(self.cookies, replace(ticket, secret=secret))
-            self.announce(event)
 
     async def _turn_away(self, passage: Passage, ticket: Ticket, answer: Answer) -> None:
         """Remember why this cookie opens nothing, and tell those who watch."""
         if answer.ended is not None:
             passage.ended = Ended(answer.ended.reason, answer.ended.at / 1000)
-        if answer.expired and answer.ended is not None:
-            self._events.emit(
-                Event(
-                    "session_expired",
-                    public_id=ticket.sid.hex(),
-                    reason=answer.ended.reason.value,
-                    at=answer.ended.at / 1000,
-                )
-            )
+        if answer.expired and answer.ended is not None and answer.record is not None:
+            end = Finished(answer.record, answer.ended.reason, answer.ended.at)
+            self.announce_ends((end,))
         elif answer.standing is Standing.ENDED:
-            await self._flood(passage, "token_replayed", "its session is over")
+            self._flood(passage, "token_replayed", "its session is over")
         elif answer.standing is Standing.UNKNOWN:
-            await self._flood(passage, "token_unknown", "its session is not known")
-        elif answer.standing is Standing.REUSED:
-            await self.tell(
-                self.event("session_reuse", passage, answer.record, reason=answer.reuse)
-            )
-        passage.superseded = answer.standing is Standing.SUPERSEDED
+            self._flood(passage, "token_unknown", "its session is not known")
+        elif answer.standing is Standing.SUPERSEDED:
+            passage.superseded = answer.record
+        elif answer.standing is Standing.REUSED and answer.record is not None:
+            await self.note_reuse(passage, answer.record, answer.reuse)
+
+    def _flood(self, passage: Passage, name: str, reason: str) -> None:
+        """Tell of what strangers can cause; it costs them no write in the store."""
+        if self._events.admits(name):
+            self.announce(self.event(name, passage, reason=reason))
 
     # --- outage ---
 
     def note_outage(self, error: GatehoundError) -> None:
-        """Tell once that the store is down."""
-        if not self._state["down"]:
+        """Tell once that the store is down; one unreadable record is no outage of all."""
+        if isinstance(error, StoreCorrupt):
+            if self._events.admits("record_unreadable"):
+                self._events.emit(Event("record_unreadable", reason=str(error)))
+        elif not self._state["down"]:
             self._state["down"] = True
             self._events.emit(Event("store_down", reason=str(error)))
 
@@ -292,7 +287,11 @@ class Guard(Judging):
     def _warn(self) -> None:
         settings = self.settings
         if settings.development:
-            log.warning("development mode: answers loopback hosts only, and never real users")
+            log.warning(
+                "development mode: answers loopback only, and never real users; keys that were "
+                "not given are made and kept in %s",
+                development_keys_path(settings.namespace),
+            )
         mode = settings.detection.mode
         if mode in ("step-up", "strict") and settings.web.step_up_url is None:
             log.warning(

@@ -8,12 +8,13 @@ compare-and-swap; who loses the race judges again on what the winner wrote.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
 from gatehound.admin import Admin
 from gatehound.detection import Judgement, describe, digest
+from gatehound.errors import GatehoundError, StoreError
 from gatehound.events import coarse
 from gatehound.listing import present
 from gatehound.model import (
@@ -26,11 +27,12 @@ from gatehound.model import (
     Network,
     Notify,
     Session,
+    Signal,
     Verdict,
 )
 from gatehound.passage import Passage
 from gatehound.stores.answer import Memory, Remembered
-from gatehound.stores.record import FLAGGED, STEP_UP, Record, Seen
+from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, Record, Seen
 from gatehound.stores.rule import clip_text
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
@@ -40,8 +42,34 @@ EVENT_OF_DETECTOR: Final = {"ip_shift": "session_ip_shift", "geo_anomaly": "sess
 JUDGE_ATTEMPTS: Final = 3  # compare-and-swap: several processes judging one session at once
 
 
+# Over the flag threshold of every profile (3.5 to 5.5), under that for asking for a proof (6.5).
+REUSE_WEIGHT: Final = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What a judgement does to a record, and what is told of it."""
+
+    record: Record
+    before: int
+    agent: str
+    is_seen_new: bool
+    events: tuple[Event, ...]
+
+
 class Judging(Admin):
     """Admin, and judging a request that belongs to a session."""
+
+    def note_outage(self, error: GatehoundError) -> None:
+        """Tell once that the store is down."""
+        raise NotImplementedError
+
+    async def judge_or_note(self, passage: Passage, record: Record) -> None:
+        """Judge; where evidence cannot be written, the session that was loaded still stands."""
+        try:
+            await self.judge(passage, record)
+        except StoreError as error:
+            self.note_outage(error)
 
     async def judge(self, passage: Passage, record: Record) -> None:
         """Let detectors look where something changed; otherwise say what stands."""
@@ -49,9 +77,8 @@ class Judging(Admin):
         if not self.detection.enabled:
             return
         pair = self._pair(passage)
-        changed = pair not in record.seen.pairs
-        flagged = record.security.flags & (FLAGGED | STEP_UP)
-        if changed or (flagged and passage.slid) or passage.is_new_login:
+        # A suspicious session is looked at each time, so that its reasons can be shown.
+        if pair not in record.seen.pairs or is_suspicious(record) or passage.is_new_login:
             await self._weigh(passage, record, pair)
 
     async def _weigh(self, passage: Passage, record: Record, pair: bytes) -> None:
@@ -60,7 +87,6 @@ class Judging(Admin):
         network = self.networks.lookup(address) if address is not None else Network()
         claimed = describe(passage.request.agent)
         siblings = await self._siblings(record)
-        seen = self._seen(passage, record, network, pair)
         memory, user_memory = await self.store.recall(record.alias, record.sid)
         attempts = JUDGE_ATTEMPTS
         while True:
@@ -78,41 +104,86 @@ class Judging(Admin):
                 flagged=bool(record.security.flags & FLAGGED),
                 now=passage.now / 1000,
             )
-            judgement = self._reachable(judgement)
-            events = self._events_of(passage, record, judgement)
-            result = await self._write(
-                passage, record, judgement, memory, user_memory, seen, events
-            )
+            judgement = self._reachable(judgement, record)
+            passage.verdict = judgement.verdict
+            change = self._change(passage, record, judgement, network, pair)
+            result = await self._write(record, judgement, change, memory, user_memory)
             attempts -= 1
             if result.done or result.gone or not attempts:
                 break
             memory, user_memory = result.memory, result.user_memory
-        passage.verdict = judgement.verdict
         if result.gone:  # ended by somebody else in this very moment
             passage.record = None
             return
-        for event in events if result.done else ():
-            self._events.emit(event)
+        if result.done:
+            passage.record = change.record
+            for event in change.events:
+                self.announce(event)
         await self._tell_failures(passage, judgement)
         await self._act(passage, record, judgement)
 
-    async def confirm(self, passage: Passage, record: Record, why: str) -> bool:
-        """Unflag a session whose owner is here for certain, and learn this context at once.
+    def _change(
+        self, passage: Passage, record: Record, judgement: Judgement, network: Network, pair: bytes
+    ) -> _Change:
+        """What is written: the new seen part, unless suspicious; flags; events."""
+        keep = judgement.keep_pair and not _is_quarantined(record, judgement)
+        seen = self._seen(passage, record, network, pair) if keep else record.seen
+        before = record.security.flags
+        # A step-up goes by a proof alone, and with it the flag: evidence that fades is none.
+        clears = judgement.flag is False and not before & STEP_UP
+        flags = (before & ~(FLAGGED | NOTIFIED) if clears else before) | _flags_of(judgement)
+        security = replace(record.security, flags=flags)
+        return _Change(
+            record=replace(record, security=security, seen=seen),
+            before=before,
+            agent=clip_text(passage.request.agent) if keep else "",
+            is_seen_new=seen != record.seen,
+            events=self._events_of(passage, record, judgement, flags),
+        )
+
+    async def _write(
+        self,
+        record: Record,
+        judgement: Judgement,
+        change: _Change,
+        memory: Memory,
+        user_memory: Memory,
+    ) -> Remembered:
+        flags = change.record.security.flags
+        has_learned = judgement.user_memory != user_memory.data
+        has_changed = judgement.memory != memory.data
+        if not (has_learned or has_changed or change.is_seen_new or flags != change.before):
+            return Remembered(done=True, now=0)
+        return await self.store.remember(
+            record.alias,
+            record.sid,
+            record.security.secret_hash,
+            memory=Memory(judgement.memory, memory.version) if has_changed else None,
+            user_memory=Memory(judgement.user_memory, user_memory.version) if has_learned else None,
+            seen=change.record.seen if change.is_seen_new else None,
+            agent=change.agent,
+            set_flags=flags & ~change.before,
+            clear_flags=change.before & ~flags,
+            events=change.events,
+        )
+
+    async def prove(self, passage: Passage, record: Record, why: str) -> bool:
+        """Unflag a session whose owner has just proved to be here; learn this context at once.
 
         Only this one: what was flagged may have been somebody else, whoever says otherwise.
         """
         address = passage.client_ip.address
         network = self.networks.lookup(address) if address is not None else Network()
         agent = passage.request.agent
-        pair = self._pair(passage)
-        return await self.clear(
-            record,
-            why,
-            network=network,
-            device=describe(agent),
-            agent=agent,
-            seen=self._seen(passage, record, network, pair),
-        )
+        seen = self._seen(passage, record, network, self._pair(passage))
+        now = passage.now / 1000
+
+        def learn(own: bytes, users: bytes) -> tuple[bytes, bytes]:
+            return self.detection.confirm(
+                own, users, network=network, device=describe(agent), now=now, agent=agent
+            )
+
+        return await self.clear(record, why, learn=learn, seen=seen, agent=clip_text(agent))
 
     def is_known_context(self, passage: Passage, record: Record) -> bool:
         """True where this network and agent were seen before, and were not suspicious."""
@@ -122,36 +193,13 @@ class Judging(Admin):
         passage.agent_digest = digest(passage.request.agent)
         return self.detection.pair(passage.client_ip.address, passage.agent_digest)
 
-    def _reachable(self, judgement: Judgement) -> Judgement:
-        """Turn a step-up that no page can answer into a notification: nobody is locked out."""
-        verdict = judgement.verdict
-        if verdict.action is not Action.STEP_UP or self.settings.web.step_up_url is not None:
-            return judgement
-        return replace(judgement, verdict=replace(verdict, action=Action.NOTIFY))
-
-    async def _write(
-        self,
-        passage: Passage,
-        record: Record,
-        judgement: Judgement,
-        memory: Memory,
-        user_memory: Memory,
-        seen: Seen,
-        events: Sequence[Event],
-    ) -> Remembered:
-        learned = judgement.user_memory != user_memory.data
-        return await self.store.remember(
-            record.alias,
-            record.sid,
-            record.security.secret_hash,
-            memory=Memory(judgement.memory, memory.version),
-            user_memory=Memory(judgement.user_memory, user_memory.version) if learned else None,
-            seen=seen if judgement.keep_pair and not _is_quarantined(record, judgement) else None,
-            agent=clip_text(passage.request.agent),
-            set_flags=_flags_to_set(judgement),
-            clear_flags=FLAGGED | STEP_UP if judgement.flag is False else 0,
-            events=events,
-        )
+    def _reachable(self, judgement: Judgement, record: Record) -> Judgement:
+        """Hold a step-up until it is answered; one that no page can answer is a notification."""
+        held = Action.STEP_UP if record.security.flags & STEP_UP else Action.ALLOW
+        action = max(judgement.verdict.action, held)
+        if action is Action.STEP_UP and self.settings.web.step_up_url is None:
+            action = Action.NOTIFY  # nobody is locked out
+        return replace(judgement, verdict=replace(judgement.verdict, action=action))
 
     async def _siblings(self, record: Record) -> tuple[Session, ...]:
         """The user's other living sessions, where a detector wants them."""
@@ -187,43 +235,41 @@ class Judging(Admin):
         return ip_address(text).packed if text else b""
 
     def _events_of(
-        self, passage: Passage, record: Record, judgement: Judgement
+        self, passage: Passage, record: Record, judgement: Judgement, flags: int
     ) -> tuple[Event, ...]:
+        verdict, before = judgement.verdict, record.security.flags
         # A flagged session is judged again and again: its findings are told once.
-        fresh = () if record.security.flags & FLAGGED else judgement.fresh
         events = [
             self.event(name, passage, record, reason=signal.reason, detail=signal.detail)
-            for signal in fresh
+            for signal in (() if before & FLAGGED else judgement.fresh)
             if (name := EVENT_OF_DETECTOR.get(signal.detector))
             and signal.weight >= self.settings.policy.record
         ]
-        if judgement.flag is not None:
-            name = "session_flagged" if judgement.flag else "session_cleared"
-            why = "; ".join(signal.reason for signal in judgement.verdict.signals)
-            detail: Detail = {
-                "score": round(judgement.verdict.score, 2),
-                "signals": ", ".join(signal.code for signal in judgement.verdict.signals),
-            }
+        detail: Detail = {
+            "score": round(verdict.score, 2),
+            "signals": ", ".join(signal.code for signal in verdict.signals),
+        }
+        why = "; ".join(signal.reason for signal in verdict.signals)
+        new = flags & ~before
+        if new & (FLAGGED | NOTIFIED):
+            notify: Notify = "both" if new & NOTIFIED else ""
             events.append(
                 self.event(
-                    name,
-                    passage,
-                    record,
-                    reason=why,
-                    detail=detail,
-                    notify="both" if judgement.verdict.action >= Action.NOTIFY else "",
+                    "session_flagged", passage, record, reason=why, detail=detail, notify=notify
                 )
             )
-        if judgement.verdict.action is Action.STEP_UP and not (record.security.flags & STEP_UP):
-            events.append(self.event("step_up_required", passage, record))
+        elif before & FLAGGED and not flags & FLAGGED:
+            events.append(self.event("session_cleared", passage, record, reason="evidence faded"))
+        if new & STEP_UP:
+            events.append(self.event("step_up_required", passage, record, reason=why))
         return tuple(events)
 
     async def _act(self, passage: Passage, record: Record, judgement: Judgement) -> None:
         """Do what cannot be left to the app: flag the sessions it stands against, or end it."""
         for signal in judgement.fresh:
             siblings = str(signal.detail.get("siblings") or "")
-            if siblings and signal.weight >= self.settings.policy.flag:
-                await self._flag_siblings(passage, record, siblings.split(","))
+            if siblings and signal.detector == "geo_anomaly":
+                await self._flag_siblings(passage, record, siblings.split(","), signal)
         if judgement.verdict.action is not Action.TERMINATE:
             return
         reason = EndReason.SUSPICIOUS
@@ -233,21 +279,42 @@ class Judging(Admin):
         passage.record, passage.ended = None, Ended(reason, passage.now / 1000)
 
     async def _flag_siblings(
-        self, passage: Passage, record: Record, public_ids: Sequence[str]
+        self, passage: Passage, record: Record, public_ids: Sequence[str], signal: Signal
     ) -> None:
-        for other in (await self.store.sessions(record.alias)).records:
-            if other.public_id not in public_ids or other.security.flags & FLAGGED:
-                continue
-            event = self.event("session_flagged", passage, other, reason="concurrent countries")
-            done = await self.store.remember(
-                other.alias,
-                other.sid,
-                other.security.secret_hash,
-                set_flags=FLAGGED,
-                events=(event,),
-            )
-            if done.done:
-                self._events.emit(event)
+        """Flag the other sessions that a strict geo anomaly names."""
+        listed = await self.store.sessions(record.alias)
+        self.announce_ends(listed.finished)
+        for other in listed.records:
+            if other.public_id in public_ids:
+                await self._flag(passage, other, signal)
+
+    async def note_reuse(self, passage: Passage, record: Record, reuse: str) -> None:
+        """An old secret came back too late: its holder and the present one may differ."""
+        if self._events.admits("session_reuse"):
+            await self.tell(self.event("session_reuse", passage, record, reason=reuse))
+        if reuse == "orphan" and self.is_known_context(passage, record):
+            return  # the answer that carried the new secret got lost on its way to the owner
+        reason = "An old copy of this session's cookie was used"
+        signal = Signal("secret_reused", REUSE_WEIGHT, reason, detector="reuse")
+        await self._flag(passage, record, signal)
+
+    async def _flag(self, passage: Passage, record: Record, signal: Signal) -> None:
+        """Flag a session for something that no detector of its own requests found."""
+        if self.detection.policy.cap < Action.FLAG or record.security.flags & FLAGGED:
+            return
+        memory, _ = await self.store.recall(record.alias, record.sid)
+        noted = self.detection.note(memory.data, signal, passage.now / 1000)
+        event = self.event("session_flagged", passage, record, reason=signal.reason)
+        done = await self.store.remember(
+            record.alias,
+            record.sid,
+            record.security.secret_hash,
+            memory=Memory(noted, memory.version),
+            set_flags=FLAGGED,
+            events=(event,),
+        )
+        if done.done:
+            self.announce(event)
 
     # --- telling ---
 
@@ -278,12 +345,6 @@ class Judging(Admin):
             )
         )
 
-    async def _flood(self, passage: Passage, name: str, reason: str) -> None:
-        """Tell of what strangers can cause, at most once a minute; it costs them no write."""
-        event = self._events.flood(self.event(name, passage, reason=reason))
-        if event is not None:
-            self._events.emit(event)
-
     async def _tell_failures(self, passage: Passage, judgement: Judgement) -> None:
         for detector, error in judgement.failures:
             detail = {"detector": detector, "error": error}
@@ -297,11 +358,19 @@ def standing_action(record: Record) -> Action:
     return Action.FLAG if record.security.flags & FLAGGED else Action.ALLOW
 
 
+def is_suspicious(record: Record) -> bool:
+    """True where a flag or a demand for proof stands against a session."""
+    return bool(record.security.flags & (FLAGGED | STEP_UP))
+
+
 def _is_quarantined(record: Record, judgement: Judgement) -> bool:
     """True while suspicious: a new context is not remembered, or it would be let in unjudged."""
-    return judgement.flag is not False and bool(judgement.flag or record.security.flags & FLAGGED)
+    return judgement.flag is not False and bool(judgement.flag or is_suspicious(record))
 
 
-def _flags_to_set(judgement: Judgement) -> int:
+def _flags_of(judgement: Judgement) -> int:
+    """What a judgement sets; what it clears is decided where the record is known."""
+    action = judgement.verdict.action
     flags = FLAGGED if judgement.flag else 0
-    return flags | STEP_UP if judgement.verdict.action is Action.STEP_UP else flags
+    flags |= NOTIFIED if action in (Action.NOTIFY, Action.STEP_UP) else 0
+    return flags | (STEP_UP if action is Action.STEP_UP else 0)

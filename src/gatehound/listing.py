@@ -60,6 +60,7 @@ async def shown(
         replace(
             present(record, detection.networks, agents.get(record.seen.agent, "")),
             user_name=names.get(record.user_id, ("", ""))[0],
+            user_avatar=names.get(record.user_id, ("", ""))[1],
             reasons=await _reasons(store, detection, record),
             current=record.sid == current,
         )
@@ -148,12 +149,23 @@ def exported(
             public_id: {name: value.decode("utf-8", "replace") for name, value in data.items()}
             for public_id, data in found["data"].items()
         },
-        "evidence": {
+        "agents": {agent.hex(): text for agent, text in found["agents"].items()},
+        "reasons": {
             public_id: list(detection.reasons(memory))
             for public_id, memory in found["memory"].items()
         },
+        "evidence": {public_id: _unpacked(memory) for public_id, memory in found["memory"].items()},
+        "user_evidence": _unpacked(found["user_memory"]),
         "events": [_plain(event) for event in found["events"]],
     }
+
+
+def _unpacked(memory: bytes) -> Any:
+    """Show stored evidence as it is; what cannot be read, as hex."""
+    try:
+        return _plain(msgspec.msgpack.decode(memory)) if memory else None
+    except msgspec.DecodeError:
+        return memory.hex()
 
 
 def _plain(value: Any) -> Any:
@@ -161,6 +173,8 @@ def _plain(value: Any) -> Any:
 
 
 def _unknown_types(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 

@@ -66,6 +66,7 @@ class EndReason(enum.StrEnum):
     REPLACED = "replaced"
     DISABLED = "disabled"
     EVERYONE = "everyone"
+    UNDONE = "undone"
 
     @property
     def text(self) -> str:
@@ -92,6 +93,7 @@ _END_TEXT: Final = {
     EndReason.REPLACED: "You signed in again on this device.",
     EndReason.DISABLED: "Your account was disabled.",
     EndReason.EVERYONE: "All sessions of this site were ended.",
+    EndReason.UNDONE: "Signing in did not succeed: the site failed before it could answer.",
 }
 
 # How somebody proved who they are (compare RFC 8176, "amr" values). Append only: the
@@ -115,18 +117,19 @@ METHODS: Final = (
 class Request(ABC):
     """What one HTTP request tells, the same for WSGI and ASGI.
 
-    `method` is upper case, `path` is the decoded path including a mount prefix, `host` is the
-    Host header as sent ("" when absent), `agent` the User-Agent ("" when absent) and `cookie`
-    all Cookie lines joined by "; ". Header text is Latin-1. `commas` says whether the server
-    may have joined Cookie lines with ",".
+    `method` is upper case, `path` is the decoded path including a mount prefix, `query` the raw
+    query text, `host` the Host header as sent, `agent` the User-Agent and `cookie` all Cookie
+    lines joined by "; " (each "" when absent). Header text is Latin-1. `commas` says whether
+    the server may have joined Cookie lines with ",".
     """
 
-    __slots__ = ("agent", "cookie", "host", "method", "path", "scheme", "websocket")
+    __slots__ = ("agent", "cookie", "host", "method", "path", "query", "scheme", "websocket")
 
     commas: ClassVar[bool] = False
 
     method: str
     path: str
+    query: str
     scheme: str
     host: str
     agent: str
@@ -180,7 +183,8 @@ class Session:
     `public_id` names the session for its whole life and authenticates nobody. `expires` is
     the absolute end and `idle_expires` the end if nothing more happens. `reasons` says in
     plain words why it is `flagged`. `place` and `device` are labels for people, "" and
-    "Unknown device" where nothing is known. `user_name` is what `users.describe` says.
+    "Unknown device" where nothing is known. `user_name` and `user_avatar` are what `users.describe`
+    says.
     `current` is True in a list that the owner of this very session asked for.
     """
 
@@ -204,6 +208,7 @@ class Session:
     reasons: tuple[str, ...] = ()
     current: bool = False
     user_name: str = ""
+    user_avatar: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,15 @@ the Visit shows it to the app, and the adapter reads from it what to put on the 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from gatehound.clientip import ClientIP
 from gatehound.cookies import CookieCodec, Ticket
 from gatehound.errors import GatehoundError
-from gatehound.model import Activity, Ended, Request, Verdict
+from gatehound.model import Activity, Ended, Request, Session, Verdict
 from gatehound.stores.record import Record
+
+E = TypeVar("E", bound=GatehoundError)
 
 
 class Passage:
@@ -31,6 +35,8 @@ class Passage:
         "raised",
         "record",
         "request",
+        "rotation_due",
+        "shown",
         "slid",
         "started",
         "superseded",
@@ -47,7 +53,9 @@ class Passage:
         self.ticket: Ticket | None = None  # what a verified cookie says
         self.record: Record | None = None  # the living session
         self.ended: Ended | None = None
-        self.superseded = False  # a parallel request rotated the secret for good reason
+        self.superseded: Record | None = None  # a parallel request has just changed its secret
+        self.rotation_due = False  # give the session a new secret with this response
+        self.shown: tuple[Record, Session] | None = None  # what `visit.session` showed of which
         self.graced = False  # on the old secret of a routine rotation: never given a cookie
         self.slid = False
         self.now = 0
@@ -60,6 +68,11 @@ class Passage:
         self.raised: GatehoundError | None = None  # what the app got, and may turn into a 500
         self.started = False  # the response is under way: no more cookies
         self.cookie_header: str | None = None  # the Set-Cookie to send
+
+    def raise_later(self, error: E) -> E:
+        """Note what the app is told, for a framework that turns it into a bare 500."""
+        self.raised = error
+        return error
 
     def set_cookie(self, codec: CookieCodec, ticket: Ticket) -> None:
         """Send this ticket with the response."""

@@ -9,12 +9,13 @@ and how to mend it. A Settings object is frozen; durations in it are seconds.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from gatehound._reading import nest_environment, read_struct
+from gatehound._reading import in_words_of, nest_environment, read_struct
 from gatehound.clientip import ClientIPResolver
 from gatehound.cookies import CookieShape
 from gatehound.detection import Networks
@@ -142,8 +143,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Nesting is by two underscores (`GATEHOUND_CLIENT_IP__MODE`), lists are comma-separated,
         and an empty value means "not set".
         """
-        tree = nest_environment(environ, prefix)
-        return cls._read(tree, text=True, prefix=prefix, separator="__")
+        return cls._read(
+            nest_environment(environ, prefix), text=True, prefix=prefix, separator="__"
+        )
 
     @classmethod
     def _read(cls, data: Mapping[str, Any], *, text: bool, prefix: str, separator: str) -> Settings:
@@ -153,7 +155,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             settings = _for_development(settings, data)
         # A value that could not be read stands at its default here, so that the rules
         # between settings are still checked and all problems come in one message.
-        problems += [line for line in settings.problems() if not _is_said(line, problems)]
+        told = [in_words_of(line, cls, text, prefix) for line in settings.problems()]
+        problems += [line for line in told if not _is_said(line, problems)]
         if problems:
             raise SettingsError(problems)
         return settings
@@ -215,7 +218,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def store_url(self) -> str:
         """The store's URL, the default filled in."""
-        return self.store or default_store_url(self.namespace)
+        return self.store or default_store_url(self.namespace, development=self.development)
 
     def __repr__(self) -> str:
         """Show no secret."""
@@ -265,33 +268,48 @@ def _key_problems(settings: Settings) -> Iterator[str]:
 
 
 def _time_problems(settings: Settings) -> Iterator[str]:
-    session = settings.session
-    pairs = (
-        ("idle_timeout", session.idle_timeout, "absolute_timeout", session.absolute_timeout),
-        (
-            "remember_idle_timeout",
-            session.remember_idle_timeout,
-            "remember_timeout",
-            session.remember_timeout,
-        ),
-    )
-    for idle_name, idle, absolute_name, absolute in pairs:
-        if idle > absolute:
-            yield (
-                f"session.{idle_name}: {idle:g} s is longer than session.{absolute_name} "
-                f"({absolute:g} s), so it would never be reached; lower it or raise the other"
-            )
-    branches: list[tuple[str, SessionSettings | RoleSettings]] = [
-        ("session", session),
-        *((f"roles.{k}", r) for k, r in settings.roles.items()),
-    ]
-    for where, branch in branches:
-        yield from _bounds(where, branch)
-    if session.touch_interval > session.idle_timeout / 10:
+    yield from _order_problems("session", settings.session, settings.session)
+    yield from _bounds("session", settings.session)
+    for name, role in settings.roles.items():
+        yield from _order_problems(f"roles.{name}", role, settings.session)
+        yield from _bounds(f"roles.{name}", role)
+    if settings.session.rotation_grace > 3600:
         yield (
-            f"session.touch_interval: {session.touch_interval:g} s is over a tenth of "
-            f"session.idle_timeout ({session.idle_timeout:g} s), so that active people would "
-            f"time out early; use at most {session.idle_timeout / 10:g}"
+            f"session.rotation_grace: {settings.session.rotation_grace:g} s given; at most an "
+            "hour is allowed, because an old secret stays valid for as long"
+        )
+    if settings.privacy.event_retention < 3600:
+        yield (
+            f"privacy.event_retention: {settings.privacy.event_retention:g} s given; at least "
+            "an hour is needed to find out what happened; set privacy.address_precision to none "
+            "to keep less"
+        )
+
+
+def _order_problems(
+    where: str, branch: SessionSettings | RoleSettings, session: SessionSettings
+) -> Iterator[str]:
+    """Compare what holds for one role, the session settings filled in."""
+
+    def held(name: str) -> float:
+        value: float | None = getattr(branch, name)
+        return getattr(session, name) if value is None else value
+
+    pairs = (
+        ("idle_timeout", "absolute_timeout"),
+        ("remember_idle_timeout", "remember_timeout"),
+    )
+    for idle, absolute in pairs:
+        if held(idle) > held(absolute) and getattr(branch, idle) is not None:
+            yield (
+                f"{where}.{idle}: {held(idle):g} s is longer than {absolute} "
+                f"({held(absolute):g} s), so it would never be reached; lower it or raise the other"
+            )
+    if session.touch_interval > held("idle_timeout") / 10:
+        yield (
+            f"{where}.idle_timeout: session.touch_interval ({session.touch_interval:g} s) is over "
+            f"a tenth of it ({held('idle_timeout'):g} s), so that active people would time out "
+            f"early; set session.touch_interval to at most {held('idle_timeout') / 10:g}"
         )
 
 
@@ -316,14 +334,36 @@ def _store_problems(settings: Settings) -> Iterator[str]:
 def _other_problems(settings: Settings) -> Iterator[str]:
     yield from (f"client_ip: {line}" for line in _raised_by(settings.resolver))
     yield from _raised_by(settings.networks)
+    yield from _address_problems(settings)
     for path in settings.ignore_paths:
         if not path.startswith("/"):
             yield f"ignore_paths: {path!r} given; a path prefix begins with /; write '/{path}'"
     url = settings.web.step_up_url
-    if url is not None and (not url.startswith("/") or url.startswith("//") or "\\" in url):
+    if url is not None and not re.fullmatch(r"/(?![/\\])[^\x00-\x20\x7f\\]*", url):
         yield (
             f"web.step_up_url: {url!r} given; allowed is a path of this site, such as "
             "/sign-in/again"
+        )
+
+
+def _address_problems(settings: Settings) -> Iterator[str]:
+    address, precision = settings.client_ip, settings.privacy.address_precision
+    if settings.detection.ip_shift == "strict" and precision != "full":
+        yield (
+            f"detection.ip_shift: strict compares whole addresses, and privacy.address_precision "
+            f"{precision} does not keep them; set one of the two to its default"
+        )
+    if address.mode == "remote-addr" and address.trusted_proxies:
+        yield (
+            "client_ip.trusted_proxies: given, but client_ip.mode remote-addr reads no header; "
+            "set client_ip.mode to x-forwarded-for (or what your proxy writes)"
+        )
+    if address.mode in ("x-forwarded-for", "forwarded", "x-real-ip") and not (
+        address.trusted_proxies or address.trust_everyone
+    ):
+        yield (
+            f"client_ip.mode: {address.mode} given without client_ip.trusted_proxies, so that no "
+            "header is ever read; list the addresses of your proxies"
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -17,12 +18,14 @@ from gatehound.cookies import Ticket
 from gatehound.detection import describe, digest
 from gatehound.errors import LoginRefused, StoreError, StoreUnavailable, UsageError
 from gatehound.guard import Guard, secret_hash
+from gatehound.judging import is_suspicious
 from gatehound.listing import UserId, user_text
 from gatehound.model import EndReason, Event, Network, Verdict
 from gatehound.passage import LoginAttempt, Passage
 from gatehound.stores.answer import Created, NewSession, Refused, Standing
 from gatehound.stores.record import (
     FLAGGED,
+    NOTIFIED,
     REMEMBERED,
     STEP_UP,
     Record,
@@ -69,40 +72,45 @@ async def login(
 ) -> Record:
     """Create a session, put its cookie on the response, and end what it replaces."""
     _before_response(passage, "login")
+    _check_names(methods, roles)
     user = user_text(user_id)
+    if not passage.checked:  # on ignore_paths: what the browser had must end all the same
+        await guard.look(passage)
     if attempt is not None and attempt.user_id != user:
         raise UsageError(
             f"login({user!r}) was given the attempt of another user ({attempt.user_id!r})"
         )
     previous, old_ticket = passage.record, passage.ticket
-    new, secret = _new_session(guard, passage, user, attempt, remember, methods, roles)
     await guard.ready()
-    event = _created_event(guard, passage, new)
-    result = await _create(guard, new, event)
+    while True:
+        new, secret = _new_session(guard, passage, user, attempt, remember, methods, roles)
+        event = _created_event(guard, passage, new)
+        result = await _create(guard, new, event)
+        if not isinstance(result, Refused) or result.reason != "sid":
+            break  # else a session of that name is there: mint another, once in 2**64
     passage.now = result.now
     if isinstance(result, Refused):
         await guard.tell(replace(event, name="login_refused", reason=result.reason, public_id=None))
         raise LoginRefused(_refusal(result), REFUSALS[result.reason])
     record = passage.record = result.record
-    passage.is_new_login, passage.ended, passage.superseded = True, None, False
+    passage.is_new_login, passage.ended, passage.superseded = True, None, None
     _send_secret(guard, passage, record, secret)
     guard.announce(replace(event, at=result.now / 1000))
     guard.announce_ends(result.finished)
     if previous is not None and previous.alias != record.alias and old_ticket is not None:
         await _end(guard, passage, previous, EndReason.REPLACED)
-    try:
-        await guard.judge(passage, record)
-    except StoreError as error:
-        guard.note_outage(error)  # the login stands: evidence is gathered by the next request
+    await guard.judge_or_note(passage, record)
     return record
 
 
 async def logout(guard: Guard, passage: Passage) -> bool:
     """End the session on the server, then remove the cookie; False where nobody is in."""
     _before_response(passage, "logout")
+    if not passage.checked:
+        await guard.look(passage)
     if passage.outage is not None:
         raise passage.outage  # the session would live on, behind a cookie that looks gone
-    record = passage.record
+    record = passage.record or passage.superseded
     if record is not None:
         await _end(guard, passage, record, EndReason.LOGOUT)
     passage.clear_cookie(guard.cookies)
@@ -117,7 +125,7 @@ async def undo_login(guard: Guard, passage: Passage) -> None:
         return
     passage.is_new_login, passage.record, passage.cookie_header = False, None, None
     try:
-        await _end(guard, passage, record, EndReason.LOGOUT)
+        await _end(guard, passage, record, EndReason.UNDONE)
     except StoreError as error:
         guard.note_outage(error)  # the cookie is not sent, so nobody holds the secret
 
@@ -127,12 +135,48 @@ async def rotate(guard: Guard, passage: Passage) -> None:
     await _rotate(guard, passage, "session_rotated", None)
 
 
+async def rotate_if_due(guard: Guard, passage: Passage) -> None:
+    """Give the session a new secret with a response that can carry the cookie.
+
+    Routine: the old secret stays valid until the new one is first presented. What goes wrong
+    here costs nothing: the next page load tries again.
+    """
+    record, ticket = passage.record, passage.ticket
+    if not passage.rotation_due or record is None or ticket is None:
+        return
+    passage.rotation_due = False
+    secret = secrets.token_bytes(32)
+    event = guard.event("session_rotated", passage, record, reason="rotate_every")
+    change = functools.partial(
+        guard.store.rotate,
+        record.alias,
+        record.sid,
+        secret_hash(ticket.secret),
+        secret_hash(secret),
+        grace=int(guard.settings.session.rotation_grace * 1000),
+        event=event,
+    )
+    try:
+        try:
+            answer = await change()
+        except StoreUnavailable:
+            answer = await change()  # idempotent on the new secret, so ask once more
+    except StoreError as error:
+        guard.note_outage(error)
+        return
+    if answer.standing is Standing.LIVE and answer.record is not None:
+        passage.record = answer.record
+        passage.set_cookie(guard.cookies, replace(ticket, secret=secret))
+        guard.announce(event)
+
+
 async def reauthenticate(guard: Guard, passage: Passage, methods: tuple[str, ...]) -> None:
     """The user proved again who they are: fresh, unflagged, with a new absolute end."""
+    _check_names(methods, ())
     record = await _rotate(guard, passage, "step_up_passed", methods)
-    if record.security.flags & (FLAGGED | STEP_UP):
-        await guard.confirm(passage, record, "signed in again")
-        flags = record.security.flags & ~(FLAGGED | STEP_UP)
+    if is_suspicious(record):
+        await guard.prove(passage, record, "signed in again")
+        flags = record.security.flags & ~(FLAGGED | STEP_UP | NOTIFIED)
         passage.record = replace(record, security=replace(record.security, flags=flags))
     passage.verdict = Verdict()
 
@@ -151,8 +195,9 @@ async def end_sessions(
         return 0
     event = guard.event("session_terminated", passage, record, reason=reason.value)
     done = await guard.store.revoke(record.alias, only=only, keep=keep, reason=reason, event=event)
-    if passage.attempt is not None and passage.attempt.user_id == record.user_id:
-        passage.attempt.epoch = done.epoch  # the login under way here is the one that ended them
+    attempt = passage.attempt
+    if only is None and attempt is not None and attempt.user_id == record.user_id:
+        attempt.epoch = done.epoch  # the login under way here is the one that ended them
     guard.announce_ends(done.finished, event)
     return len(done.finished)
 
@@ -191,8 +236,6 @@ async def _rotate(
     record, ticket = passage.record, passage.ticket
     if record is None or ticket is None:
         raise UsageError("nobody is signed in here: call login() instead")
-    if methods is not None:
-        _check_methods(methods)
     limits = guard.limits(record.roles, remembered=record.remembered)
     secret = secrets.token_bytes(32)
     event = guard.event(name, passage, record, reason=", ".join(methods or ()))
@@ -249,7 +292,6 @@ def _new_session(
     methods: tuple[str, ...],
     roles: tuple[str, ...],
 ) -> tuple[NewSession, bytes]:
-    _check_methods(methods)
     limits = guard.limits(roles, remembered=remember)
     alias, secret = guard.alias(user), secrets.token_bytes(32)
     address = passage.client_ip.address
@@ -286,13 +328,17 @@ def _new_session(
     return new, secret
 
 
-def _check_methods(methods: tuple[str, ...]) -> None:
+def _check_names(methods: Sequence[str], roles: Sequence[str]) -> None:
+    """Refuse a bare text, whose letters would become names, and methods nobody knows."""
+    for what, names in (("methods", methods), ("roles", roles)):
+        if isinstance(names, str):
+            raise UsageError(f"{what}: the text {names!r} given; write ({names!r},)")
+    if not methods:
+        raise UsageError("methods: none given; name at least one way in which the user signed in")
     try:
         methods_to_bits(methods)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if not methods:
-        raise UsageError("methods: none given; name at least one way in which the user signed in")
 
 
 def _refusal(refused: Refused) -> str:

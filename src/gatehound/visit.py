@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 from gatehound import signin
@@ -17,8 +18,9 @@ from gatehound._sync import Plain, run_sync
 from gatehound.clientip import ClientIP
 from gatehound.data import Data, Runner, SyncData, noted
 from gatehound.detection import describe
-from gatehound.errors import FreshLoginRequired, UsageError
+from gatehound.errors import FreshLoginRequired, SessionSuperseded, UsageError
 from gatehound.guard import Guard
+from gatehound.judging import is_suspicious
 from gatehound.listing import UserId, sid_of
 from gatehound.model import Action, Activity, Ended, EndReason, Session, Signal, Verdict
 from gatehound.passage import LoginAttempt, Passage
@@ -48,8 +50,17 @@ class _Shown:
         While the store is down and `outage.policy` is `deny`, StoreUnavailable: the middleware
         answers 503. None on `ignore_paths`.
         """
-        record = self._read().record
-        return None if record is None else self._here(self._guard.present(record))
+        passage = self._read()
+        record = passage.record
+        if record is None:
+            return None
+        if passage.shown is None or passage.shown[0] is not record:
+            session = self._here(self._guard.present(record))
+            if session.flagged:
+                reasons = tuple(signal.reason for signal in passage.verdict.signals)
+                session = replace(session, reasons=reasons)
+            passage.shown = record, session
+        return passage.shown[1]
 
     @property
     def user_id(self) -> str | None:
@@ -90,16 +101,23 @@ class _Shown:
         return record is not None and self._guard.csrf.check(token, record.sid, action)
 
     def _here(self, session: Session) -> Session:
-        """Show this request's own agent: the stored one is of the latest new context."""
-        agent = clip_text(self._passage.request.agent)
-        return replace(session, agent=agent, device=describe(agent).label)
+        """Show this request's own agent and address: the stored ones may be a minute old."""
+        guard, agent = self._guard, clip_text(self._passage.request.agent)
+        session = replace(session, agent=agent, device=describe(agent).label)
+        kept = guard.kept_address(self._passage.client_ip.address)
+        if not kept:
+            return session
+        address = ip_address(kept)
+        network = guard.networks.lookup(address)
+        return replace(session, address=address, country=network.country, place=network.place)
 
     def _read(self) -> Passage:
         passage = self._passage
         passage.was_read = True
+        if passage.superseded is not None:
+            raise passage.raise_later(SessionSuperseded())
         if passage.outage is not None and self._guard.settings.outage.policy == "deny":
-            passage.raised = passage.outage
-            raise passage.outage
+            raise passage.raise_later(passage.outage)
         return passage
 
 
@@ -155,8 +173,8 @@ class Visit(_Shown):
             user_id,
             attempt=attempt,
             remember=remember,
-            methods=tuple(methods),
-            roles=tuple(roles),
+            methods=methods,
+            roles=roles,
         )
         return self._guard.present(record)
 
@@ -164,6 +182,8 @@ class Visit(_Shown):
     async def login_failed(self, user_id: UserId | None, reason: str) -> None:
         """Report failed credentials, for the log; nobody is locked out by it."""
         user = None if user_id is None else clip_text(str(user_id)[:200]) or None
+        if not self._guard.admits("login_failed"):
+            return
         event = self._guard.event("login_failed", self._passage, reason=clip_text(reason[:200]))
         await self._guard.tell(replace(event, user_id=user))
 
@@ -180,7 +200,7 @@ class Visit(_Shown):
     @noted
     async def reauthenticate(self, methods: tuple[str, ...] = ("password",)) -> None:
         """The user has just proved again who they are: fresh, unflagged, extended."""
-        await signin.reauthenticate(self._guard, self._passage, tuple(methods))
+        await signin.reauthenticate(self._guard, self._passage, methods)
 
     @noted
     async def require_fresh(self, max_age: float | None = None) -> None:
@@ -200,18 +220,19 @@ class Visit(_Shown):
 
     @noted
     async def confirm(self) -> bool:
-        """The user says "this was me": unflag the session; False where nobody is signed in.
+        """The user says "this was me" of a flagged session: unflag it; False if it is not.
 
-        From a network and browser that are themselves under suspicion this raises
-        FreshLoginRequired, because a thief would say the same: `reauthenticate` clears there.
+        From a network and browser that are not known to the session this raises
+        FreshLoginRequired, because a thief would say the same: `reauthenticate` clears there,
+        and learns the place. Here nothing is learned.
         """
         record = self._read().record
-        if record is None:
+        if record is None or not is_suspicious(record):
             return False
         if not self._guard.is_known_context(self._passage, record):
             age = (self._passage.now - record.security.authenticated) / 1000
             raise FreshLoginRequired(max_age=0.0, age=age)
-        return await self._guard.confirm(self._passage, record, "confirmed by its user")
+        return await self._guard.clear(record, "confirmed by its user")
 
     # --- the user's sessions ---
 
@@ -241,14 +262,16 @@ class Visit(_Shown):
     async def terminate_others(self, reason: EndReason | str = EndReason.USER) -> int:
         """End all sessions of this user but this one; return how many ended."""
         record = self._read().record
-        return 0 if record is None else await self._end(EndReason(reason), keep=record.sid)
+        why = _reason(reason)
+        return 0 if record is None else await self._end(why, keep=record.sid)
 
     @noted
     async def terminate_all(self, reason: EndReason | str = EndReason.USER) -> int:
         """End all sessions of this user, this one too; return how many ended."""
+        why = _reason(reason)
         if self._read().record is None:
             return 0
-        count = await self._end(EndReason(reason))
+        count = await self._end(why)
         self._passage.record = None
         if not self._passage.started:
             self._passage.clear_cookie(self._guard.cookies)
@@ -291,6 +314,14 @@ class SyncVisit(_Shown):
     terminate = Plain(Visit.terminate)
     terminate_others = Plain(Visit.terminate_others)
     terminate_all = Plain(Visit.terminate_all)
+
+
+def _reason(reason: EndReason | str) -> EndReason:
+    try:
+        return EndReason(reason)
+    except ValueError:
+        allowed = ", ".join(EndReason)
+        raise UsageError(f"reason {reason!r} given; allowed are {allowed}") from None
 
 
 def current(source: Any) -> Any:

@@ -20,7 +20,7 @@ from gatehound.model import Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.visit import Visit
-from gatehound.web.headers import dress, is_due
+from gatehound.web.headers import can_carry, dress, is_due
 from gatehound.web.reply import development_refusal, reply_for
 
 Environ: TypeAlias = MutableMapping[str, Any]
@@ -52,7 +52,7 @@ class GatehoundMiddleware:
         if "gatehound" in environ:
             return self.app(environ, start_response)
         request = EnvironRequest(environ)
-        refusal = development_refusal(request, self.guard.settings)
+        refusal = development_refusal(request, self.guard.settings, self.guard.resolver)
         if refusal is not None:
             start_response(refusal.status_line, refusal.sized())
             return [refusal.body_for(request)]
@@ -95,6 +95,8 @@ class _Response:
         if code == 500 and passage.raised is not None and not self._has_returned:
             self._replaces = passage.raised
             return _discard
+        if passage.rotation_due and can_carry(code):
+            run_sync(signin.rotate_if_due(self._guard, passage))
         if is_due(passage, code):
             headers = dress(passage, headers)
         write = self._start(status, headers, *([exc_info] if exc_info else []))
@@ -155,6 +157,7 @@ class EnvironRequest(Request):
         # PEP 3333: text that holds bytes as Latin-1; the path itself is UTF-8.
         raw = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         self.path = raw.encode("latin-1", "replace").decode("utf-8", "replace")
+        self.query = environ.get("QUERY_STRING", "")
         self.scheme = environ.get("wsgi.url_scheme", "")
         self.host = environ.get("HTTP_HOST", "")
         self.agent = environ.get("HTTP_USER_AGENT", "")

@@ -65,6 +65,19 @@ WEBVIEW_ANDROID = (
 )
 EXOPLAYER = "ExoPlayerDemo/2.1 (Linux;Android 13) ExoPlayerLib/2.18"
 CURL = "curl/8.5.0"
+# N35: what loads media and files for a page, and describes itself in its own way.
+PLAYERS = (
+    EXOPLAYER,
+    "stagefright/1.2 (Linux;Android 12)",
+    "AppleCoreMedia/1.0.0.21F90 (iPhone; U; CPU OS 17_5 like Mac OS X; en_us)",
+    "AppleCoreMedia/1.0.0.21F90 (Macintosh; U; Intel Mac OS X 10_15_7; en_us)",
+    "VLC/3.0.18 LibVLC/3.0.18",
+    "Lavf/58.76.100",
+    "NSPlayer/12.00.19041.1 WMFSDK/12.00.19041.1",
+    "AndroidDownloadManager/13 (Linux; U; Android 13; Pixel 7 Build/TQ1A)",
+    "Free Download Manager/6.0",
+    "Mozilla/3.0 (compatible; Acrobat 5.0; Windows)",
+)
 
 # Documentation ranges (RFC 5737, RFC 3849) and ASNs (RFC 5398).
 ISP = Network("192.0.2.0/24", 64496, "Home ISP", "DE", "EU", "Berlin", 2950159, 7)

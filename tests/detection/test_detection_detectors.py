@@ -33,7 +33,7 @@ from gatehound.detection import (
 from gatehound.detection.detectors import as_detectors
 from gatehound.detection.detectors.ip_shift import LADDER
 from gatehound.errors import SettingsError
-from gatehound.model import Activity, Device, Network, Session, Signal
+from gatehound.model import Device, Network, Session, Signal
 
 RECORD, FLAG, STEP_UP = 1.0, 4.5, 6.5
 
@@ -277,14 +277,6 @@ def test_where_no_network_was_ever_resolved_none_has_changed() -> None:
     hidden = observe(kit.SAFARI_MAC, known=known(ISP), **unresolved)
     assert weight(AgentChange().inspect(nowhere)) == 4.65
     assert weight(AgentChange().inspect(hidden)) == 8.5
-
-
-def test_n35_players_of_media_are_not_compared_but_scripts_are() -> None:
-    def asset(agent: str) -> list[Signal]:
-        return AgentChange().inspect(observe(agent, known=FAR, activity=Activity.ASSET))
-
-    assert asset(kit.EXOPLAYER) == []
-    assert [signal.code for signal in asset(kit.CURL)] == ["script_client"]
 
 
 @pytest.mark.parametrize("changes", [{"known": Known()}, {"is_new_context": False}])

@@ -86,6 +86,18 @@ def test_not_scripts(agent: str) -> None:
     assert not describe(agent).is_script
 
 
+@pytest.mark.parametrize("agent", [row[0] for row in LABELS])
+def test_browsers_are_told_from_players(agent: str) -> None:
+    assert device.may_browse(agent, describe(agent))
+    assert device.may_browse(agent, Device())
+
+
+@pytest.mark.parametrize("agent", [*kit.PLAYERS, "gibberish"])
+def test_players_are_told_from_browsers(agent: str) -> None:
+    assert not device.may_browse(agent, describe(agent))
+    assert not describe(agent).is_script
+
+
 def test_labels_of_scripts_and_unknown_texts() -> None:
     assert describe("curl/8.5.0").label == "curl"
     assert describe("python-httpx/0.27.0").label == "Script"

@@ -40,7 +40,6 @@ from gatehound.detection import (
     PolicySettings,
     describe,
     digest,
-    merge,
 )
 from gatehound.detection.evidence import Evidence, read
 from gatehound.errors import SettingsError, UsageError
@@ -301,16 +300,24 @@ def test_every_detector_sees_what_was_known_before_this_request() -> None:
         second.now = 0.0  # type: ignore[misc] # frozen is what is tested
 
 
-def test_a_lost_compare_and_swap_keeps_the_greater_of_both() -> None:
+def test_the_loser_of_a_compare_and_swap_is_judged_again_on_what_the_winner_wrote() -> None:
     """Two requests of one session are judged at once, from the same stored memory."""
-    story = Story(detection())
+
+    def count(observation: Observation) -> None:
+        seen = observation.memory.get("seen", 0)
+        observation.memory["seen"] = seen + 1 if isinstance(seen, int) else 0
+
+    story = Story(detection(detectors=[*detection().detectors, count]))
     story.step()
     stored = story.memory
-    first = story.step(CELL).memory
-    second = story.step(FRANCE, memory=stored).memory
-    merged = read(merge(first, second))[0]
-    assert merged.signals["network_changed"].weight == pytest.approx(3.2)
-    assert merged.known().prefixes == {ISP.prefix, CELL.prefix, FRANCE.prefix}
+    winner = story.step(CELL).memory
+    lost = story.step(FRANCE, memory=stored)
+    again = story.step(FRANCE, memory=winner, after=0)
+    assert codes(again) == codes(lost) == ["network_changed"]
+    kept = read(again.memory)[0]
+    assert kept.signals["network_changed"].weight == pytest.approx(3.2)
+    assert kept.known().prefixes == {ISP.prefix, CELL.prefix, FRANCE.prefix}
+    assert kept.slots == {"count": {"seen": 3}}
 
 
 def test_unresolved_addresses_are_no_evidence_and_teach_nothing() -> None:

@@ -1,4 +1,4 @@
-"""What is remembered: bounds, decay, saturation, hysteresis, merging, unreadable bytes."""
+"""What is remembered: bounds, decay, saturation, hysteresis, unreadable bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatehound.detection import digest, evidence, merge, pair
+from gatehound.detection import digest, evidence, pair
 from gatehound.detection.evidence import Evidence, Remembered, next_flag, read
 from gatehound.detection.known import Known
 from gatehound.model import Device, Network
@@ -86,62 +86,6 @@ def test_it_comes_back_as_it_went_and_fits(data: bytes) -> None:
     assert len(again.signals) <= evidence.MAX_SIGNALS
 
 
-@pytest.mark.slow
-@kit.FIXED
-@given(memories(), memories())
-def test_merging_is_commutative_idempotent_and_bounded(one: bytes, two: bytes) -> None:
-    merged = merge(one, two)
-    assert merged == merge(two, one)
-    assert read(merge(merged, merged))[0] == read(merged)[0]
-    assert len(merged) <= evidence.MAX_BYTES
-
-
-@pytest.mark.slow
-@kit.FIXED
-@given(memories(), memories())
-def test_merging_takes_the_maximum_of_every_signal(one: bytes, two: bytes) -> None:
-    """Oracle: both inputs. Where signals had to go for room, only the kept ones are compared."""
-    left, right = read(one)[0].signals, read(two)[0].signals
-    for code, kept in read(merge(one, two))[0].signals.items():
-        both = [signals[code] for signals in (left, right) if code in signals]
-        assert kept.weight == max(signal.weight for signal in both)
-        assert kept.at == max(signal.at for signal in both)
-
-
-def test_merging_unites_sets_and_keeps_the_earlier_first_time() -> None:
-    one, two = Evidence(), Evidence()
-    one.learn(kit.ISP, None, b"", NOW)
-    two.learn(kit.ISP, None, b"", NOW + 500)
-    two.learn(kit.CELL, None, b"", NOW + 500)
-    merged = read(merge(one.pack(), two.pack()))[0]
-    assert set(merged.prefixes) == {kit.ISP.prefix, kit.CELL.prefix}
-    assert (merged.prefixes[kit.ISP.prefix].since, merged.prefixes[kit.ISP.prefix].last) == (
-        int(NOW),
-        int(NOW) + 500,
-    )
-
-
-def test_merging_unites_slots_by_the_greater_value() -> None:
-    one, two = Evidence(), Evidence()
-    one.slots = {"d": {"n": 3, "t": "a", "b": b"\x02", "only": True, "mixed": 1}}
-    two.slots = {"d": {"n": 9.5, "t": "b", "b": b"\x01", "none": None, "mixed": "text"}}
-    expected = {"n": 9.5, "t": "b", "b": b"\x02", "only": True, "none": None, "mixed": "text"}
-    assert read(merge(one.pack(), two.pack()))[0].slots == {"d": expected}
-
-
-def test_merging_two_full_memories_keeps_the_latest() -> None:
-    halves = []
-    for half in (0, 1):
-        kept = Evidence()
-        for n in range(evidence.MAX_PREFIXES):
-            network = Network(prefix=f"10.{half}.{n}.0/24")
-            kept.learn(network, None, b"", NOW + 1000 * n + half)
-        halves.append(kept.pack())
-    merged = read(merge(*halves))[0]
-    assert len(merged.prefixes) == evidence.MAX_PREFIXES
-    assert min(one.last for one in merged.prefixes.values()) == NOW + 16_000
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -160,7 +104,6 @@ def test_unreadable_bytes_are_empty_and_reported(data: bytes) -> None:
     found, failure = read(data)
     assert found == Evidence()
     assert failure
-    assert merge(data, b"") == Evidence().pack()
 
 
 @pytest.mark.slow
@@ -254,8 +197,8 @@ def test_a_code_counts_once_at_its_maximum() -> None:
     assert (late.weight, late.at) == (3.0, NOW)
 
 
-@pytest.mark.parametrize("weight", [0.0, -1.0])
-def test_what_speaks_for_the_session_is_not_remembered(weight: float) -> None:
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("inf"), float("nan")])
+def test_what_speaks_for_the_session_or_is_no_number_is_not_remembered(weight: float) -> None:
     kept = Evidence()
     kept.note(Remembered("code", weight, NOW, "reason"), HALF_LIFE)
     assert kept.signals == {}

@@ -13,7 +13,6 @@ from detection_kit import (
     DAY,
     FRANCE,
     ISP,
-    NOW,
     V6,
     Story,
     codes,
@@ -29,7 +28,7 @@ from gatehound.detection import (
     describe,
 )
 from gatehound.detection.evidence import read
-from gatehound.model import Action, Activity, Device, Network, Signal
+from gatehound.model import Action, Activity, Network, Signal
 
 # --- normal behaviour ---
 
@@ -189,17 +188,6 @@ def test_a20_what_was_taught_today_is_no_excuse_in_another_session() -> None:
     assert later.step(AMERICA).verdict.score == pytest.approx(2.8)
 
 
-def test_an_agent_cannot_slip_in_behind_a_video() -> None:
-    story = Story(detection())
-    story.step()
-    judged = story.step(ISP, kit.SAFARI_MAC, activity=Activity.ASSET)
-    assert (judged.fresh, judged.keep_pair) == ((), False)
-    page = story.step(ISP, kit.SAFARI_MAC)
-    assert page.flag is True
-    assert page.keep_pair
-    assert story.step(ISP, kit.CHROME_WINDOWS, activity=Activity.ASSET).keep_pair
-
-
 # --- flags over time ---
 
 
@@ -261,33 +249,6 @@ def test_reasons_are_remembered_in_plain_words_strongest_first() -> None:
         "Network in another country (FR); browser not seen before",
     )
     assert story.detection.reasons(b"") == story.detection.reasons(b"\xff") == ()
-
-
-def test_confirm_clears_and_learns_at_once() -> None:
-    story = Story(detection())
-    story.step()
-    story.step(AMERICA, kit.SAFARI_MAC)
-    story.memory, story.user_memory = story.detection.confirm(
-        story.memory,
-        story.user_memory,
-        AMERICA,
-        describe(kit.SAFARI_MAC),
-        story.now,
-        agent=kit.SAFARI_MAC,
-    )
-    story.flagged = False
-    assert story.detection.reasons(story.memory) == ()
-    judged = story.step(AMERICA, kit.SAFARI_MAC)
-    assert (judged.fresh, judged.verdict.action) == ((), Action.ALLOW)
-    other = Story(detection(), user_memory=story.user_memory)
-    other.step()
-    assert other.step(AMERICA).verdict.score == pytest.approx(2.8)
-
-
-def test_confirm_without_a_known_agent_learns_the_network_alone() -> None:
-    memory, _ = detection().confirm(b"", b"", ISP, Device(), NOW)
-    known = read(memory)[0].known()
-    assert (known.has_prefix(ISP.prefix), known.agents) == (True, ())
 
 
 # --- modes ---

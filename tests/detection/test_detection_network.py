@@ -186,10 +186,10 @@ def test_the_cache_is_bounded(networks: Networks) -> None:
 
 # --- MaxMind's own test files, where they are at hand ---
 
-SHARED = Path(os.environ.get("TESTS_SHARED", Path(__file__).parents[3] / "shared"))
-MMDB = SHARED / "data" / "mmdb"
+MMDB = Path(os.environ.get("TESTS_MMDB", ""))
 with_maxmind_files = pytest.mark.skipif(
-    not MMDB.is_dir(), reason="MaxMind's test databases are not at hand: set TESTS_SHARED"
+    "TESTS_MMDB" not in os.environ,
+    reason="TESTS_MMDB is not set; it names a folder with the test databases of MaxMind-DB",
 )
 
 

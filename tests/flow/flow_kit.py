@@ -111,8 +111,9 @@ class Site:
             self.result.error = error
             if not self.catch:
                 raise
-        start_response(f"{self.status} Status", [("Content-Type", "text/plain")])
-        return [b"app"]
+        empty = self.status == 304
+        start_response(f"{self.status} Status", [] if empty else [("Content-Type", "text/plain")])
+        return [b"" if empty else b"app"]
 
     def serve(self, method: str, path: str, headers: dict[str, str], address: str) -> Result:
         self.result = Result(0, [], b"")
@@ -159,7 +160,7 @@ class Site:
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
             "SCRIPT_NAME": "",
-            "PATH_INFO": path,
+            "PATH_INFO": path.encode().decode("latin-1"),
             "QUERY_STRING": "",
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "443",

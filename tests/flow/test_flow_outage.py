@@ -35,7 +35,7 @@ def test_reading_the_session_answers_503_and_the_cookie_stays(
         assert (reply.status, reply.header("retry-after")) == (503, "5")
         assert reply.header("content-type") == kind
         assert reply.header("cache-control") == "private, no-store"
-        assert b"not been signed out" in reply.body
+        assert b"Nobody has been signed out" in reply.body
         assert reply.all("set-cookie") == []
     faulty.fail()
     framework = alice.do(lambda visit: visit.user_id, status=500)  # it swallowed our exception

@@ -218,13 +218,17 @@ def test_rotation_and_what_becomes_of_the_old_secret(
     assert alice.see().session.public_id == before.public_id
     parallel = site.browser()
     parallel.cookies = dict(old)
-    assert parallel.see().user_id is None
+    late = parallel.do(lambda visit: visit.user_id, catch=False)
+    assert (late.status, late.all("set-cookie")) == (401, [])
+    assert b"renewed a moment ago" in late.body
     assert "session_reuse" not in names(events)
     assert parallel.cookies == old  # a late request never clears the cookie of the new one
     clock.advance(61)
     assert parallel.see().user_id is None
-    assert events[-1].name == "session_reuse"
-    assert alice.see().user_id == "alice"
+    assert names(events)[-2:] == ["session_reuse", "session_flagged"]
+    seen = alice.see()
+    assert (seen.user_id, seen.session.flagged) == ("alice", True)
+    assert seen.session.reasons == ("An old copy of this session's cookie was used",)
 
 
 def test_reauthentication_makes_a_session_fresh(site: Site, clock: FakeClock) -> None:
@@ -466,5 +470,89 @@ def test_routine_rotation_keeps_requests_in_flight(
     assert isinstance(error, FreshLoginRequired)
     clock.advance(61)
     assert parallel.see().user_id is None
-    assert names(events)[-1] == "session_reuse"
+    assert names(events)[-2:] == ["session_reuse", "session_flagged"]
     assert alice.see().user_id == "alice"
+
+
+def test_a_routine_rotation_waits_for_an_answer_that_carries_the_cookie(
+    make_site: MakeSite, clock: FakeClock, events: list[Event]
+) -> None:
+    site = make_site(session={"rotate_every": "30m"})
+    alice = site.browser()
+    alice.login()
+    clock.advance(1800)
+    for status in (304, 500):
+        reply = alice.do(lambda visit: visit.user_id, status=status)
+        assert (reply.status, reply.all("set-cookie")) == (status, [])
+    assert "session_rotated" not in names(events)
+    assert len(alice.do().all("set-cookie")) == 1
+    assert names(events)[-1] == "session_rotated"
+
+
+def test_an_old_secret_whose_successor_got_lost_is_no_alarm_at_home(
+    make_site: MakeSite, clock: FakeClock, events: list[Event]
+) -> None:
+    site = make_site(session={"rotate_every": "30m"})
+    alice = site.browser()
+    alice.login()
+    old = dict(alice.cookies)
+    clock.advance(1800)
+    alice.do()
+    alice.cookies = old  # the answer never arrived
+    assert alice.see().user_id == "alice"
+    clock.advance(601)
+    assert alice.see().user_id is None
+    assert names(events)[-1] == "session_reuse"
+    stranger = site.browser(FIREFOX, "192.0.2.66")
+    stranger.cookies = old
+    assert stranger.see().user_id is None
+    assert names(events)[-1] == "session_flagged"
+
+
+def test_logging_out_with_a_secret_that_was_just_replaced_ends_the_session(site: Site) -> None:
+    alice, parallel = site.browser(), site.browser()
+    alice.login()
+    parallel.cookies = dict(alice.cookies)
+    alice.call("rotate")
+    assert parallel.call("logout") is True
+    assert alice.see().ended.reason.value == "logout"
+
+
+def test_sign_in_and_out_on_ignored_paths_are_real(make_site: MakeSite) -> None:
+    site = make_site(ignore_paths=["/static/"])
+    alice = site.browser()
+    alice.login()
+    old = dict(alice.cookies)
+    alice.do(lambda visit: visit.login("bob"), path="/static/in")
+    copy = site.browser()
+    copy.cookies = old
+    assert copy.see().ended.reason.value == "replaced"
+    assert alice.do(lambda visit: visit.logout(), path="/static/out").value is True
+    assert site.guard.sync.sessions_of("bob") == []
+
+
+def test_a_bare_text_of_roles_or_methods_is_refused(site: Site) -> None:
+    for options in ({"roles": "admin"}, {"methods": "totp"}):
+        with pytest.raises(UsageError, match=r"write \('"):
+            site.browser().call("login", "alice", **options)
+
+
+def test_a_reason_that_is_none_is_named(site: Site) -> None:
+    alice = site.browser()
+    alice.login()
+    for name in ("terminate_others", "terminate_all"):
+        with pytest.raises(UsageError, match="'boredom' given; allowed are logout, limit"):
+            alice.call(name, "boredom")
+
+
+def test_a_name_that_is_taken_is_minted_anew(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    import secrets
+
+    first = site.browser().login()
+    minted = [bytes.fromhex(first.public_id)]
+    real = secrets.token_bytes
+    monkeypatch.setattr(
+        secrets, "token_bytes", lambda n: minted.pop() if n == 8 and minted else real(n)
+    )
+    assert site.browser().login().public_id != first.public_id
+    assert minted == []

@@ -9,7 +9,8 @@ import pytest
 from flow_kit import CHROME, FIREFOX, POLL, Browser, Site
 
 from gatehound import Action, Activity, Detector, Event, Observation, Signal
-from gatehound.testing import FakeClock
+from gatehound.stores.base import Store
+from gatehound.testing import FakeClock, FaultyStore
 
 MakeSite = Callable[..., Site]
 SCRIPT = "python-requests/2.32"
@@ -325,3 +326,93 @@ def test_two_calm_sessions_in_two_countries_are_no_anomaly(
     abroad.login()
     assert not any(s.flagged for s in home.call("sessions"))
     assert abroad.see().session.place
+
+
+def test_worse_evidence_in_a_flagged_session_is_told(
+    make_site: MakeSite, events: list[Event]
+) -> None:
+    weights = iter([5.0, 5.0, 5.0])
+
+    def growing(observation: Observation) -> list[Signal]:
+        return [Signal(f"oddity_{next(weights)}_{len(events)}", 5.0, "Odd.")]
+
+    site = make_site(guard={"detectors": [growing]})
+    alice = site.browser()
+    alice.login()
+    assert alice.see().action is Action.NOTIFY
+    told = [(e.name, e.notify) for e in events if e.name == "session_flagged"]
+    assert told == [("session_flagged", ""), ("session_flagged", "both")]
+
+
+def test_a_demand_for_proof_does_not_fade(make_site: MakeSite, clock: FakeClock) -> None:
+    site = make_site(
+        detection={"mode": "step-up"},
+        policy=LOW,
+        web={"step_up_url": "/again"},
+        session={"fresh_for": "12h"},
+    )
+    alice = site.browser()
+    alice.login()
+    thief = thief_of(alice, SCRIPT, "192.0.2.66")
+    assert thief.see().action is Action.STEP_UP
+    for _ in range(8):
+        clock.advance(1800)
+        assert alice.see().action is Action.STEP_UP
+    for browser in (alice, thief):
+        assert browser.do(lambda visit: visit.require_fresh(), catch=False).status == 303
+    alice.call("reauthenticate")
+    assert alice.see().action is Action.ALLOW
+
+
+def test_confirming_what_is_not_flagged_does_nothing(site: Site, events: list[Event]) -> None:
+    alice = site.browser()
+    alice.login()
+    assert alice.call("confirm") is False
+    assert "session_cleared" not in names(events)
+
+
+def test_the_visit_says_why_while_a_flag_stands(site: Site) -> None:
+    alice = site.browser()
+    alice.login()
+    thief = thief_of(alice, SCRIPT, "192.0.2.66")
+    for browser in (thief, alice, alice):
+        seen = browser.see()
+        assert seen.session.flagged
+        assert seen.signals
+        assert "Used by a program instead of a browser" in seen.session.reasons
+
+
+def test_a_header_does_not_hide_another_browser(site: Site, events: list[Event]) -> None:
+    alice = site.browser()
+    alice.login()
+    image = {"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image", "accept": "image/*"}
+    assert thief_of(alice, FIREFOX, "192.0.2.66").see(headers=image).action >= Action.FLAG
+
+
+def test_way_back_is_a_path_of_this_site(make_site: MakeSite, clock: FakeClock) -> None:
+    site = make_site(session={"fresh_for": 0.001}, web={"step_up_url": "/again?x=1"})
+    alice = site.browser()
+    alice.login()
+    for path, expected in (
+        ("/a b", "/"),
+        ("/transfer/é", "/transfer/%C3%A9"),
+        ("//evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("/\\evil.example", "/"),
+    ):
+        clock.advance(1)
+        reply = alice.do(lambda visit: visit.require_fresh(), path=path, catch=False)
+        assert reply.header("location") == f"/again?x=1&next={expected}"
+
+
+def test_a_store_that_is_full_lets_a_traveller_in(
+    make_site: MakeSite, store: Store, events: list[Event]
+) -> None:
+    faulty = FaultyStore(store)
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    alice.address = "198.51.100.4"
+    faulty.fail("remember")
+    assert alice.see().user_id == "alice"
+    assert names(events)[-1] == "store_down"

@@ -158,6 +158,21 @@ class TrustsItsCursors(MemoryStore):
         return await super().events(query)
 
 
+class TrustsTheSizeOfItsCursors(MemoryStore):
+    def _parse(self, cursor: str) -> None:
+        number, dash, _ = cursor.partition("-")
+        if dash and number.isdecimal() and int(number) >= 2**64:
+            raise StoreUnavailable("Invalid stream ID")
+
+    async def search(self, query: Query) -> Page:
+        self._parse(query.cursor)
+        return await super().search(query)
+
+    async def events(self, query: EventQuery) -> EventPage:
+        self._parse(query.cursor)
+        return await super().events(query)
+
+
 class TellsEventsOldestFirst(MemoryStore):
     async def events(self, query: EventQuery) -> EventPage:
         page = await super().events(query)

@@ -79,6 +79,8 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "list_notices_expiry_once",
         "revoke_one",
     ),
+    "ForgetsWhoseItWas": ("who_notices_expiry_learns_whose_it_was",),
+    "ForgetsWhoseItWasOnRotate": ("who_notices_expiry_learns_whose_it_was",),
     "ExpiresOneMillisecondLate": (
         "touch_slides_when_due",
         "last_seen_never_moves_backwards",
@@ -186,6 +188,8 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "data_goes_with_its_session",
     ),
     "EndsEveryoneButTheFirst": ("revoke_everyone",),
+    "EndsEveryoneWhoIsThere": ("revoke_everyone_refuses_logins_that_began_before",),
+    "EndsEveryoneOncePerInstant": ("revoke_everyone_refuses_logins_that_began_before",),
     "RemembersOverAnyVersion": (
         "first_evidence_has_a_version",
         "remember_of_another_version_writes_nothing",
@@ -274,6 +278,10 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "events_page_with_a_filter",
     ),
     "TrustsItsCursors": (
+        "search_survives_a_made_up_cursor",
+        "events_survive_a_made_up_cursor",
+    ),
+    "TrustsTheSizeOfItsCursors": (
         "search_survives_a_made_up_cursor",
         "events_survive_a_made_up_cursor",
     ),

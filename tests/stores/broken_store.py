@@ -182,6 +182,18 @@ class TellsEveryCallerThatItExpired(MemoryStore):
         return replace(answer, expired=answer.standing is Standing.ENDED)
 
 
+class ForgetsWhoseItWas(MemoryStore):
+    async def load(self, *args: Any, **kwargs: Any) -> Answer:
+        answer = await super().load(*args, **kwargs)
+        return replace(answer, record=None) if answer.expired else answer
+
+
+class ForgetsWhoseItWasOnRotate(MemoryStore):
+    async def rotate(self, *args: Any, **kwargs: Any) -> Answer:
+        answer = await super().rotate(*args, **kwargs)
+        return replace(answer, record=None) if answer.expired else answer
+
+
 class ExpiresOneMillisecondLate(MemoryStore):
     async def load(self, *args: Any, **kwargs: Any) -> Answer:
         clock, self._clock = self._clock, lambda: clock() - 1

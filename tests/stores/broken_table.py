@@ -95,6 +95,27 @@ class EndsEveryoneButTheFirst(MemoryStore):
         return count
 
 
+class EndsEveryoneWhoIsThere(MemoryStore):
+    """Moves the epoch of the users that it knows, and of nobody else."""
+
+    async def revoke_everyone(self, event: Event | None = None) -> int:
+        before = self._table.epoch
+        count = await super().revoke_everyone(event)
+        self._table.epoch = before
+        for user in self._table.users.values():
+            user.raise_epoch(self._clock())
+        return count
+
+
+class EndsEveryoneOncePerInstant(MemoryStore):
+    """Takes the time for the epoch of everybody: the second call does not move it."""
+
+    async def revoke_everyone(self, event: Event | None = None) -> int:
+        count = await super().revoke_everyone(event)
+        self._table.epoch = self._clock()
+        return count
+
+
 class RemembersOverAnyVersion(MemoryStore):
     async def remember(self, alias: bytes, sid: bytes, *args: Any, **kwargs: Any) -> Remembered:
         for name, stored in zip(

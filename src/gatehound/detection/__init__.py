@@ -21,7 +21,7 @@ from gatehound.detection.detectors import (
     Slot,
 )
 from gatehound.detection.device import describe, digest
-from gatehound.detection.evidence import merge, pair
+from gatehound.detection.evidence import pair
 from gatehound.detection.judge import Detection, Judgement
 from gatehound.detection.known import Known, KnownAgent, KnownNetwork
 from gatehound.detection.network import Networks, prefix_of
@@ -48,7 +48,6 @@ __all__ = [
     "decide",
     "describe",
     "digest",
-    "merge",
     "pair",
     "prefix_of",
 ]

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from gatehound.model import Device
 
-MAX_AGENT: Final = 512  # characters; real ones end at about 300, and stores keep 512 bytes
+MAX_AGENT: Final = 512  # characters; stores keep 512 bytes
 DIGEST_BYTES: Final = 6  # what the stored record has room for; a change goes unseen in 2**-48
 UNPARSED: Final = ""  # the family where no parser is installed
 OTHER: Final = "Other"  # ua-parser's word for a text that it does not know
 
-_CACHED_AGENTS: Final = 2048  # a parse takes about 1 ms, a cached answer 0.1 us
+_CACHED_AGENTS: Final = 2048  # a parse tries hundreds of patterns
 _MAX_NAME: Final = 40
 
 # One browser has several names in ua-parser; a phone that asks for the desktop site, or a page
@@ -48,6 +48,11 @@ _SYSTEMS: Final = {
     "Other": "",
 }
 _HANDHELDS: Final = frozenset({"iPhone", "iPad", "iPod"})
+
+# What every browser in use has in its text, and players and download managers have not. The family
+# alone does not tell them apart: ua-parser takes AppleCoreMedia on a phone for Safari, and
+# stagefright for the browser of Android.
+_BROWSERS: Final = re.compile(r"(?:mozilla|opera|ucweb)/", re.IGNORECASE)
 
 # Programs that a person does not browse with. HTTP libraries of mobile apps (okhttp, CFNetwork,
 # Dart) are left out: an app and its web view may share one session.
@@ -76,6 +81,14 @@ def describe(agent: str) -> Device:
     return _describe(agent[:MAX_AGENT])
 
 
+def may_browse(agent: str, device: Device) -> bool:
+    """True unless the text is of no browser we know, such as a media player's.
+
+    Without a parser the text has to do without the family.
+    """
+    return device.family != OTHER and _BROWSERS.search(agent) is not None
+
+
 # Clipped before they are keys: a cache of 8 KiB headers would hold 16 MiB.
 @lru_cache(maxsize=_CACHED_AGENTS)
 def _digest(agent: str) -> bytes:
@@ -96,7 +109,7 @@ def _describe(agent: str) -> Device:
 
 @cache
 def _parser() -> Callable[[str], Any] | None:
-    """Import the parser once: it takes 0.3 s, and the core has to do without it."""
+    """Import the parser once: it is slow to load, and the core does without it."""
     try:
         from user_agents import parse
     except ImportError:

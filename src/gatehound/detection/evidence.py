@@ -164,7 +164,7 @@ class Evidence(msgspec.Struct, array_like=True):
 
     def note(self, signal: Remembered, half_life: float) -> None:
         """Remember a finding: the code counts at the greater of its old and new weight."""
-        if not signal.weight > 0:
+        if not 0 < signal.weight < math.inf:  # `read` refuses a memory with anything else
             return
         code = _clip(signal.code)
         old = self.signals.get(code)
@@ -245,26 +245,6 @@ def read(data: bytes) -> tuple[Evidence, str]:
     return evidence, ""
 
 
-def merge(mine: bytes, theirs: bytes) -> bytes:
-    """Join two versions of one memory by maximum, after a compare-and-swap was lost.
-
-    Sets are united, the earlier first and the later last time kept; a signal has the greater
-    weight and the later time. The order of the two does not matter. Unreadable bytes count as
-    empty. Do not merge after `confirm`: it would bring back what the proof cleared; read again
-    and confirm again.
-    """
-    one, two = read(mine)[0], read(theirs)[0]
-    merged = Evidence(
-        prefixes=_unite(one.prefixes, two.prefixes, MAX_PREFIXES),
-        networks=_unite(one.networks, two.networks, MAX_NETWORKS),
-        countries=_unite(one.countries, two.countries, MAX_COUNTRIES),
-        agents=_unite(one.agents, two.agents, MAX_AGENTS),
-        signals=_unite_signals(one.signals, two.signals),
-        slots=_unite_slots(one.slots, two.slots),
-    )
-    return merged.pack()
-
-
 def next_flag(score: float, *, flagged: bool, enter: float, recent: bool) -> bool:
     """Say whether a session is flagged from now on: in at `enter`, out below half of it.
 
@@ -335,51 +315,3 @@ def _drop_oldest(entries: dict[str, Any]) -> None:
 
 def _weakest(signals: dict[str, Remembered]) -> str:
     return min(signals, key=lambda code: (signals[code].weight, signals[code].at, code))
-
-
-def _unite(one: dict[str, EntryT], two: dict[str, EntryT], bound: int) -> dict[str, EntryT]:
-    """Unite two sets; of two entries with one key the later (or greater) fills the fields."""
-    united: dict[str, EntryT] = {}
-    for key in sorted(one.keys() | two.keys()):
-        both = [entries[key] for entries in (one, two) if key in entries]
-        entry: EntryT = msgspec.structs.replace(
-            max(both, key=lambda entry: (entry.last, _ENCODE(entry))),
-            since=min(entry.since for entry in both),
-        )
-        united[key] = entry
-    while len(united) > bound:
-        _drop_oldest(united)
-    return united
-
-
-def _unite_signals(one: dict[str, Remembered], two: dict[str, Remembered]) -> dict[str, Remembered]:
-    united = {}
-    for code in sorted(one.keys() | two.keys()):
-        both = [signals[code] for signals in (one, two) if code in signals]
-        united[code] = msgspec.structs.replace(
-            max(both, key=lambda signal: (signal.weight, signal.at, _ENCODE(signal))),
-            at=max(signal.at for signal in both),
-        )
-    return united
-
-
-def _unite_slots(
-    one: dict[str, dict[str, Value]], two: dict[str, dict[str, Value]]
-) -> dict[str, dict[str, Value]]:
-    united: dict[str, dict[str, Value]] = {}
-    for name in sorted(one.keys() | two.keys()):
-        slots = [slots[name] for slots in (one, two) if name in slots]
-        united[name] = {
-            key: max((slot[key] for slot in slots if key in slot), key=_rank)
-            for key in sorted({key for slot in slots for key in slot})
-        }
-    return united
-
-
-def _rank(value: Value) -> tuple[int, float, bytes]:
-    """Order values of any kind: nothing, numbers by size, texts, bytes."""
-    if value is None:
-        return 0, 0.0, b""
-    if isinstance(value, (int, float)):
-        return 1, float(value), _ENCODE(value)
-    return 2 + isinstance(value, bytes), 0.0, value if isinstance(value, bytes) else value.encode()

@@ -6,8 +6,8 @@ The order of steps is the security argument:
   3. findings are noted, saturated and decayed; the score decides action and flag
   4. only a session that was not flagged before and is not now learns the present context, so
      that nobody can teach it his own
-Here is no I/O and no clock. Detectors may wait; they run one after the other, because ten in turn
-cost 2 us and gathered 41-81.
+Here is no I/O and no clock. Detectors may wait; they run one after the other, because most never
+wait, and gathering them would need an event loop and a task for each.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Judgement:
     `flag` is True for newly flagged, False for newly cleared, None for no change. `failures` are
     (detector or memory, what went wrong): make events of them, never a 500.
 
-    `keep_pair` False means: do not store this (network, agent) pair as seen. The agent of an asset
-    is not compared, so a pair that was stored for one would let that agent in unseen.
+    `keep_pair` False means: do not store this (network, agent) pair as seen. A media player that
+    loads an asset is not compared, so a pair that was stored for it would let it in everywhere.
     """
 
     verdict: Verdict
@@ -165,25 +165,25 @@ class Detection:
             flag=flag,
             fresh=tuple(fresh),
             failures=tuple(failures),
-            keep_pair=_agent_was_compared(seen) or seen.known.has_agent(device, seen.agent_digest),
+            keep_pair=seen.is_agent_comparable or seen.known.has_agent(device, seen.agent_digest),
         )
 
     def confirm(
         self,
         memory: bytes,
         user_memory: bytes,
+        *,
         network: Network,
         device: Device,
         now: float,
-        *,
         agent: str = "",
     ) -> tuple[bytes, bytes]:
-        """Return both memories after the user proved to be there, or said "this was me".
+        """Return both memories after a passed proof that the user is here; else use `clear`.
 
-        Signals are cleared and the present context is learned at once, for the session and for
+        Signals are cleared and the present context is learned as proven, for the session and for
         the user. `agent` is the User-Agent text; without it and without a known browser family
         only the network is learned. Clear the flag in the same write; where that write loses a
-        compare-and-swap, read again and confirm again, do not merge.
+        compare-and-swap, read again and confirm again.
         """
         own, user = read(memory)[0], read(user_memory)[0]
         own.signals = {}
@@ -191,6 +191,30 @@ class Detection:
         for evidence in (own, user):
             evidence.learn(network, learned, digest(agent), now, proven=True)
         return own.pack(), user.pack()
+
+    def clear(self, memory: bytes) -> bytes:
+        """Return the session's memory without its signals, after "this was me" or by an admin.
+
+        Nothing is learned: neither shows that the context of this very request is the user's.
+        Clear the flag in the same write. Bytes that hold no signal come back as they are.
+        """
+        own = read(memory)[0]
+        if not own.signals:
+            return memory
+        own.signals = {}
+        return own.pack()
+
+    def note(self, memory: bytes, signal: Signal, now: float) -> bytes:
+        """Return the session's memory with one more signal, which no detector found.
+
+        It counts from `now` (seconds since 1970) like those of detectors: once per code, at its
+        greatest weight, halving with every half-life; a weight of 0 or less is not remembered.
+        No flag is set here, and mode `off` makes no difference. Bytes that cannot be read count
+        as empty.
+        """
+        own = read(memory)[0]
+        self._note(own, signal, now)
+        return own.pack()
 
     def reasons(self, memory: bytes) -> tuple[str, ...]:
         """Return what is remembered against a session in plain words, strongest first."""
@@ -215,14 +239,17 @@ class Detection:
             user.set_slot(name, slots[1].copy())
         return fresh
 
+    def _note(self, own: Evidence, signal: Signal, now: float) -> None:
+        noted = Remembered(signal.code, signal.weight, now, signal.reason, signal.detector)
+        own.note(noted, self.settings.half_life)
+
     def _weigh(
         self, own: Evidence, fresh: Sequence[Signal], now: float
     ) -> tuple[tuple[Signal, ...], float]:
         """Note what was found; return what counts now, and its sum (never below zero)."""
         half_life = self.settings.half_life
         for signal in fresh:
-            note = Remembered(signal.code, signal.weight, now, signal.reason, signal.detector)
-            own.note(note, half_life)
+            self._note(own, signal, now)
         own.forget(now, half_life=half_life, window=self.settings.window)
         details = {signal.code: signal.detail for signal in fresh}
         weighed = [
@@ -287,7 +314,7 @@ def _learn(seen: Observation, own: Evidence, user: Evidence) -> None:
     when the flag has faded, or a thief had only to wait.
     """
     network: Network = seen.network
-    device = seen.device if _agent_was_compared(seen) else None
+    device = seen.device if seen.is_agent_comparable else None
     if not (seen.is_new_context or own.is_empty):
         if not seen.known.has_prefix(network.prefix):
             network = Network()
@@ -295,11 +322,6 @@ def _learn(seen: Observation, own: Evidence, user: Evidence) -> None:
             device = None
     for evidence in (own, user):
         evidence.learn(network, device, seen.agent_digest, seen.now)
-
-
-def _agent_was_compared(seen: Observation) -> bool:
-    """Media players send agents of their own, so those of assets are neither judged nor learned."""
-    return seen.activity is not Activity.ASSET
 
 
 async def _run(detector: Detector, observation: Observation) -> list[Signal]:

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from gatehound.stores.base import Store
 
@@ -25,7 +24,7 @@ def store_url_problem(url: str) -> str | None:
     """Say what is wrong with a store URL, without opening anything; None: nothing."""
     scheme, separator, rest = url.partition("://")
     if not separator:
-        return f"{_hidden(url)!r} given; allowed is a URL such as {EXAMPLES}"
+        return f"no URL given (it has no ://, and may hold a password); write {EXAMPLES}"
     if scheme in ("redis+cluster", "redis+sentinel"):
         return f"{scheme}:// is not supported by this release; use redis:// for one server"
     if scheme == "sqlite" and not rest.lstrip("/"):
@@ -69,9 +68,13 @@ def open_store(
     )
 
 
-def default_store_url(namespace: str) -> str:
-    """Name the embedded default: a SQLite file in the user's state folder."""
-    return f"sqlite:///{state_folder() / f'{namespace}.db'}"
+def default_store_url(namespace: str, *, development: bool = False) -> str:
+    """Name the embedded default: a SQLite file in the user's state folder.
+
+    Development has one of its own, because its identity_key is another.
+    """
+    name = f"{namespace}.development" if development else namespace
+    return f"sqlite:///{state_folder() / f'{name}.db'}"
 
 
 def state_folder() -> Path:
@@ -81,12 +84,17 @@ def state_folder() -> Path:
     return base / "gatehound"
 
 
+def development_keys_path(namespace: str) -> Path:
+    """Where the keys of development mode lie."""
+    return state_folder() / f"{namespace}.development-keys"
+
+
 def development_keys(namespace: str) -> tuple[str, str]:
     """Return a secret key and an identity key, made once and kept for this user.
 
     They are kept, because sessions in the default store would be lost with them.
     """
-    path = state_folder() / f"{namespace}.development-keys"
+    path = development_keys_path(namespace)
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:
@@ -97,9 +105,3 @@ def development_keys(namespace: str) -> tuple[str, str]:
                 os.link(file.name, path)
     secret, identity = path.read_text(encoding="ascii").split()
     return secret, identity
-
-
-def _hidden(url: str) -> str:
-    """Take the password out of a URL that goes into a message."""
-    password = urlsplit(url).password
-    return url.replace(f":{password}@", ":***@") if password else url

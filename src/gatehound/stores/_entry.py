@@ -178,9 +178,9 @@ class UserEntry:
     def tombstones(self, now: int) -> dict[bytes, Tombstone]:
         return {sid: stone for sid, (stone, until) in self.ended.items() if now < until}
 
-    def raise_epoch(self, now: int) -> None:
+    def raise_epoch(self, now: int, above: int = 0) -> None:
         """Move the epoch forward: the time, so that it never repeats after it was dropped."""
-        self.epoch = max(now, self.epoch + 1)
+        self.epoch = max(now, self.epoch + 1, above + 1)
         self.epoch_until = now + rule.HOUR
 
     def memory_at(self, now: int) -> Memory:

@@ -82,6 +82,7 @@ class Table:
         self.log = log
         self.users: dict[bytes, UserEntry] = {}
         self.agents: dict[bytes, str] = {}
+        self.epoch = 0  # of everybody, also of those who are not in the table
         self._max_users = max_users
         self._made_room_at = 0
 
@@ -103,7 +104,8 @@ class Table:
         if session is None:
             ended = user.tombstones(now).get(sid)
             standing = Standing.ENDED if ended else Standing.UNKNOWN
-            return Answer(standing, now, ended=ended, expired=bool(expired))
+            record = expired[0].record if expired else None
+            return Answer(standing, now, record, ended, expired=bool(expired))
         standing, reuse = session.standing(secret_hash, now)
         if standing is Standing.LIVE:
             session.confirm(now)
@@ -155,8 +157,21 @@ class Table:
         self.keep_user(user, now)  # one without a session too: the epoch refuses a first login
         entries = [entry for entry in user.oldest_first() if entry.sid != keep]
         finished = self.end(user, entries, reason, now, partial(rule.event_for, event))
-        user.raise_epoch(now)
+        user.raise_epoch(now, above=self.epoch)
         return Revoked(finished, user.epoch, now)
+
+    def epoch_of(self, user: UserEntry) -> int:
+        return max(user.epoch, self.epoch)
+
+    def end_everyone(self, now: int) -> int:
+        """End every session, and move the epoch of everybody past that of anybody."""
+        untold = partial(rule.event_for, None)
+        count = 0
+        for user in self.users.values():
+            count += len(self.end(user, user.oldest_first(), EndReason.EVERYONE, now, untold))
+        latest = max((user.epoch for user in self.users.values()), default=0)
+        self.epoch = max(now, latest + 1, self.epoch + 1)
+        return count
 
     def end_expired(
         self, user: UserEntry, now: int, *, only: bytes | None = None, most: int | None = None

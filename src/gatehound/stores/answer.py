@@ -34,11 +34,13 @@ class Standing(enum.StrEnum):
 class Answer:
     """What `load` and `rotate` say.
 
-    `record` is there for LIVE, GRACE, SUPERSEDED and REUSED; `ended` for ENDED. `was_seen` is
-    the last activity before this call, where the call slid it; else 0. `expired` is
-    True for the one caller that ended the session by noticing. `reuse` classes a REUSED
-    secret: "recent" (the one before, its grace is over), "orphan" (the one before, and the new
-    one was never presented) or "stale" (older than the one before); else "".
+    `record` is there for LIVE, GRACE, SUPERSEDED and REUSED, and for the ENDED that this call
+    itself noticed (`expired`): the session as it was, so that the caller can tell whose it was.
+    `ended` is there for ENDED. `was_seen` is the last activity before this call, where the call
+    slid it; else 0. `expired` is True for the one caller that ended the session by noticing that
+    its time is over, whatever secret it gave. `reuse` classes a REUSED secret: "recent" (the
+    one before, its grace is over), "orphan" (the one before, and the new one was never
+    presented) or "stale" (older than the one before); else "".
     """
 
     standing: Standing

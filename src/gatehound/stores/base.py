@@ -160,7 +160,10 @@ class Store(ABC):
 
     @abstractmethod
     async def epoch(self, alias: bytes) -> int:
-        """Return what `create` compares; 0 where nothing was ever ended for all."""
+        """Return what `create` compares: the greater of the user's epoch and everybody's.
+
+        It is asked of the store each time, and 0 where nothing was ever ended for all.
+        """
 
     # --- evidence ---
 
@@ -255,7 +258,11 @@ class Store(ABC):
         """End every session (reason EVERYONE); return how many were ended.
 
         From the moment that it returns, and on every process within 2 s of its call, no
-        session created before authenticates. `event` is written once, for all.
+        session created before authenticates. The epoch of everybody moves forward, also of
+        users who have no session and of those who are not known, so that a login that began
+        before is refused. Only a `create` that is under way during this call may still be done;
+        a store may look at everybody's epoch up to 1 s before it creates. `event` is written
+        once, for all.
         """
 
     @abstractmethod

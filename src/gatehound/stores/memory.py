@@ -116,7 +116,7 @@ class MemoryStore(Store):
                 return Created(user.record(there), now) if same else Refused("sid", now)
             if new.sid in user.ended:  # a repeated call must not undo that it was ended since
                 return Refused("sid", now)
-            if new.epoch is not None and new.epoch != user.epoch:
+            if new.epoch is not None and new.epoch != self._table.epoch_of(user):
                 return Refused("epoch", now)
             made_room = self._table.make_room(user, new, now)
             if made_room is None:
@@ -181,7 +181,7 @@ class MemoryStore(Store):
                 return self._table.end_all(user, keep, reason, event, now)
             entries = user.named(only)
             finished = self._table.end(user, entries, reason, now, partial(rule.event_for, event))
-            return Revoked(finished, user.epoch, now)
+            return Revoked(finished, self._table.epoch_of(user), now)
 
     async def sessions(self, alias: bytes) -> Listed:
         with self._step() as now:
@@ -191,7 +191,7 @@ class MemoryStore(Store):
 
     async def epoch(self, alias: bytes) -> int:
         with self._step():
-            return self._table.user(alias).epoch
+            return self._table.epoch_of(self._table.user(alias))
 
     # --- evidence ---
 
@@ -315,11 +315,9 @@ class MemoryStore(Store):
 
     async def revoke_everyone(self, event: Event | None = None) -> int:
         with self._step() as now:
-            everyone = EndReason.EVERYONE
-            users = self._table.users.values()
-            ended = [self._table.end_all(user, None, everyone, None, now) for user in users]
+            count = self._table.end_everyone(now)
             self._table.log.write(event, now)
-            return sum(len(revoked.finished) for revoked in ended)
+            return count
 
     async def search(self, query: Query) -> Page:
         with self._step() as now:

@@ -32,6 +32,7 @@ REMEMBERED: Final = 1
 ANONYMOUS: Final = 2
 FLAGGED: Final = 4
 STEP_UP: Final = 8
+NOTIFIED: Final = 16  # its user and the admins were told of it
 
 # version, flags, aal, sid tag, secret hash, created, authenticated, expires, idle seconds,
 # methods, rotated

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gatehound.model import EndReason, Event
-from gatehound.stores.answer import Memory, NewSession, Standing
+from gatehound.stores.answer import Memory, NewSession, Refused, Standing
 from gatehound.stores.record import FLAGGED
 from gatehound.testing.bench import DAY, HOUR, Bench, equal, standing
 
@@ -236,3 +236,25 @@ async def check_revoke_everyone(bench: Bench) -> None:
     equal(await bench.lives(later), True, "a session from after")
     equal(await bench.elsewhere(lambda: bench.lives(made[0])), False, "from another thread")
     equal(await bench.elsewhere(lambda: bench.lives(later)), True, "from another thread")
+
+
+async def check_revoke_everyone_refuses_logins_that_began_before(bench: Bench) -> None:
+    store, stranger = bench.store, bench.alias()
+    here, gone = await bench.login(), await bench.login()
+    await store.revoke(gone.alias, reason=EndReason.USER)
+    bench.clock.advance(ms=1)
+    users = {"signed in": here.alias, "signed out": gone.alias, "not known": stranger}
+    for time in ("first", "second"):  # within one millisecond
+        begun = {who: await store.epoch(alias) for who, alias in users.items()}
+        await store.revoke_everyone()
+        for who, alias in users.items():
+            refused = await store.create(bench.new(alias=alias, epoch=begun[who]))
+            equal(refused, Refused("epoch", bench.clock()), f"{who}, the {time} time")
+    everybodys = await store.epoch(stranger)
+    revoked = await store.revoke(stranger, reason=EndReason.USER)
+    assert revoked.epoch > everybodys, "the epoch of a user passes that of everybody"
+    equal(await store.epoch(stranger), revoked.epoch, "epoch, and the one that revoke tells")
+    bench.clock.advance(3)
+    for alias in users.values():
+        later = await bench.login(alias=alias, epoch=await store.epoch(alias))
+        equal(await bench.lives(later), True, "a login that began after")

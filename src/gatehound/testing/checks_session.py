@@ -207,6 +207,23 @@ async def check_any_secret_notices_expiry(bench: Bench) -> None:
     equal((answer.standing, answer.expired), (Standing.ENDED, True), "a wrong secret, too late")
 
 
+async def check_who_notices_expiry_learns_whose_it_was(bench: Bench) -> None:
+    made = [await bench.login(user_id="z" * 200, roles=("r" * 80,)) for _ in range(3)]
+    before = [await bench.record(new) for new in made]
+    bench.clock.advance(2 * 3600)
+    right, wrong, rotated = made
+    answers = (
+        await bench.load(right, touch=0),
+        await bench.load(replace(wrong, secret_hash=bench.secret())),
+        await bench.store.rotate(rotated.alias, rotated.sid, rotated.secret_hash, bench.secret()),
+    )
+    for answer, record in zip(answers, before, strict=True):
+        equal((answer.expired, answer.record), (True, record), "the session as it was")
+    for new in made:
+        again = await bench.load(new)
+        equal((again.expired, again.record), (False, None), "the second caller")
+
+
 async def check_list_is_oldest_first(bench: Bench) -> None:
     alias = bench.alias()
     made = []

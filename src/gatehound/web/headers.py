@@ -24,31 +24,46 @@ CACHE_OVERRIDES = frozenset(
     }
 )
 
+REPLACED = CACHE_OVERRIDES | {"cache-control", "expires", "pragma"}
+
+
+def can_carry(status: int) -> bool:
+    """True where a response of this status may set a cookie that the client will keep.
+
+    304 updates a stored response and 1xx is none; after 5xx a login is undone.
+    """
+    return status == 101 or (200 <= status < 500 and status != 304)
+
 
 def is_due(passage: Passage, status: int) -> bool:
     """True where this response has to change. 304 updates a stored response: never there."""
     return status != 304 and (passage.cookie_header is not None or passage.was_read)
 
 
+def changes(passage: Passage, headers: Headers) -> tuple[frozenset[str], Headers]:
+    """Say which headers of a response go (lower-case names) and which are added.
+
+    `headers` are those of the app; the adapter leaves the rest of them as they are.
+    """
+    names = {name.lower() for name, _ in headers}
+    vary = [] if _varies(headers) else [("Vary", "Cookie")]
+    if passage.cookie_header is not None:
+        cookie = ("Set-Cookie", passage.cookie_header)
+        return REPLACED, [("Cache-Control", "private, no-store"), cookie, *vary]
+    if names.isdisjoint(("cache-control", *CACHE_OVERRIDES)):
+        vary.insert(0, ("Cache-Control", "private"))
+    return frozenset(), vary
+
+
 def dress(passage: Passage, headers: Headers) -> Headers:
     """Return the headers of a response with our cookie and cache rules on it."""
-    if passage.cookie_header is not None:
-        kept = [
-            pair
-            for pair in headers
-            if pair[0].lower() not in CACHE_OVERRIDES
-            and pair[0].lower() not in ("cache-control", "expires", "pragma")
-        ]
-        kept.append(("Cache-Control", "private, no-store"))
-        kept.append(("Set-Cookie", passage.cookie_header))
-        return _vary(kept)
-    if not any(name.lower() in ("cache-control", *CACHE_OVERRIDES) for name, _ in headers):
-        headers = [*headers, ("Cache-Control", "private")]
-    return _vary(headers)
+    gone, added = changes(passage, headers)
+    return [*(pair for pair in headers if pair[0].lower() not in gone), *added]
 
 
-def _vary(headers: Headers) -> Headers:
-    """Add Cookie to Vary (RFC 9110, 12.5.5), once."""
+def _varies(headers: Headers) -> bool:
+    """True where Vary names Cookie, or everything (RFC 9110, 12.5.5)."""
     named = [value for name, value in headers if name.lower() == "vary"]
-    listed = {item.strip().lower() for value in named for item in value.split(",")}
-    return headers if listed & {"cookie", "*"} else [*headers, ("Vary", "Cookie")]
+    return not {"cookie", "*"}.isdisjoint(
+        item.strip().lower() for value in named for item in value.split(",")
+    )

@@ -7,16 +7,25 @@ through, or its framework has turned them into a 500, the adapter sends these in
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import quote
 
 import msgspec
 
-from gatehound.errors import FreshLoginRequired, GatehoundError, LoginRefused
+from gatehound.clientip import ClientIPResolver
+from gatehound.errors import (
+    FreshLoginRequired,
+    GatehoundError,
+    LoginRefused,
+    SessionSuperseded,
+)
 from gatehound.model import Activity, Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
 
+_UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -47,6 +56,14 @@ def reply_for(error: GatehoundError, passage: Passage, settings: Settings) -> Re
     """Turn what an app let through into an answer that the client can act on."""
     if isinstance(error, FreshLoginRequired):
         return _sign_in_again(error, passage, settings)
+    if isinstance(error, SessionSuperseded):
+        return _problem(
+            passage.request,
+            401,
+            "Unauthorized",
+            "superseded",
+            "Your session was renewed a moment ago in another request. Please try again.",
+        )
     if isinstance(error, LoginRefused):
         return _problem(
             passage.request, 403, "Forbidden", "login-refused", f"{error}.", reason=error.reason
@@ -56,18 +73,22 @@ def reply_for(error: GatehoundError, passage: Passage, settings: Settings) -> Re
         503,
         "Service Unavailable",
         "session-store-down",
-        "Your session cannot be read at this moment. You have not been signed out: "
+        "Sessions cannot be read or changed at this moment. Nobody has been signed out: "
         "please try again in a few seconds.",
         retry_after=settings.outage.retry_after,
     )
 
 
-def development_refusal(request: Request, settings: Settings) -> Reply | None:
-    """Refuse any host but loopback in development mode, whose cookies are not Secure."""
+def development_refusal(
+    request: Request, settings: Settings, resolver: ClientIPResolver
+) -> Reply | None:
+    """Refuse any host or peer but loopback in development mode, whose cookies are not Secure."""
     if not settings.development:
         return None
     name = request.host.rpartition(":")[0] if ":" in request.host else request.host
-    if request.host in LOOPBACK or name in LOOPBACK:
+    peer = request.locate(resolver).peer
+    is_far = isinstance(peer, IPv4Address | IPv6Address) and not peer.is_loopback
+    if not is_far and (request.host in LOOPBACK or name in LOOPBACK):
         return None
     return _problem(
         request,
@@ -82,9 +103,7 @@ def development_refusal(request: Request, settings: Settings) -> Reply | None:
 def _sign_in_again(error: FreshLoginRequired, passage: Passage, settings: Settings) -> Reply:
     url, request = settings.web.step_up_url, passage.request
     if url is not None and passage.activity is Activity.NAVIGATE:
-        # The path of this very request: one leading slash, so that it cannot leave the site.
-        back = "/" + request.path.lstrip("/\\")
-        target = f"{url}{'&' if '?' in url else '?'}next={quote(back, safe='/')}"
+        target = f"{url}{'&' if '?' in url else '?'}next={_way_back(request)}"
         headers = (("Location", target), *_no_store("text/plain; charset=utf-8"))
         return Reply(303, "See Other", headers, b"Please sign in again.\n")
     return _problem(
@@ -93,9 +112,23 @@ def _sign_in_again(error: FreshLoginRequired, passage: Passage, settings: Settin
         "Unauthorized",
         "fresh-login-required",
         "This needs a recent sign-in. Please sign in again.",
+        link=url,
         max_age=error.max_age,
         step_up_url=url,
     )
+
+
+def _way_back(request: Request) -> str:
+    """The target of this very request, quoted: a path of this site, or "/".
+
+    One leading slash and no second, no backslash, no control characters: browsers drop tabs and
+    line breaks from URLs, and read what is left ("/\t/evil.example").
+    """
+    path = request.path
+    if not path.startswith("/") or path.startswith("//") or _UNSAFE.search(path):
+        return "/"
+    target = f"{path}?{request.query}" if request.query else path
+    return quote(target, safe="/", errors="replace")
 
 
 def _problem(
@@ -106,16 +139,18 @@ def _problem(
     text: str,
     *,
     retry_after: float | None = None,
+    link: str | None = None,
     **more: str | float | None,
 ) -> Reply:
     """A page for browsers, application/problem+json (RFC 9457) for programs."""
     extra = () if retry_after is None else (("Retry-After", str(max(1, round(retry_after)))),)
     if "text/html" in request.header("accept"):
+        way = f'<p><a href="{html.escape(link)}">Sign in again</a></p>' if link else ""
         body = (
             "<!doctype html><html lang=en><meta charset=utf-8>"
             "<meta name=viewport content='width=device-width'>"
             f"<title>{html.escape(phrase)}</title>"
-            f"<h1>{html.escape(phrase)}</h1><p>{html.escape(text)}</p></html>"
+            f"<h1>{html.escape(phrase)}</h1><p>{html.escape(text)}</p>{way}</html>"
         ).encode()
         return Reply(status, phrase, (*extra, *_no_store("text/html; charset=utf-8")), body)
     fields = {

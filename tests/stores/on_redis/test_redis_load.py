@@ -14,7 +14,9 @@ from gatehound._sync import run_sync
 from gatehound.errors import StoreCorrupt
 from gatehound.model import EndReason
 from gatehound.stores.answer import (
+    Created,
     Query,
+    Refused,
     Standing,
 )
 from gatehound.stores.redis import RedisStore
@@ -94,6 +96,21 @@ def test_another_process_learns_of_the_end_of_everyone(url: str, admin: Any) -> 
     run_sync(theirs.create(later))
     assert run_sync(load(ours, later)).standing is Standing.LIVE
     assert run_sync(ours.search(Query())).records[0].sid == later.sid
+    for opened in (ours, theirs):
+        run_sync(opened.close())
+
+
+def test_another_process_refuses_a_login_that_began_before(url: str, admin: Any) -> None:
+    clock = FakeClock()
+    ours, theirs = (RedisStore(url, namespace="own", suspends=False, clock=clock) for _ in "12")
+    alias = new().alias
+    begun = run_sync(theirs.epoch(alias))
+    run_sync(ours.revoke_everyone())
+    # Theirs asked a moment ago, and would take what it knows for fresh.
+    assert run_sync(theirs.create(new(alias, epoch=begun))) == Refused("epoch", clock())
+    run_sync(ours.revoke_everyone())
+    later = new(alias, epoch=run_sync(ours.epoch(alias)))
+    assert isinstance(run_sync(theirs.create(later)), Created)
     for opened in (ours, theirs):
         run_sync(opened.close())
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from gatehound.detection.detectors.base import Detector, Observation
 from gatehound.detection.known import KnownAgent
-from gatehound.model import Activity, Device, Signal
+from gatehound.model import Device, Signal
 
 OS_CHANGED: Final = 4.5
 FAMILY_CHANGED: Final = 4.0
@@ -26,10 +26,12 @@ class AgentChange(Detector):
 
     Sees: another operating system, another browser family, an older version, and programs
     (curl, HTTP libraries, headless browsers) where a browser was before.
-    Is fooled by: a copied User-Agent text, which costs a thief nothing.
+    Is fooled by: a copied User-Agent text, which costs a thief nothing; a text that no browser
+    sends, as long as every request claims to load an asset.
     False alarms: the desktop site on a phone and device emulation in developer tools (recorded
-    on a known network), extensions that vary the text. Media and other assets are not compared,
-    because players send texts of their own; only programs are.
+    on a known network), extensions that vary the text. Media players, download managers and PDF
+    viewers, which send texts of their own, are left out where they load an asset; browsers and
+    scripts never are, since anybody can claim to load one.
     Tunables: the constants of gatehound.detection.detectors.agent_change.
 
     Without the extra `useragent` families are not known: then any other text is weak evidence,
@@ -47,7 +49,7 @@ class AgentChange(Detector):
         device = observation.device
         if device.is_script:
             return _script(device, agents)
-        if observation.activity is Activity.ASSET:
+        if not observation.is_agent_comparable:
             return []
         if any(one.digest == observation.agent_digest for one in agents):
             return []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
 from gatehound.clientip import ClientIP
+from gatehound.detection.device import may_browse
 from gatehound.detection.evidence import SLOT_BYTES, Value, is_value, slot_size
 from gatehound.detection.known import Known
 from gatehound.errors import SettingsError
@@ -26,11 +27,10 @@ class Slot(MutableMapping[str, Value]):
 
     Keys are text; values are bytes, text, integers of 64 bits, finite floats, bool or None:
     anything else is a TypeError. All of them take at most 256 bytes packed: more is a
-    ValueError. What is assigned is
-    kept if the detector returns and the write to the store wins. When two requests write at
-    once, the greater value of each key stays: count up, and store times, never a state that
-    goes down. All detectors share 1024 bytes; where that is not enough, the slots that were not
-    written for longest are dropped, which is reported.
+    ValueError. What is assigned is kept if the detector returns and the write to the store
+    wins: of two requests judged at once the later is judged again on what the first wrote. All
+    detectors share 1024 bytes; where that is not enough, the slots that were not written for
+    longest are dropped, which is reported.
     """
 
     __slots__ = ("_values",)
@@ -98,6 +98,19 @@ class Observation:
     user_known: Known = field(default_factory=Known)
     memory: Slot = field(default_factory=Slot)
     user_memory: Slot = field(default_factory=Slot)
+
+    @property
+    def is_agent_comparable(self) -> bool:
+        """False for the agent of a player or download manager that loads an asset.
+
+        The class alone MUST NOT decide: any client can claim it with one header, and a thief's
+        browser would pass unseen. Browsers and scripts are comparable whatever they load.
+        """
+        return (
+            self.activity is not Activity.ASSET
+            or self.device.is_script
+            or may_browse(self.request.agent, self.device)
+        )
 
 
 class Detector:

@@ -21,8 +21,8 @@ class GeoAnomaly(Detector):
 
     Sees: another living session of the user in another country, used within the last hour.
     Is fooled by: a thief in the victim's country; a victim whose other sessions rest.
-    False alarms: a phone that roams or tunnels abroad beside a laptop. 5% of session-days of
-    synthetic users have sessions in two countries, so this alone records and does not flag.
+    False alarms: a phone that roams or tunnels abroad beside a laptop. That is common, so this
+    alone records and does not flag.
     Tunables: `strict=True` passes the flag threshold alone, compares all living sessions however
     long they rest, and names them in the detail `siblings`, so that all are flagged.
 

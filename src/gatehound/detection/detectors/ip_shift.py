@@ -13,8 +13,8 @@ from gatehound.detection.detectors.base import Detector, Observation
 from gatehound.detection.known import Known
 from gatehound.model import Detail, Network, Signal
 
-# level -> (points, what to say). On 3,000 synthetic users over 7 days graded weights like these
-# misjudged 0.4-0.5% of session-days; a rule on any change of address misjudged 78%.
+# level -> (points, what to say). Graded, because phones, home lines and VPNs change addresses all
+# the time: a rule on any change of address would misjudge most people.
 LADDER: Final = {
     "prefix": (0.3, "New address in a known network"),
     # No database, or the address is not in it: nobody can say how far away it is.
@@ -44,8 +44,7 @@ class IPShift(Detector):
     False alarms: travellers and VPN users, until the network is learned; on its own no such
     change passes the flag threshold.
     Tunables: `strict=True` makes every change of the exact address a signal that passes the
-    flag threshold alone, and knows no exceptions. On the synthetic users above that is 78% of
-    session-days.
+    flag threshold alone, and knows no exceptions: a phone that leaves the house is flagged.
 
     An unresolved address is no evidence, before or now.
     """

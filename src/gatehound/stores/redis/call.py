@@ -54,9 +54,12 @@ class Calls:
             reply, _ = await self._run(name, keys, args, patient, ())
         return reply
 
-    async def read(self, *command: Argument) -> Any:
-        """Send one reading command; `clock` knows the time and `not_before` afterwards."""
-        if self.clock.fresh and self.clock.now is not None:
+    async def read(self, *command: Argument, anew: bool = False) -> Any:
+        """Send one reading command; `clock` knows the time and `not_before` afterwards.
+
+        With `anew` they are asked for even where they are fresh.
+        """
+        if not anew and self.clock.fresh and self.clock.now is not None:
             return await self.wire.call(*command)
         reply, *news = await self.wire.batch([command, self._ask_not_before(), ("TIME",)])
         self._learn(news)

@@ -6,6 +6,7 @@ decides nothing: what is living is read from the users' hashes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
@@ -20,6 +21,7 @@ from gatehound.stores.redis.merge import Key, Merge, Source
 
 # Places that one call of the sweep looks at: about half a millisecond of the server's time.
 _PLACES: Final = 100
+_CURSOR: Final = re.compile(r"([0-9]{1,16})-([0-9a-f]{16})-([0-9a-f]{24})")
 
 Member = tuple[bytes, bytes]
 
@@ -189,8 +191,5 @@ def _write_cursor(key: Key) -> str:
 
 def _read_cursor(cursor: str) -> Key | None:
     """Read a cursor; one that no page came with means the first page."""
-    try:
-        created, sid, alias = cursor.split("-")
-        return (int(created), int(sid, 16), int(alias, 16))
-    except ValueError:
-        return None
+    found = _CURSOR.fullmatch(cursor)
+    return found and (int(found[1]), int(found[2], 16), int(found[3], 16))

@@ -6,6 +6,7 @@ no change lies in a bucket of its user id, or any bucket: flooding cannot fill a
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,6 +19,8 @@ from gatehound.stores.redis.keys import BUCKETS, bucket_of_text
 from gatehound.stores.redis.merge import Key, Merge, Source
 
 _CHUNK: Final = 500
+# What Redis takes for the place of an entry: 64 bits, and not 0-0, below which nothing is.
+_CURSOR: Final = re.compile(r"([1-9][0-9]{0,18})-([0-9]{1,19})-([0-9]{1,3})")
 
 
 class Journal:
@@ -126,8 +129,5 @@ def _write_cursor(key: Key) -> str:
 
 def _read_cursor(cursor: str) -> Key | None:
     """Read a cursor; one that no page came with means the first page."""
-    try:
-        first, second, third = cursor.split("-")
-        return (int(first), int(second), int(third))
-    except ValueError:
-        return None
+    found = _CURSOR.fullmatch(cursor)
+    return None if found is None else tuple(int(part) for part in found.groups())

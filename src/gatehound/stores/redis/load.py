@@ -13,7 +13,7 @@ from gatehound.model import EndReason
 from gatehound.stores.answer import Answer, Standing
 from gatehound.stores.record import Tombstone
 from gatehound.stores.redis.call import Calls
-from gatehound.stores.redis.form import read_finished, read_stones
+from gatehound.stores.redis.form import read_finished, read_record, read_stones
 from gatehound.stores.redis.script import NO_GRACE
 
 # Sessions whose last touch is remembered, about 150 bytes each. Emptied when full: it is only
@@ -47,8 +47,10 @@ class Loader:
         if standing is Standing.UNKNOWN:
             return Answer(standing, now)
         if standing is Standing.ENDED:
-            stone, *expired = rest
-            return Answer(standing, now, ended=Tombstone.unpack(stone), expired=expired == [1])
+            stone, *was = rest
+            ended = Tombstone.unpack(stone)
+            noticed = read_record(alias, sid, *was) if was else None
+            return Answer(standing, now, noticed, ended, expired=bool(was))
         *parts, reuse, was_seen = rest
         record = await self._calls.record(alias, sid, parts)
         if standing in (Standing.LIVE, Standing.GRACE):
@@ -111,7 +113,8 @@ class Loader:
             if done.record.sid == sid:
                 expired = done.reason is not EndReason.EVERYONE
                 ended = read_stones(stones)[sid]
-                return Answer(Standing.ENDED, now, ended=ended, expired=expired)
+                noticed = done.record if expired else None
+                return Answer(Standing.ENDED, now, noticed, ended, expired=expired)
         return None
 
 

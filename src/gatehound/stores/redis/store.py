@@ -110,6 +110,10 @@ class RedisStore(Store):
 
     async def create(self, new: NewSession, event: Event | None = None) -> Created | Refused:
         security, seen, user_id = form.pack_new(new)
+        if new.epoch is not None:
+            # What a login began with is compared with the line of now: one that is a second old
+            # would let in who began before everybody was ended, or refuse who began after.
+            await self._calls.refresh(patient=True)
         now, word, *rest = await self._calls.run(
             "create",
             self._keys.of_user(new.alias),
@@ -191,7 +195,8 @@ class RedisStore(Store):
         return Listed(valid, now, form.read_finished(alias, user_id, roles, finished, now))
 
     async def epoch(self, alias: bytes) -> int:
-        return int(await self._wire.call("HGET", self._keys.user(alias), "@e") or 0)
+        own = await self._calls.read("HGET", self._keys.user(alias), "@e", anew=True)
+        return max(int(own or 0), self._calls.clock.not_before)
 
     # --- evidence ---
 

@@ -204,7 +204,7 @@ def load(tx: Tx, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None
         return _gone(tx, alias, sid)
     if finished := expire(tx, [row.record]):
         ended = Tombstone(finished[0].reason, tx.now)
-        return Answer(Standing.ENDED, tx.now, ended=ended, expired=True)
+        return Answer(Standing.ENDED, tx.now, finished[0].record, ended, expired=True)
     found, reuse = standing(row, secret_hash, tx.now)
     if _confirms(row, found):
         tx.db.execute(

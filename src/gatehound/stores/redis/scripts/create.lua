@@ -21,7 +21,7 @@ elseif present or user.stones[SID] then
   return {TAG, NOW, 'sid'}
 elseif redis.call('EXISTS', X) == 1 then
   return {TAG, NOW, 'disabled'}
-elseif EPOCH ~= '' and EPOCH ~= (user['@e'] or '0') then
+elseif EPOCH ~= '' and tonumber(EPOCH) ~= epoch_of(user) then
   return {TAG, NOW, 'epoch'}
 end
 

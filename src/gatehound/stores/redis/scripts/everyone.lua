@@ -1,10 +1,11 @@
--- Move not_before up to now: what was created earlier is over for everyone.
+-- Move not_before up to now: what was created earlier is over for everyone. It moves at every
+-- call, also at the second of one millisecond: logins under way are refused because it moved.
 --
 -- KEYS[1] meta
 -- Reply: tag, now, not_before
 
 local before = tonumber(redis.call('HGET', KEYS[1], 'not_before') or '0')
-local value = string.format('%.0f', math.max(before, NOW))
+local value = string.format('%.0f', math.max(before + 1, NOW))
 -- HDEL first, as in finish: this must work over maxmemory.
 redis.call('HDEL', KEYS[1], 'not_before')
 redis.call('HSET', KEYS[1], 'not_before', value)

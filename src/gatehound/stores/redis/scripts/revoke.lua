@@ -34,4 +34,4 @@ end
 if MODE ~= 'only' or #user.finished > 0 then
   settle(user)
 end
-return {TAG, NOW, user['@e'] or '0', user.id, user.roles, user.finished}
+return {TAG, NOW, string.format('%.0f', epoch_of(user)), user.id, user.roles, user.finished}

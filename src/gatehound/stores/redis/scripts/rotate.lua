@@ -5,7 +5,7 @@
 --     [9] '1': authenticated now  [10] methods, 2 bytes, or ''  [11] aal or ''
 --     [12] absolute in milliseconds or ''  [13] flags to clear  [14] alias  [15-19] event
 -- Reply: as load.lua; `over` never: this script has all keys and ends the session itself, and
---        says so as the last item of `ended`
+--        puts security, seen, user id and roles of what it ended behind the tombstone
 
 open(KEYS[1]:sub(1, -3 - #ARGV[14]), ARGV[14])
 local SID, OLD, NEW = ARGV[5], ARGV[6], ARGV[7]
@@ -15,11 +15,14 @@ local session = user.sessions[SID]
 if session and session.over then
   finish_over(user, SID)
   settle(user)
-  return {TAG, NOW, 'ended', user.stones[SID], session.over ~= EVERYONE and 1 or 0}
+  if session.over == EVERYONE then
+    return {TAG, NOW, 'ended', user.stones[SID]}
+  end
+  return {TAG, NOW, 'ended', user.stones[SID], session.security, session.seen, user.id, user.roles}
 elseif not session then
   local stone = user.stones[SID]
   if stone and stands(stone) then
-    return {TAG, NOW, 'ended', stone, 0}
+    return {TAG, NOW, 'ended', stone}
   end
   return {TAG, NOW, 'unknown'}
 end

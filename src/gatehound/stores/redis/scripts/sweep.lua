@@ -30,9 +30,6 @@ local function look(member)
   local user = read_user(true)
   user.sessions[sid].over = reason
   finish_over(user, sid)
-  if UNTIL then
-    bump_epoch(user)
-  end
   settle(user)
   local done = user.finished[1]
   finished[#finished + 1] = {ALIAS, user.id, user.roles, done[1], done[2], done[3], done[4]}

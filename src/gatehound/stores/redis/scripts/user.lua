@@ -182,9 +182,14 @@ local function finish_all_over(user)
   end
 end
 
+-- What create compares. not_before stands for everybody, also for users who have no hash.
+local function epoch_of(user)
+  return math.max(tonumber(user['@e'] or '0'), NOT_BEFORE)
+end
+
 local function bump_epoch(user)
   -- Derived from the time, so that it never repeats after the hash has expired.
-  local epoch = math.max(tonumber(user['@e'] or '0') + 1, NOW)
+  local epoch = math.max(epoch_of(user) + 1, NOW)
   user['@e'] = string.format('%.0f', epoch)
   redis.call('HSET', U, '@e', user['@e'])
 end
