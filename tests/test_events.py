@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gatehound.events
-from gatehound import Event
+from gatehound import Event, UsageError
 from gatehound.events import FLOODABLE, NAMES, Events, LogSink, as_json, coarse
 from gatehound.tokens import CSRFTokens
 
@@ -138,3 +138,16 @@ def test_csrf_tokens_end(monkeypatch: pytest.MonkeyPatch) -> None:
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 12 * 3600 + 2)
     assert not tokens.check(token, b"12345678")
+
+
+def test_a_sink_that_waits_or_is_none_is_refused_when_it_is_given() -> None:
+    async def waits(event: Event) -> None:
+        """Nobody would ever await it."""
+
+    class Waits:
+        async def __call__(self, event: Event) -> None:
+            """Nobody would ever await it."""
+
+    for sink in (waits, Waits(), "print"):
+        with pytest.raises(UsageError, match="plain function of an Event"):
+            Events([sink])  # type: ignore[list-item]  # that it is refused is the point

@@ -11,7 +11,7 @@ import math
 import re
 import types
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -144,8 +144,9 @@ def _leaf(reading: _Reading, hint: Any, value: Any, path: tuple[str, ...]) -> An
         return msgspec.convert(value, hint, strict=not reading.text)
     except msgspec.ValidationError as error:
         shown = "a secret" if "key" in path[-1] else repr(value)
+        why = "" if get_origin(hint) is Literal else f" ({error})"
         reading.problems.append(
-            f"{reading.name(path)}: {shown} given; allowed is {_describe(hint)} ({error})"
+            f"{reading.name(path)}: {shown} given; allowed is {_describe(hint)}{why}"
         )
         return MISSING
 

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import msgspec
 
 from gatehound._sync import Plain
-from gatehound.errors import GatehoundError, StoreError, UsageError
+from gatehound.errors import FreshLoginRequired, GatehoundError, StoreError, UsageError
 from gatehound.guard import Guard
 from gatehound.passage import Passage
 
@@ -69,7 +69,7 @@ class Data:
     async def set(self, name: str, value: Any) -> bool:
         """Set one field; False where the session ended meanwhile.
 
-        UsageError where nobody is signed in; ValueError over the limits of a field (64 KiB).
+        FreshLoginRequired where nobody is signed in; ValueError over 64 KiB.
         """
         alias, sid = self._key()
         return await self._guard.store.data_set(alias, sid, {name: msgspec.json.encode(value)})
@@ -96,7 +96,7 @@ class Data:
     def _key(self) -> tuple[bytes, bytes]:
         record = self._passage.record
         if record is None:
-            raise UsageError("app data needs a session: nobody is signed in")
+            raise FreshLoginRequired(max_age=0.0, age=None)  # it may just have expired
         return record.alias, record.sid
 
 

@@ -68,7 +68,7 @@ class FreshLoginRequired(GatehoundError):
     """The user has to sign in again before this; the middleware answers 401 or redirects.
 
     `max_age` is the allowed age of the sign-in in seconds, `age` the present one, or None
-    where nobody is signed in.
+    where nobody is signed in: a session may expire between a page and the form on it.
     """
 
     def __init__(self, *, max_age: float, age: float | None) -> None:

@@ -8,6 +8,7 @@ Secrets never reach an event: a session is named by its public id, which authent
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import logging
 import time
@@ -17,6 +18,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from gatehound.errors import UsageError
 from gatehound.model import Event
 
 Sink = Callable[[Event], None]
@@ -90,6 +92,13 @@ class Events:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sinks = tuple(sinks)
+        for sink in self._sinks:
+            call = sink if inspect.isroutine(sink) else type(sink).__call__
+            if not callable(sink) or inspect.iscoroutinefunction(call):
+                raise UsageError(
+                    f"sink {sink!r} given; allowed is a plain function of an Event that returns "
+                    "at once: put what waits into a queue there, and empty it elsewhere"
+                )
         self._precision: Precision = precision
         self._monotonic = monotonic
         self._floods: dict[str, _Flood] = {}
@@ -185,7 +194,6 @@ _CALM: Final = frozenset(
         "session_cleared",
         "session_rotated",
         "step_up_passed",
-        "store_up",
         "device_bound",
         "user_enabled",
         "user_forgotten",

@@ -276,6 +276,9 @@ class Guard(Judging):
         plain = self.blocking()
         try:
             run_sync(plain.ready())
+        except StoreMismatch as error:
+            where = self.settings.store_url.rpartition("@")[2]  # without a password
+            raise StoreMismatch([f"store {where}: {line}" for line in error.problems]) from error
         except StoreError as error:
             raise SettingsError(
                 f"store: {error}; start the store, correct the URL, or set "

@@ -243,7 +243,10 @@ def _for_development(settings: Settings, data: Mapping[str, Any]) -> Settings:
 def _key_problems(settings: Settings) -> Iterator[str]:
     fix = "make one with `gatehound keygen`"
     if not settings.secret_keys:
-        yield f"secret_keys: none given; a list of secrets, newest first, is required; {fix}"
+        yield (
+            f"secret_keys: none given; a list of secrets, newest first, is required; {fix}, or "
+            "set development to true on your own machine, which makes both keys"
+        )
     for position, key in enumerate(settings.secret_keys):
         if len(key) < MIN_KEY_LENGTH:
             yield (

@@ -16,7 +16,13 @@ from typing import Final
 from gatehound.cookies import REMEMBERED as COOKIE_REMEMBERED
 from gatehound.cookies import Ticket
 from gatehound.detection import describe, digest
-from gatehound.errors import LoginRefused, StoreError, StoreUnavailable, UsageError
+from gatehound.errors import (
+    FreshLoginRequired,
+    LoginRefused,
+    StoreError,
+    StoreUnavailable,
+    UsageError,
+)
 from gatehound.guard import Guard, secret_hash
 from gatehound.judging import is_suspicious
 from gatehound.listing import UserId, user_text
@@ -235,7 +241,7 @@ async def _rotate(
         raise passage.outage
     record, ticket = passage.record, passage.ticket
     if record is None or ticket is None:
-        raise UsageError("nobody is signed in here: call login() instead")
+        raise FreshLoginRequired(max_age=0.0, age=None)  # it may just have expired
     limits = guard.limits(record.roles, remembered=record.remembered)
     secret = secrets.token_bytes(32)
     event = guard.event(name, passage, record, reason=", ".join(methods or ()))

@@ -89,10 +89,10 @@ class _Shown:
         return self._read().verdict
 
     def csrf_token(self, action: str = "") -> str:
-        """Return a token for a form of this session; UsageError where nobody is signed in."""
+        """Return a token for a form of this session; FreshLoginRequired for nobody."""
         record = self._read().record
         if record is None:
-            raise UsageError("csrf_token() needs a session: nobody is signed in")
+            raise self._passage.raise_later(FreshLoginRequired(max_age=0.0, age=None))
         return self._guard.csrf.make(record.sid, action)
 
     def check_csrf(self, token: str, action: str = "") -> bool:

@@ -95,7 +95,15 @@ RESOLVERS = [
     ClientIPResolver(mode="x-forwarded-for", trust_everyone=True, peer_port=True),
     ClientIPResolver(mode="auto", trusted_proxies=TRUST, on_all_trusted="unresolved"),
 ]
-PEERS: list[str | None] = [None, "", "10.0.0.1", "162.158.1.2", "203.0.113.7", "::ffff:10.0.0.1", "a,b"]
+PEERS: list[str | None] = [
+    None,
+    "",
+    "10.0.0.1",
+    "162.158.1.2",
+    "203.0.113.7",
+    "::ffff:10.0.0.1",
+    "a,b",
+]
 NAMES = [b"X-Forwarded-For", b"Forwarded", b"X-Real-IP", b"CF-Connecting-IP", b"CF-Connecting-IPv6"]
 PIECES = [
     b"10.0.0.2", b"203.0.113.7", b"2001:db8::7", b"[2001:db8:ff::1]:80", b"unix:", b"240.0.0.1",

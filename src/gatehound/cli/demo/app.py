@@ -148,7 +148,12 @@ class Demo:
                 "action": visit.action.name.lower(),
                 "score": round(visit.verdict.score, 2),
                 "signals": [
-                    {"code": one.code, "weight": round(one.weight, 2), "reason": one.reason}
+                    {
+                        "code": one.code,
+                        "weight": round(one.weight, 2),
+                        "reason": one.reason,
+                        "remembered": time.time() - one.at > 1,
+                    }
                     for one in visit.signals
                 ],
                 "sessions": [
@@ -199,9 +204,12 @@ class Demo:
         if user not in USERS:
             await visit.login_failed(user[:64], "unknown user")
             return self._told("Sign-in failed", "The users of this demo are Alice and Bob.", 403)
+        if place != _place(request):
+            # The edge goes by the cookie: the same form again, now from the chosen network.
+            return _with_place(RedirectResponse("/sign-in", 307, HEADERS), place)
         attempt = await visit.begin_login(user)
         await visit.login(user, attempt)
-        return _with_place(_to("/"), place)
+        return _to("/")
 
     async def sign_out(self, request: Request, visit: Visit, form: dict[str, str]) -> Response:
         """End this session."""

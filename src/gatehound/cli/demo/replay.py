@@ -50,10 +50,10 @@ def sign_in_elsewhere(computer: Computer, here: tuple[str, int], user: str) -> b
 
 
 def forged(value: str) -> str:
-    """Change one character in the middle, so that it still looks like a cookie of ours."""
-    middle = len(value) // 2
-    other = "A" if value[middle] != "A" else "B"
-    return f"{value[:middle]}{other}{value[middle + 1 :]}"
+    """Change one character, among those that the page shows, so that it looks like one of ours."""
+    place = min(len(value) // 2, 6)
+    other = "A" if value[place] != "A" else "B"
+    return f"{value[:place]}{other}{value[place + 1 :]}"
 
 
 def _shown(exchange: Exchange) -> dict[str, Any]:
