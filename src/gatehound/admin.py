@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from gatehound import audit
@@ -106,17 +107,8 @@ class Admin:
                 return SessionPage(())
         elif find:
             user_id = find
-        query = Query(
-            alias=None if user_id is None else self.alias(user_text(user_id)),
-            flagged=flagged,
-            country=country.upper() if country else None,
-            network=network_of(network),
-            created_before=milliseconds(created_before),
-            seen_before=milliseconds(seen_before),
-            cursor=cursor,
-            limit=limit,
-        )
-        page = await self.store.search(query)
+        query = self._query(user_id, flagged, country, network, created_before, seen_before)
+        page = await self.store.search(replace(query, cursor=cursor, limit=limit))
         return SessionPage(tuple(await self._shown(page.records)), page.cursor)
 
     async def events(
@@ -174,23 +166,33 @@ class Admin:
                 "terminate_where() without a condition would end every session: "
                 "give one, or call terminate_everyone()"
             )
-        count, cursor = 0, ""
+        query = self._query(user_id, flagged, country, network, created_before, seen_before)
+        query, count = replace(query, limit=500), 0
         while True:
-            page = await self.search(
-                user_id=user_id,
-                flagged=flagged,
-                country=country,
-                network=network,
-                created_before=created_before,
-                seen_before=seen_before,
-                cursor=cursor,
-                limit=500,
-            )
-            for session in page.sessions:
-                count += dry_run or await self.terminate(session.user_id, session.public_id)
-            cursor = page.cursor
-            if not cursor:
+            page = await self.store.search(query)
+            for record in page.records:
+                count += dry_run or await self.terminate(record.user_id, record.public_id)
+            if not page.cursor:
                 return count
+            query = replace(query, cursor=page.cursor)
+
+    def _query(
+        self,
+        user_id: UserId | None,
+        flagged: bool | None,
+        country: str | None,
+        network: str | None,
+        created_before: float | None,
+        seen_before: float | None,
+    ) -> Query:
+        return Query(
+            alias=None if user_id is None else self.alias(user_text(user_id)),
+            flagged=flagged,
+            country=country.upper() if country else None,
+            network=network_of(network),
+            created_before=milliseconds(created_before),
+            seen_before=milliseconds(seen_before),
+        )
 
     async def terminate_everyone(self) -> int:
         """End every session of this namespace; return how many ended."""

@@ -107,6 +107,13 @@ def _session_findings(settings: Settings, networks: Networks) -> Iterator[Findin
         yield Finding(
             "warning", "detection-off", "A stolen cookie is not noticed.", "use detection.mode flag"
         )
+    elif networks.failures:
+        yield Finding(
+            "warning",
+            "geo-database-damaged",
+            f"{networks.failures} look-ups in the geo databases failed: they are no evidence.",
+            "replace the files named in detection.city_database and detection.asn_database",
+        )
     elif not networks.has_city:
         yield Finding(
             "note",

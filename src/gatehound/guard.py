@@ -36,7 +36,7 @@ from gatehound.listing import Users
 from gatehound.model import Activity, Ended, EndReason, Event, Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
-from gatehound.stores import development_keys_path, open_store
+from gatehound.stores import open_store
 from gatehound.stores.answer import Answer, Finished, Standing
 from gatehound.stores.base import Store
 from gatehound.stores.record import HASH_BYTES, Record
@@ -290,11 +290,7 @@ class Guard(Judging):
     def _warn(self) -> None:
         settings = self.settings
         if settings.development:
-            log.warning(
-                "development mode: answers loopback only, and never real users; keys that were "
-                "not given are made and kept in %s",
-                development_keys_path(settings.namespace),
-            )
+            log.warning("development mode: answers loopback only, and never real users")
         mode = settings.detection.mode
         if mode in ("step-up", "strict") and settings.web.step_up_url is None:
             log.warning(

@@ -8,6 +8,7 @@ and how to mend it. A Settings object is frozen; durations in it are seconds.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,14 @@ from gatehound.detection.activity import ActivitySettings
 from gatehound.detection.policy import DetectionSettings, PolicySettings
 from gatehound.errors import SettingsError
 from gatehound.model import Duration
-from gatehound.stores import default_store_url, development_keys, store_url_problem
+from gatehound.stores import (
+    default_store_url,
+    development_keys,
+    development_keys_path,
+    store_url_problem,
+)
+
+log = logging.getLogger("gatehound")
 
 MIN_KEY_LENGTH = 32  # characters; `gatehound keygen` makes 43, which are 256 bits
 NAMESPACE_PATTERN = "^[a-z0-9-]{1,32}$"
@@ -233,6 +241,8 @@ def _for_development(settings: Settings, data: Mapping[str, Any]) -> Settings:
     changes: dict[str, Any] = {}
     if not settings.secret_keys or not settings.identity_key:
         secret, identity = development_keys(settings.namespace)
+        path = development_keys_path(settings.namespace)
+        log.warning("development mode: its own keys were made, and are kept in %s", path)
         changes["secret_keys"] = settings.secret_keys or (secret,)
         changes["identity_key"] = settings.identity_key or identity
     if "cookie" not in data:

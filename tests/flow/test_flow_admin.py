@@ -234,3 +234,10 @@ def test_a_store_that_waits_is_refused_where_nothing_may_wait(store: Store) -> N
 
     with pytest.raises(SettingsError, match="waits for an event loop"):
         GatehoundMiddleware(lambda environ, start: [b""], guard)
+
+
+def test_a_geo_database_that_fails_is_a_finding(site: Site, world: str) -> None:
+    site.guard.networks.failures = 3
+    found = Face(site.guard, world).check()
+    assert [finding.code for finding in found] == ["geo-database-damaged"]
+    assert found[0].text.startswith("3 look-ups")

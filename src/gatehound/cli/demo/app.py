@@ -146,7 +146,7 @@ class Demo:
                 "address": str(visit.client_ip.address),
                 "trace": visit.client_ip.explain(),
                 "action": visit.action.name.lower(),
-                "score": round(visit.verdict.score, 2),
+                "score": round(visit.verdict.score, 1),
                 "signals": [
                     {
                         "code": one.code,
