@@ -207,7 +207,7 @@ class Admin:
         """End all sessions of a user and refuse new ones until `enable_user`."""
         user = user_text(user_id)
         template = Event("session_terminated", user_id=user, reason=EndReason.DISABLED.value)
-        done = await self.store.disable(self.alias(user), user, template)
+        done = await self.store.disable(self.alias(user), template)
         self.announce_ends(done.finished, template)
         await self.tell(Event("user_disabled", user_id=user))
         return len(done.finished)

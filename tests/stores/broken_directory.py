@@ -15,23 +15,23 @@ from gatehound.stores.record import FLAGGED
 
 
 class DisablesWithoutTheEpoch(MemoryStore):
-    async def disable(self, alias: bytes, user_id: str, event: Event | None = None) -> Revoked:
-        revoked = await super().disable(alias, user_id, event)
+    async def disable(self, alias: bytes, event: Event | None = None) -> Revoked:
+        revoked = await super().disable(alias, event)
         self._table.user(alias).epoch = 0
         return replace(revoked, epoch=0)
 
 
 class DisablesKnownUsersOnly(MemoryStore):
-    async def disable(self, alias: bytes, user_id: str, event: Event | None = None) -> Revoked:
+    async def disable(self, alias: bytes, event: Event | None = None) -> Revoked:
         if alias not in self._table.users:
             return Revoked((), 0, self._clock())
-        return await super().disable(alias, user_id, event)
+        return await super().disable(alias, event)
 
 
 class DisablesTheFutureOnly(MemoryStore):
-    async def disable(self, alias: bytes, user_id: str, event: Event | None = None) -> Revoked:
+    async def disable(self, alias: bytes, event: Event | None = None) -> Revoked:
         sessions = dict(self._table.user(alias).sessions)
-        revoked = await super().disable(alias, user_id, event)
+        revoked = await super().disable(alias, event)
         self._table.user(alias).sessions |= sessions
         return revoked
 

@@ -56,7 +56,7 @@ def test_full_store_drops_nothing_that_keeps_somebody_out(keeper: str) -> None:
     table = bench(max_users=1)
     victim = table.new(epoch=0)
     if keeper == "disabled":
-        run_sync(table.store.disable(victim.alias, "anna"))
+        run_sync(table.store.disable(victim.alias))
         table.clock.advance(10 * HOUR)
     else:
         run_sync(table.store.revoke(victim.alias, reason=EndReason.PASSWORD_CHANGED))

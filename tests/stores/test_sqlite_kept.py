@@ -70,7 +70,7 @@ def test_forget_leaves_no_trace_in_the_file(path: Path, suspends: bool) -> None:
         await store.data_set(new.alias, new.sid, {"anna-in-a-name": b"anna-in-a-value" * 999})
         await store.append(Event("token_replayed", public_id=new.sid.hex(), reason="anna-replayed"))
         await store.append(Event("login_failed", "bert"))
-        await store.disable(new.alias, "anna-of-the-test")
+        await store.disable(new.alias)
         assert await store.forget(new.alias, "anna-of-the-test") == 0
         assert [event.user_id for event in await bench.events()] == ["bert"]
         assert await bench.lives(other)

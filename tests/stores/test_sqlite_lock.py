@@ -309,7 +309,7 @@ def test_what_must_not_be_lost_waits_for_the_disk(path: Path) -> None:
         (lambda: store.count("k", "n", window=HOUR), normal),
         (lambda: store.revoke(alias, reason=EndReason.USER), full),
         (lambda: store.append(Event("login_failed")), normal),
-        (lambda: store.disable(alias, "anna"), full),
+        (lambda: store.disable(alias), full),
         (lambda: store.append(Event("login_failed")), normal),
         (lambda: store.forget(alias, "anna"), full),
         (lambda: store.append(Event("login_failed")), normal),

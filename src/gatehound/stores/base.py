@@ -224,7 +224,7 @@ class Store(ABC):
     # --- users ---
 
     @abstractmethod
-    async def disable(self, alias: bytes, user_id: str, event: Event | None = None) -> Revoked:
+    async def disable(self, alias: bytes, event: Event | None = None) -> Revoked:
         """Mark the user as disabled and end all sessions (reason DISABLED) in one step.
 
         `event` is a template as in `revoke`. Until `enable`, `create` is refused.

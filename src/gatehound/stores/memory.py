@@ -274,7 +274,7 @@ class MemoryStore(Store):
 
     # --- users ---
 
-    async def disable(self, alias: bytes, user_id: str, event: Event | None = None) -> Revoked:
+    async def disable(self, alias: bytes, event: Event | None = None) -> Revoked:
         with self._step() as now:
             user = self._table.user(alias)
             revoked = self._table.end_all(user, None, EndReason.DISABLED, event, now)

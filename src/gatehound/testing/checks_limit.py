@@ -123,7 +123,7 @@ async def check_replaces_somebody_elses_session_does_nothing(bench: Bench) -> No
 async def check_disabled_users_are_refused(bench: Bench) -> None:
     old = await bench.login()
     new = bench.new(alias=old.alias, limit=1, replaces=old.sid)
-    await bench.store.disable(old.alias, "anna")
+    await bench.store.disable(old.alias)
     event = Event("session_created", user_id="anna")
     equal(await bench.store.create(new, event), Refused("disabled", bench.clock()), "disabled")
     standing(await bench.load(new), Standing.UNKNOWN, "the refused session")

@@ -26,7 +26,7 @@ async def check_disable_ends_all_sessions(bench: Bench) -> None:
     stranger = await bench.login()
     bench.clock.advance(60)
     template = Event("session_terminated", reason="left the company")
-    revoked = await bench.store.disable(alias, "anna", template)
+    revoked = await bench.store.disable(alias, template)
     equal({done.record.sid for done in revoked.finished}, {new.sid for new in made}, "finished")
     equal({done.reason for done in revoked.finished}, {EndReason.DISABLED}, "reasons")
     equal(revoked.now, bench.clock(), "now")
@@ -43,9 +43,9 @@ async def check_disable_ends_all_sessions(bench: Bench) -> None:
 
 async def check_disable_works_on_an_unknown_user(bench: Bench) -> None:
     new = bench.new()
-    equal((await bench.store.disable(new.alias, "anna")).finished, (), "finished")
+    equal((await bench.store.disable(new.alias)).finished, (), "finished")
     equal(await bench.store.create(new), Refused("disabled", bench.clock()), "the first login")
-    again = await bench.store.disable(new.alias, "anna")
+    again = await bench.store.disable(new.alias)
     equal(again.finished, (), "disabled twice")
 
 
@@ -53,7 +53,7 @@ async def check_enable_says_what_it_did(bench: Bench) -> None:
     new = await bench.login()
     equal(await bench.store.enable(bench.alias()), False, "an unknown user")
     equal(await bench.store.enable(new.alias), False, "a user who is not disabled")
-    await bench.store.disable(new.alias, "anna")
+    await bench.store.disable(new.alias)
     equal(await bench.store.enable(new.alias), True, "a disabled user")
     equal(await bench.store.enable(new.alias), False, "the second time")
     equal((await bench.load(new)).standing, Standing.ENDED, "enable brings no session back")
@@ -63,7 +63,7 @@ async def check_disable_moves_the_epoch(bench: Bench) -> None:
     """A login that began before must not get in once the user is enabled again."""
     old = await bench.login()
     epoch = await bench.store.epoch(old.alias)
-    revoked = await bench.store.disable(old.alias, "anna")
+    revoked = await bench.store.disable(old.alias)
     assert revoked.epoch > epoch, f"the epoch has to move forward from {epoch}: {revoked.epoch}"
     await bench.store.enable(old.alias)
     refused = await bench.store.create(bench.new(alias=old.alias, epoch=epoch))
@@ -98,7 +98,7 @@ async def check_export_returns_everything(bench: Bench) -> None:
     names = [(event.name, event.user_id) for event in told["events"]]
     equal(names, [("session_created", "anna")], "events")
     equal(told["disabled"], False, "disabled")
-    await bench.store.disable(new.alias, "anna")
+    await bench.store.disable(new.alias)
     told = await bench.store.export(new.alias, "anna")
     equal((told["sessions"], told["disabled"], len(told["ended"])), ([], True, 2), "disabled")
 
@@ -136,7 +136,7 @@ async def check_a_new_login_after_forget_inherits_nothing(bench: Bench) -> None:
 
 async def check_forget_keeps_the_mark_and_the_epoch(bench: Bench) -> None:
     disabled, revoked = await _fill(bench), await _fill(bench)
-    await bench.store.disable(disabled.alias, "anna")
+    await bench.store.disable(disabled.alias)
     await bench.store.revoke(revoked.alias, reason=EndReason.PASSWORD_CHANGED)
     for old in (disabled, revoked):
         epoch = await bench.store.epoch(old.alias)

@@ -104,7 +104,7 @@ async def everything(store: RedisStore) -> None:
     await store.count("logins", "anna", window=MINUTE)
     await store.append(Event("login_failed", user_id="anna"))
     await store.append(Event("token_forged"))
-    await store.disable(two.alias, "anna", event)
+    await store.disable(two.alias, event)
     await store.sessions(one.alias)
     await store.sweep()
     await store.export(one.alias, one.user_id)

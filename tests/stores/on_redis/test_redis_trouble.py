@@ -112,9 +112,9 @@ def test_a_full_server_refuses_logins_and_ends_sessions(
             assert (await load(store, first, 0)).standing is Standing.LIVE
             event = Event("session_terminated", reason="admin")
             assert (await store.revoke(first.alias, reason=EndReason.ADMIN, event=event)).finished
-            assert (await store.disable(second.alias, "anna")).finished
+            assert (await store.disable(second.alias)).finished
             stranger = CHANCE.randbytes(12)
-            assert not (await store.disable(stranger, "bert")).finished
+            assert not (await store.disable(stranger)).finished
             hashes = (third.alias, third.sid, third.secret_hash)
             assert (await store.rotate(*hashes, b"n" * 16)).standing is Standing.LIVE
             assert await store.revoke_everyone() == 2

@@ -274,7 +274,7 @@ class RedisStore(Store):
 
     # --- users ---
 
-    async def disable(self, alias: bytes, user_id: str, event: Event | None = None) -> Revoked:
+    async def disable(self, alias: bytes, event: Event | None = None) -> Revoked:
         return await self._revoke(alias, "all", b"", EndReason.DISABLED, event, disable=True)
 
     async def enable(self, alias: bytes) -> bool:

@@ -205,7 +205,7 @@ class SQLiteStore(Store):
 
     # --- users ---
 
-    async def disable(self, alias: bytes, user_id: str, event: Event | None = None) -> Revoked:
+    async def disable(self, alias: bytes, event: Event | None = None) -> Revoked:
         return await self._run(lambda tx: ending.disable(tx, alias, event), Kind.DURABLE)
 
     async def enable(self, alias: bytes) -> bool:
