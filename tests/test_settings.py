@@ -177,6 +177,12 @@ def test_a_key_that_is_both_a_value_and_a_group_is_told(name: str) -> None:
         assert f"GATEHOUND_{name}" in text
 
 
+@pytest.mark.parametrize("name", ["SESSION__MAX_PER_USER", "DEVELOPMENT", "SESSION__IDLE_TIMEOUT"])
+def test_a_value_given_as_a_group_is_told(name: str) -> None:
+    (line,) = env_problems(**{f"GATEHOUND_{name}__FOO": "1"})
+    assert line.startswith(f"GATEHOUND_{name}: {{'foo': '1'}} given; allowed")
+
+
 def test_rules_name_settings_as_the_operator_wrote_them() -> None:
     (line,) = env_problems(GATEHOUND_SESSION__IDLE_TIMEOUT="13h")
     assert line.startswith("GATEHOUND_SESSION__IDLE_TIMEOUT: 46800 s is longer")

@@ -19,7 +19,6 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
-_NONE = ("", "none", "null")
 MISSING: Any = object()
 _ITSELF = "(the group itself)"  # where a group of the environment was given a value too
 
@@ -116,7 +115,8 @@ def _value(reading: _Reading, hint: Any, value: Any, path: tuple[str, ...]) -> A
     if isinstance(value, dict) and _ITSELF in value and not _is_group(hint):
         reading.problems.append(_unknown(reading, msgspec.Struct, path, _ITSELF))
         return MISSING
-    if optional and (value is None or (reading.text and value.lower() in _NONE)):
+    word = value.lower() if reading.text and isinstance(value, str) else value
+    if optional and (value is None or word in ("none", "null")):
         return None
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return _struct(reading, hint, value, path)
@@ -139,7 +139,7 @@ def _is_group(hint: Any) -> bool:
 
 def _leaf(reading: _Reading, hint: Any, value: Any, path: tuple[str, ...]) -> Any:
     try:
-        if reading.text and hint is bool:
+        if isinstance(value, str) and reading.text and hint is bool:
             value = _flag(value)
         return msgspec.convert(value, hint, strict=not reading.text)
     except msgspec.ValidationError as error:

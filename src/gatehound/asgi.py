@@ -118,7 +118,7 @@ class _Response:
         passage.started = True
         if not is_due(passage, status):
             return message
-        lines = list(message.get("headers") or ())
+        lines: list[tuple[bytes, bytes]] = list(message.get("headers") or [])
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in lines]
         gone, added = changes(passage, headers)
         kept = [line for line in lines if line[0].decode("latin-1").lower() not in gone]
