@@ -5,9 +5,13 @@ Not checked here: that a sentence is true. Defaults are, because they are read b
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
+import logging
 import re
 import runpy
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +24,18 @@ from starlette.testclient import TestClient
 from werkzeug.test import Client
 
 import gatehound
-from gatehound import Detector, Settings, Visit
+from gatehound import Detector, Event, Guard, Settings, Visit
 from gatehound._reading import nest_environment, read_struct
 from gatehound.admin import SyncAdmin
+from gatehound.audit import Finding
 from gatehound.cli.commands import gatehound as command_line
+from gatehound.clientip import ClientIP
 from gatehound.data import Data
-from gatehound.events import NAMES
+from gatehound.detection import Slot
+from gatehound.errors import SessionSuperseded
+from gatehound.events import NAMES, LogSink
+from gatehound.listing import SessionPage
+from gatehound.stores.answer import EventPage
 
 ROOT = Path(__file__).parent.parent
 SOURCE = Path(gatehound.__file__).parent
@@ -145,6 +155,89 @@ def test_every_public_method_is_in_the_pages() -> None:
     for one in (Visit, Data, SyncAdmin):
         for name in (name for name in dir(one) if not name.startswith("_")):
             assert re.search(rf"\b{name}\b", text), f"{one.__name__}.{name}"
+
+
+def test_log_levels_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "gatehound.events"):
+        for name in NAMES:
+            LogSink()(Event(name))
+    told = dict(
+        re.findall(r"^(INFO|WARNING): (.+)\.$", page("docs/reference/events.md"), re.MULTILINE)
+    )
+    for level, line in told.items():
+        logged = {one.message.split()[0] for one in caplog.records if one.levelname == level}
+        assert set(re.findall(r"`(\w+)`", line)) == logged
+    assert set(told) == {"INFO", "WARNING"}
+
+
+# --- the API ---
+
+
+API = {name: getattr(gatehound, name) for name in gatehound.__all__} | {
+    one.__name__: one
+    for one in (ClientIP, Data, EventPage, Finding, SessionPage, SessionSuperseded, Slot)
+}
+# What the guard is made of inside is public to the library, and not to apps.
+WHOLE = set(API) - {"EndReason", "Guard", "Request", "Settings", "Slot", "SyncVisit"}
+
+
+def members_of(tree: ast.ClassDef) -> dict[str, str]:
+    """Fields and methods of a class by name, written alike whatever their layout."""
+    found: dict[str, str] = {}
+    for one in tree.body:
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
+            found[one.target.id] = ast.unparse(one)
+        elif isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
+            one.body = []
+            marks = [d for d in one.decorator_list if ast.unparse(d) in ("property", "classmethod")]
+            one.decorator_list = marks
+            found[one.name] = ast.unparse(one)
+    return found
+
+
+def members_in_code(cls: type) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__.startswith("gatehound"):
+            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            assert isinstance(tree, ast.ClassDef)
+            found |= members_of(tree)
+    return found
+
+
+def members_told(name: str) -> dict[str, str]:
+    """What the page prints of a class; {} where it prints no signatures."""
+    text = sections("docs/reference/api.md", 2)[name]
+    block = re.search(r"```pyi\n(class .*?)```", text, re.DOTALL)
+    if block is None:
+        return {}
+    (tree,) = ast.parse(block[1]).body
+    assert isinstance(tree, ast.ClassDef)
+    return members_of(tree)
+
+
+def test_every_public_name_has_its_heading() -> None:
+    assert set(sections("docs/reference/api.md", 2)) == set(API)
+
+
+@pytest.mark.parametrize("name", sorted(set(API) - {"current"}))
+def test_signatures_are_those_of_the_code(name: str) -> None:
+    told, real = members_told(name), members_in_code(API[name])
+    assert told.items() <= real.items()
+    public = {one for one in real if not one.startswith("_")}
+    if name in WHOLE and told:
+        assert public == set(told)
+
+
+def test_admin_methods_are_told() -> None:
+    names = {name for name in dir(SyncAdmin) if not name.startswith("_")}
+    assert set(members_told("Guard")) == names | {"__init__", "sync"}
+    assert "sync" in vars(Guard)
+
+
+@pytest.mark.parametrize("name", ["Event", "Observation", "Session", "Visit"])
+def test_signatures_are_printed(name: str) -> None:
+    assert members_told(name)
 
 
 # --- code blocks ---

@@ -161,7 +161,8 @@ class Admin:
         UsageError without any condition: that would be `terminate_everyone`.
         """
         conditions = (user_id, flagged, country, network, created_before, seen_before)
-        if all(condition is None for condition in conditions):
+        # "" is what an empty form field sends: no condition, and never "every session".
+        if all(condition is None or condition == "" for condition in conditions):
             raise UsageError(
                 "terminate_where() without a condition would end every session: "
                 "give one, or call terminate_everyone()"

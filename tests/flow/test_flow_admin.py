@@ -109,8 +109,9 @@ def test_ending_all_that_match(site: Site, admin: Face, clock: FakeClock) -> Non
     assert admin.terminate_where(network="0.0.0.0/0", dry_run=False) == 2
     assert browsers["alice"].see().user_id is None
     assert browsers["carol"].see().user_id == "carol"
-    with pytest.raises(UsageError, match="without a condition"):
-        admin.terminate_where(dry_run=False)
+    for nothing in ({}, {"country": ""}, {"network": "", "country": None}):
+        with pytest.raises(UsageError, match="without a condition"):
+            admin.terminate_where(dry_run=False, **nothing)
 
 
 def test_ending_everyone(site: Site, admin: Face, clock: FakeClock) -> None:

@@ -126,7 +126,11 @@ def open_store(
             )
         else:
             store = load("gatehound.stores.redis", "RedisStore")(
-                server(kind), namespace=f"t{number}", suspends=suspends, clock=clock
+                server(kind),
+                namespace=f"t{number}",
+                suspends=suspends,
+                clock=clock,
+                deadline=5.0,  # races are about order, also on a machine that is busy elsewhere
             )
         return store
 

@@ -73,13 +73,13 @@ class Slot(MutableMapping[str, Value]):
 class Observation:
     """What a detector may look at; only `memory` and `user_memory` may be changed.
 
-    `session` is the session as it was stored before this request, None where it is not stored
-    yet (at login). `is_new_context` is False where this network and agent are one of the two
-    that the session used last. `siblings` are the user's other living sessions. `known` is what
-    this session has learned; `user_known` what all sessions of the user have, once it is a day
-    old or was proven. While a session is flagged neither grows; a detector that learns in its
-    slot should look at `session.flagged` and do the same. `agent_digest` stands for the
-    User-Agent text. `now` is seconds since 1970.
+    `session` is the session as it was stored before this request; at login, as it was created.
+    `is_new_context` is False where this network and agent are one of the two that the session used
+    last. `siblings` are the user's other living sessions. `known` is what this session has learned;
+    `user_known` what all sessions of the user have, once it is a day old or was proven. While a
+    session is flagged neither grows; a detector that learns in its slot should look at
+    `session.flagged` and do the same. `agent_digest` stands for the User-Agent text. `now` is
+    seconds since 1970.
 
     What is not named in the detector's `needs` may be empty.
     """

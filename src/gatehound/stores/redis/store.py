@@ -41,16 +41,17 @@ from gatehound.stores.redis.journal import Journal
 from gatehound.stores.redis.keys import BUCKETS, Keys
 from gatehound.stores.redis.load import Loader
 from gatehound.stores.redis.script import NO_GRACE
-from gatehound.stores.redis.wire import Command, Wire
+from gatehound.stores.redis.wire import PROMPT, Command, Wire
 
 
 class RedisStore(Store):
     """The store contract over redis-py, for one namespace of one server.
 
-    `url` is redis://, rediss:// or unix://. `suspends` chooses between redis-py's asyncio
-    client (True) and its blocking one. `clock` replaces the server's time, in milliseconds; it
-    is for tests, and for nothing else: processes whose clocks differ would not agree on who is
-    signed in. `event_retention` is in milliseconds. SettingsError where redis-py is missing, or
+    `url` is redis://, rediss:// or unix://. `suspends` chooses between redis-py's asyncio client
+    (True) and its blocking one. `clock` replaces the server's time, in milliseconds; it is for
+    tests, and for nothing else: processes whose clocks differ would not agree on who is signed in.
+    `event_retention` is in milliseconds. `deadline` is how many seconds a read may take, and a
+    write four times as many; then StoreUnavailable. SettingsError where redis-py is missing, or
     `url` or `namespace` cannot be used; nothing is opened. Set Redis's `maxmemory-policy` to
     `noeviction`: with any other, signed-in people are signed out when memory is short.
     """
@@ -65,10 +66,11 @@ class RedisStore(Store):
         suspends: bool,
         clock: Callable[[], int] | None = None,
         event_retention: int = rule.EVENT_RETENTION,
+        deadline: float = PROMPT,
     ) -> None:
         self.suspends = suspends
         self._keys = Keys(namespace)
-        self._wire = Wire(url, suspends=suspends)
+        self._wire = Wire(url, suspends=suspends, deadline=deadline)
         self._calls = Calls(self._wire, self._keys, StoreClock(clock), event_retention)
         self._loader = Loader(self._calls)
         self._directory = Directory(self._calls)

@@ -23,7 +23,8 @@ from gatehound.errors import SettingsError, StoreCorrupt, StoreError, StoreUnava
 
 CONNECT: Final = 1.0
 PROMPT: Final = 0.25
-PATIENT: Final = 1.0
+# A write, a search and the wait for a free connection may take this many times as long.
+PATIENCE: Final = 4
 # Connections of one process to one server and pool. Callers over it wait, up to the deadline,
 # which is cheaper for the server than a thousand connections.
 MAX_CONNECTIONS: Final = 50
@@ -52,8 +53,9 @@ class _Clients:
 class Wire:
     """Ask one server. Safe to share between threads, loops and forked processes."""
 
-    def __init__(self, url: str, *, suspends: bool) -> None:
+    def __init__(self, url: str, *, suspends: bool, deadline: float = PROMPT) -> None:
         self.suspends = suspends
+        self._deadline = deadline
         self._redis = _import_redis()
         self._options, self.place = _read_url(url, self._flavour.connection)
         self._blocking: _Clients | None = None
@@ -144,14 +146,17 @@ class Wire:
         return clients
 
     def _build(self) -> _Clients:
-        return _Clients(prompt=self._connectable(PROMPT), patient=self._connectable(PATIENT))
+        return _Clients(
+            prompt=self._connectable(self._deadline),
+            patient=self._connectable(PATIENCE * self._deadline),
+        )
 
     def _connectable(self, deadline: float) -> Any:
         retry = self._redis.asyncio.retry if self.suspends else self._redis.retry
         pool = self._flavour.BlockingConnectionPool(
             **self._options,
             max_connections=MAX_CONNECTIONS,
-            timeout=PATIENT,  # for a free connection: a burst is not an outage
+            timeout=PATIENCE * self._deadline,  # for a free connection: a burst is not an outage
             socket_timeout=deadline,
             socket_connect_timeout=CONNECT,
             retry=retry.Retry(self._redis.backoff.NoBackoff(), 0),
