@@ -664,3 +664,31 @@ def test_the_command_serves_and_prints_events(started: Callable[[], str], port: 
     assert "token_forged" in started()
     assert "Alice" in visitor.get("/", {"Host": "localhost"}).body
     assert "Alice" not in visitor.get("/", {"Host": "evil.example"}).body
+
+
+def test_a_network_that_is_chosen_at_sign_in_is_the_one_that_signs_in(
+    here: tuple[str, int],
+) -> None:
+    visitor = Browser(here, CHROME, HOME)
+    form = {"user": "bob", "place": OFFICE.key}
+    again = visitor.post("/sign-in", form)
+    assert (again.status, again.header("location")) == (307, "/sign-in")
+    visitor.place = OFFICE  # what a browser does with the cookie of that answer
+    assert visitor.post("/sign-in", form).status == 303
+    created = [one for one in visitor.get("/who").json()["events"] if "created" in one["name"]]
+    assert created[0]["address"] == OFFICE.address
+
+
+def test_signing_in_again_clears_where_this_was_me_cannot(here: tuple[str, int]) -> None:
+    visitor = Browser(here, CHROME, HOME)
+    assert visitor.post("/sign-in", {"user": "bob", "place": "home"}).status == 303
+    submit(visitor, "/replay", thief="careless")
+    visitor.place = LIBRARY
+    assert submit(visitor, "/confirm").header("location") == "/?again"
+    assert "A thief would say the same from here" in visitor.get("/?again").body
+    page = visitor.get("/?again").body
+    found = re.search(r'action="/again">\s*<input type="hidden" name="csrf" value="([^"]+)">', page)
+    assert found is not None
+    assert visitor.post("/again", {"csrf": found[1]}).status == 303
+    told = visitor.get("/who").json()
+    assert not next(one for one in told["sessions"] if one["current"])["flagged"]
