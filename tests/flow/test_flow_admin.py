@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flow_kit import CHROME, FIREFOX, Browser, Site, run
 
-from gatehound import Event, Guard, LoginRefused, SettingsError, UsageError, Users
+from gatehound import Event, Guard, LoginRefused, SettingsError, UsageError, Users, current
 from gatehound.stores.base import Store
 from gatehound.testing import FakeClock, FaultyStore
 
@@ -242,3 +242,18 @@ def test_a_geo_database_that_fails_is_a_finding(site: Site, world: str) -> None:
     found = Face(site.guard, world).check()
     assert [finding.code for finding in found] == ["geo-database-damaged"]
     assert found[0].text.startswith("3 look-ups")
+
+
+@pytest.mark.slow
+def test_ending_more_than_one_page(site: Site, admin: Face) -> None:
+    for number in range(501):
+        site.browser().login(f"user {number}")
+    assert admin.terminate_where(network="203.0.113.0/24") == 501
+    assert admin.terminate_where(network="203.0.113.0/24", dry_run=False) == 501
+    assert admin.search().sessions == ()
+
+
+@pytest.mark.parametrize("source", [{}, {"gatehound": "text"}, object(), None])
+def test_an_app_that_is_not_wrapped_is_told(source: Any) -> None:
+    with pytest.raises(UsageError, match="wrap the app in GatehoundMiddleware"):
+        current(source)

@@ -416,3 +416,21 @@ def test_a_store_that_is_full_lets_a_traveller_in(
     faulty.fail("remember")
     assert alice.see().user_id == "alice"
     assert names(events)[-1] == "store_down"
+
+
+def test_observing_flags_no_other_session_either(
+    make_site: MakeSite, clock: FakeClock, events: list[Event], demo_databases: dict[str, str]
+) -> None:
+    site = make_site(detection={**demo_databases, "geo_anomaly": "strict", "mode": "observe"})
+    home, abroad = site.browser(address="203.0.113.7"), site.browser(address="198.51.100.7")
+    home.login()
+    abroad.login()
+    assert not any(s.flagged for s in home.call("sessions"))
+    old = dict(home.cookies)
+    home.call("rotate")
+    home.cookies, kept = old, dict(home.cookies)
+    clock.advance(61)
+    assert home.see().user_id is None
+    home.cookies = kept
+    assert not home.see().session.flagged
+    assert "session_flagged" not in names(events)
