@@ -27,7 +27,7 @@ import gatehound
 from gatehound import Detector, Event, Guard, Settings, Visit
 from gatehound._reading import nest_environment, read_struct
 from gatehound.admin import SyncAdmin
-from gatehound.audit import Finding
+from gatehound.clientip.check import Finding
 from gatehound.cli.commands import gatehound as command_line
 from gatehound.clientip import ClientIP
 from gatehound.data import Data

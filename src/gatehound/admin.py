@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from gatehound import audit
 from gatehound._sync import Plain, run_sync
-from gatehound.audit import Finding
+from gatehound.clientip.check import Finding
 from gatehound.detection import Detection, Networks
 from gatehound.errors import StoreError, UsageError
 from gatehound.events import Events

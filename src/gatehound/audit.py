@@ -7,21 +7,10 @@ OWASP ASVS 5.0 (7.1.1, 7.1.2) asks that timeouts, limits and deviations are docu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
+from gatehound.clientip.check import Finding
 from gatehound.detection import Networks
 from gatehound.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that an operator should know: how bad, what, and the fix."""
-
-    level: Literal["note", "warning", "danger"]
-    code: str
-    text: str
-    fix: str
 
 
 def describe(settings: Settings) -> str:
@@ -66,7 +55,11 @@ def _limit(settings: Settings) -> str:
 
 def findings(settings: Settings, networks: Networks) -> list[Finding]:
     """Return what an operator should know of these settings; empty: nothing."""
-    return [*_cookie_findings(settings), *_session_findings(settings, networks)]
+    return [
+        *_cookie_findings(settings),
+        *settings.resolver().check(),
+        *_session_findings(settings, networks),
+    ]
 
 
 def _cookie_findings(settings: Settings) -> Iterator[Finding]:
@@ -95,13 +88,6 @@ def _session_findings(settings: Settings, networks: Networks) -> Iterator[Findin
             "idle-timeout-unusual",
             f"session.idle_timeout is {_span(session.idle_timeout)}.",
             "use 5 minutes to 24 hours",
-        )
-    if settings.client_ip.trust_everyone:
-        yield Finding(
-            "danger",
-            "trust-everyone",
-            "Every client can choose the address that gatehound sees.",
-            "list the proxies in client_ip.trusted_proxies",
         )
     if settings.detection.mode == "off":
         yield Finding(

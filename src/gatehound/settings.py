@@ -44,8 +44,15 @@ class ClientIPSettings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()  # nobody: a header is only as good as who wrote it
     trust_everyone: bool = False  # must be said by name
     hops: int | None = None  # with x-forwarded-for: take this entry from the right
+    header: str | None = None  # with mode header: the one to read
+    edge_overwrites: bool = False  # some edges pass on a client's own value of their header
+    edge_secret: tuple[str, ...] = ()  # header, value (older value): second factor of an edge
+    allow_headerless: tuple[str, ...] = ()  # trusted peers that send none: health checkers
+    scheme_header: str | None = None  # what the proxy overwrites, if it does
+    host_header: str | None = None
     on_all_trusted: Literal["farthest", "unresolved"] = "farthest"
     peer_port: bool = False  # REMOTE_ADDR carries a port (Azure)
+    cloudflare_ranges: str | None = None  # a newer list than the bundled one
 
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatehound.clientip.forwarded import take_forwarded, take_pairs
+from gatehound.clientip.forwarded import parse_element, read_pairs, split_elements
 from gatehound.clientip.grammar import UNIX, parse_address, parse_hop, parse_node
 
 V4 = bytes([203, 0, 113, 7])
@@ -94,54 +94,71 @@ def test_node(text: str, packed: bytes | None) -> None:
     assert parse_node(text) == packed
 
 
-# line, where the last element begins, its pairs
-ELEMENTS: list[tuple[str, int, dict[str, str] | None]] = [
-    ("for=a", -1, {"for": "a"}),
-    ("for=a;", -1, {"for": "a"}),
-    (";for=a;;by=b", -1, {"for": "a", "by": "b"}),
-    ("x, \tFOR=a;By=b \t", 1, {"for": "a", "by": "b"}),
-    (',for="a,b;c=\\"d"', 0, {"for": 'a,b;c="d'}),
-    (',for="\\\\"', 0, {"for": "\\"}),
-    (',for=""', 0, {"for": ""}),
-    ('for="x, for=a', 6, {"for": "a"}),
-    ('by=", for="a"', 4, {"for": "a"}),
-    ("", -1, {}),
-    ("for=a, ", 5, {}),
-    ("for=", -1, None),
-    ("for", -1, None),
-    ("=a", -1, None),
-    ("for=a ;by=b", 6, None),
-    ("for=a; by=b", 5, None),
-    ("for =a", -1, None),
-    ("for=a;for=b", -1, None),
-    ("for=a;FOR=b", -1, None),
-    ('for="a"b', -1, None),
-    ('for=x"a"', 5, None),
-    ('for"a"', 2, None),
-    ('"a"', -1, None),
-    ('"', -1, None),
-    ('x,a"', 1, None),
-    ('for="\x01"', -1, None),
-    ('for="a\\"', -1, None),
-    ('for="a\\\\"b"', -1, None),
-    ("for=[::1]", -1, None),
-    (";".join(f"a{i}=1" for i in range(16)), -1, {f"a{i}": "1" for i in range(16)}),
+# line, its last piece, the pairs in it
+ELEMENTS: list[tuple[str, str, dict[str, str] | None]] = [
+    ("for=a", "for=a", {"for": "a"}),
+    ("for=a;", "for=a;", {"for": "a"}),
+    (";for=a;;by=b", ";for=a;;by=b", {"for": "a", "by": "b"}),
+    ("x, \tFOR=a;By=b \t", " \tFOR=a;By=b \t", {"for": "a", "by": "b"}),
+    (',for="a,b;c=\\"d"', 'for="a,b;c=\\"d"', {"for": 'a,b;c="d'}),
+    (',for="\\\\"', 'for="\\\\"', {"for": "\\"}),
+    (',for=""', 'for=""', {"for": ""}),
+    ('for="x, for=a', " for=a", {"for": "a"}),
+    ('by=", for="a"', ' for="a"', {"for": "a"}),
+    ("", "", {}),
+    ("for=a, ", " ", {}),
+    ("for=", "for=", None),
+    ("for", "for", None),
+    ("=a", "=a", None),
+    ("for=a ;by=b", "for=a ;by=b", None),
+    ("for=a; by=b", "for=a; by=b", None),
+    ("for =a", "for =a", None),
+    ("for=a;for=b", "for=a;for=b", None),
+    ("for=a;FOR=b", "for=a;FOR=b", None),
+    ('for="a"b', 'for="a"b', None),
+    ('for=x"a"', 'for=x"a"', None),
+    ('for"a"', 'for"a"', None),
+    ('"a"', '"a"', None),
+    ('"', '"', None),
+    ('x,a"', 'a"', None),
+    ('for="\x01"', 'for="\x01"', None),
+    ('for="a\\"', 'for="a\\"', None),
+    ('for="a\\\\"b"', 'for="a\\\\"b"', None),
+    ("for=[::1]", "for=[::1]", None),
+    (";".join(f"a{i}=1" for i in range(16)), "", {f"a{i}": "1" for i in range(16)}),
 ]
 
 
-@pytest.mark.parametrize(("line", "start", "pairs"), ELEMENTS)
-def test_element(line: str, start: int, pairs: dict[str, str] | None) -> None:
-    low, got = take_pairs(line, 0, len(line))
-    assert got == pairs
-    if pairs is not None:
-        assert low == start
-    # What explain() keeps must be refused, or read, as the whole was.
-    assert take_pairs(line[max(low, 0) :], 0, len(line) - max(low, 0))[1] == pairs
+@pytest.mark.parametrize(("line", "piece", "pairs"), ELEMENTS)
+def test_element(line: str, piece: str, pairs: dict[str, str] | None) -> None:
+    last = next(iter(split_elements(line)))
+    assert last == (piece or line if pairs else piece)
+    assert read_pairs(last) == pairs
 
 
 def test_element_has_at_most_16_pairs() -> None:
-    line = "for=1.1.1.1;" + ";".join(f"a{i}=1" for i in range(16))
-    assert take_forwarded(line, 0, len(line))[1] is None
+    assert parse_element("for=1.1.1.1;" + ";".join(f"a{i}=1" for i in range(15))) is not None
+    assert parse_element("for=1.1.1.1;" + ";".join(f"a{i}=1" for i in range(16))) is None
+
+
+quoted = st.text(alphabet='ab,;= \t"\\é', max_size=8)
+
+
+@given(st.lists(st.lists(quoted, min_size=1, max_size=3), min_size=1, max_size=4), st.text())
+def test_what_a_proxy_wrote_splits_as_it_wrote_it(written: list[list[str]], before: str) -> None:
+    """Whatever stands to the left; the reference is the list that was written."""
+    elements = []
+    for values in written:
+        escaped = [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
+        elements.append(";".join(f'n{at}="{text}"' for at, text in enumerate(escaped)))
+    pieces = split_elements(",".join([before, *elements]))
+    for values in reversed(written):
+        assert read_pairs(next(pieces)) == {f"n{at}": v for at, v in enumerate(values)}
+
+
+@given(st.text(alphabet='a,"\\', max_size=60))
+def test_pieces_cover_the_line_and_nothing_twice(line: str) -> None:
+    assert ",".join(reversed(list(split_elements(line)))) == line
 
 
 @given(st.text(alphabet="0123456789abcdef:.", max_size=40))

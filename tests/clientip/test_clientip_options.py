@@ -145,10 +145,14 @@ def test_everyone_is_not_the_unix_socket() -> None:
     assert answer.reason == "unix-peer-not-trusted"
 
 
+HEADER: dict[str, Any] = {"mode": "header", "trusted_proxies": "10.0.0.1"}
+LISTED: dict[str, Any] = {"mode": "x-forwarded-for", "trusted_proxies": "10.0.0.1"}
+
 OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"mode": "x_forwarded_for"}, "did you mean 'x-forwarded-for'"),
     ({"mode": "cloud-flare"}, "did you mean 'cloudflare'"),
-    ({"mode": "header"}, "Allowed are remote-addr, auto, cloudflare"),
+    ({"mode": "heather"}, "Allowed are remote-addr, auto, cloudflare"),
+    ({"mode": "aws"}, "did you mean 'aws-alb'"),
     ({"mode": None}, "None is not known"),
     ({"mode": ["auto"]}, "is not known"),
     ({"trust_everyone": 1}, "write True or False"),
@@ -163,6 +167,56 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
         for hops in (0, -1, True, False, "2", 1.0, 33)
     ),
     ({"mode": "forwarded", "hops": 1, "trusted_proxies": "10.0.0.1"}, "mode='x-forwarded-for'"),
+    # header
+    (HEADER, "mode 'header' needs one"),
+    ({"mode": "header", "header": "X-Y"}, "needs the addresses of the proxies that write"),
+    ({**HEADER, "header": "X-Forwarded-For"}, "write mode='x-forwarded-for'"),
+    ({**HEADER, "header": "forwarded"}, "write mode='forwarded'"),
+    ({**HEADER, "header": "X-Real-IP"}, "write mode='x-real-ip'"),
+    ({**HEADER, "header": "X_Client"}, "write 'X-Client': servers drop or fold underscores"),
+    ({**HEADER, "header": "X Client"}, "is no header name; write letters, digits and hyphens"),
+    ({**HEADER, "header": "X-Clïent"}, "is no header name"),
+    ({**HEADER, "header": ""}, "is no header name"),
+    ({**HEADER, "header": 7}, "is no header name"),
+    ({"mode": "auto", "header": "X-Y"}, "write mode='header', or leave out header"),
+    *(
+        ({**HEADER, "header": name}, "then say edge_overwrites=True")
+        for name in ("Fastly-Client-IP", "True-Client-IP", "X-Azure-ClientIP", "x-client-ip")
+    ),
+    ({"mode": "auto", "edge_overwrites": True}, "leave it out"),
+    ({**HEADER, "header": "X-Y", "edge_overwrites": 1}, "write True or False"),
+    # presets
+    ({"mode": "nginx"}, "needs the addresses that connect to this server; You write 'proxy_set"),
+    ({"mode": "fastly"}, "then say edge_overwrites=True"),
+    ({"mode": "azure-front-door", "trusted_proxies": "10.0.0.1", "header": "X-Y"}, "reads x-azure"),
+    ({"mode": "nginx", "trusted_proxies": "10.0.0.1", "header": "X-Y"}, "leave out header"),
+    ({"mode": "cloudflare-tunnel", "hops": 1}, "mode is 'header'"),
+    # edge_secret: no message shows a value
+    ({**LISTED, "edge_secret": "X-Edge"}, "this str is not allowed; write (header, value)"),
+    ({**LISTED, "edge_secret": ("X-Edge",)}, "this tuple is not allowed"),
+    ({**LISTED, "edge_secret": ("X-Edge", None)}, "this tuple is not allowed"),
+    ({**LISTED, "edge_secret": {"X-Edge": "s3cr3t" * 9}}, "this dict is not allowed"),
+    ({**LISTED, "edge_secret": ("X-Edge", "s3cr3t")}, "under 16 characters"),
+    ({**LISTED, "edge_secret": ("X-Edge", "s3cr3t" * 9, "s3cr3t\n" * 9)}, "cannot carry"),
+    ({**LISTED, "edge_secret": ("X_Edge", "s3cr3t" * 9)}, "write 'X-Edge'"),
+    ({"edge_secret": ("X-Edge", "s3cr3t" * 9)}, "reads no header"),
+    # allow_headerless
+    ({"allow_headerless": "10.0.0.1"}, "reads no header"),
+    ({**LISTED, "allow_headerless": "10.0.0.2"}, "10.0.0.2/32 is not in trusted_proxies"),
+    ({**LISTED, "allow_headerless": "10.0.0.0/31"}, "10.0.0.0/32 is not in trusted_proxies"),
+    ({**LISTED, "allow_headerless": "unix"}, "has no address to answer with"),
+    ({**LISTED, "allow_headerless": "10.0.0.5/8"}, "allow_headerless: '10.0.0.5/8' has bits"),
+    ({**LISTED, "allow_headerless": "*"}, "allow_headerless: 0.0.0.0/5, 8.0.0.0/7"),
+    ({**LISTED, "allow_headerless": 5}, "allow_headerless: 5 is no list"),
+    # scheme and host
+    ({"scheme_header": "X-Forwarded-Proto"}, "reads no header"),
+    ({"mode": "forwarded", "host_header": "X-Forwarded-Host"}, "finds it in the element itself"),
+    ({**LISTED, "scheme_header": "X_Scheme"}, "write 'X-Scheme'"),
+    ({**LISTED, "host_header": 7}, "is no header name"),
+    # the list of Cloudflare's networks
+    ({"cloudflare_ranges": ""}, "write the path of a file"),
+    ({"cloudflare_ranges": 7}, "write the path of a file"),
+    ({"cloudflare_ranges": "/does/not/exist"}, "'/does/not/exist' cannot be read"),
 ]
 
 
@@ -171,6 +225,38 @@ def test_refused_options_say_what_to_write(options: dict[str, Any], says: str) -
     with pytest.raises(SettingsError) as caught:
         ClientIPResolver(**options)
     assert says in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_repr_shows_what_holds_and_no_secret() -> None:
+    resolver = ClientIPResolver(
+        mode="header",
+        header="X-Azure-SocketIP",
+        trusted_proxies=["10.0.0.0/9", "10.128.0.0/9"],
+        edge_secret=("X-Edge", "s3cr3t" * 9),
+        allow_headerless=["10.0.0.1"],
+        scheme_header="X-Forwarded-Proto",
+        host_header="X-Forwarded-Host",
+        peer_port=True,
+        on_all_trusted="unresolved",
+    )
+    assert repr(resolver) == (
+        "ClientIPResolver(mode='header', trusted_proxies=['10.0.0.0/8'], "
+        "header='x-azure-socketip', edge_secret='x-edge: ...', allow_headerless=['10.0.0.1/32'], "
+        "scheme_header='x-forwarded-proto', host_header='x-forwarded-host', peer_port=True, "
+        "on_all_trusted='unresolved')"
+    )
+    assert "s3cr3t" not in repr(resolver._rules)
+    counted = ClientIPResolver(mode="gcp-lb")
+    assert counted.mode == "gcp-lb"
+    assert repr(counted).endswith("hops=2)")
+
+
+def test_a_preset_can_be_told_otherwise() -> None:
+    counted = ClientIPResolver(mode="gcp-lb", hops=3, trusted_proxies="10.0.0.1")
+    assert "hops=3" in repr(counted)
+    assert "10.0.0.1/32" in counted.trusted_proxies
+    assert "35.191.0.0/16" in trusted("gcp-lb")
 
 
 def test_all_problems_come_in_one_error() -> None:
@@ -191,14 +277,10 @@ def test_options_are_keyword_only() -> None:
 
 def test_resolver_is_immutable() -> None:
     resolver = ClientIPResolver()
-    with pytest.raises(AttributeError, match="immutable"):
-        resolver.mode = "auto"  # type: ignore[misc]  # the refused assignment is the case
-    with pytest.raises(AttributeError, match="immutable"):
-        del resolver._rules
+    for name in ("mode", "trusted_proxies", "anything"):
+        with pytest.raises(AttributeError):
+            setattr(resolver, name, "auto")
     assert resolver.mode == "remote-addr"
-    assert "hops=2" in repr(
-        ClientIPResolver(mode="x-forwarded-for", trusted_proxies="10.0.0.1", hops=2)
-    )
 
 
 def test_cloudflare_list_is_the_published_one() -> None:
@@ -217,10 +299,10 @@ def test_old_list_warns_once(
     monkeypatch.setattr(cloudflare, "_warned", {})
     limit = cloudflare.PUBLISHED + timedelta(days=cloudflare.MAX_AGE_DAYS)
     with caplog.at_level(logging.WARNING, logger="gatehound.clientip"):
-        cloudflare.warn_if_stale(limit)
+        cloudflare.warn_if_stale(cloudflare.BUNDLED, limit)
         assert caplog.records == []
-        cloudflare.warn_if_stale(limit + timedelta(days=1))
-        cloudflare.warn_if_stale(limit + timedelta(days=2))
+        cloudflare.warn_if_stale(cloudflare.BUNDLED, limit + timedelta(days=1))
+        cloudflare.warn_if_stale(cloudflare.BUNDLED, limit + timedelta(days=2))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "181 days old" in caplog.text
 
@@ -243,7 +325,8 @@ def test_only_who_uses_the_list_is_warned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cloudflare, "_warned", {})
-    monkeypatch.setattr(cloudflare, "PUBLISHED", date(2020, 1, 1))
+    old = cloudflare.BUNDLED._replace(published=date(2020, 1, 1))
+    monkeypatch.setattr(cloudflare, "BUNDLED", old)
     with caplog.at_level(logging.WARNING, logger="gatehound.clientip"):
         ClientIPResolver(**options)
         ClientIPResolver(**options)

@@ -15,21 +15,39 @@ from gatehound.clientip.modes import MODES
 pytestmark = pytest.mark.slow  # hundreds of examples each
 
 TRUST = ["10.0.0.0/8", "2001:db8:ff::/48", "unix", "cloudflare"]
+
+
+def resolver_of(mode: str, trust: Any) -> ClientIPResolver:
+    header = "X-Azure-SocketIP" if mode == "header" else None
+    return ClientIPResolver(mode=mode, header=header, trusted_proxies=trust)
+
+
 RESOLVERS = [
-    *(ClientIPResolver(mode=mode, trusted_proxies=TRUST) for mode in MODES),
-    *(ClientIPResolver(mode=mode, trusted_proxies=TRUST[:2]) for mode in MODES),
+    *(resolver_of(mode, TRUST) for mode in MODES),
+    *(resolver_of(mode, TRUST[:2]) for mode in MODES),
+    ClientIPResolver(mode="cloudflare-tunnel"),
+    ClientIPResolver(
+        mode="x-real-ip",
+        trusted_proxies=TRUST,
+        allow_headerless=TRUST[:1],
+        scheme_header="X-Forwarded-Proto",
+        host_header="X-Forwarded-Host",
+    ),
     ClientIPResolver(mode="x-forwarded-for", trusted_proxies=TRUST, hops=2),
     ClientIPResolver(mode="x-forwarded-for", trust_everyone=True, peer_port=True),
     ClientIPResolver(mode="auto", trusted_proxies=TRUST, on_all_trusted="unresolved"),
 ]
 BY_MODE = dict(zip(MODES, RESOLVERS, strict=False))
-NARROW = [ClientIPResolver(mode=mode, trusted_proxies="192.0.2.0/24") for mode in MODES]
+NARROW = [resolver_of(mode, "192.0.2.0/24") for mode in MODES]
 NAMES = [
     b"x-forwarded-for",
     b"forwarded",
     b"x-real-ip",
     b"cf-connecting-ip",
     b"cf-connecting-ipv6",
+    b"x-azure-socketip",
+    b"x-forwarded-proto",
+    b"x-forwarded-host",
 ]
 PIECES = [
     b"10.0.0.2", b"203.0.113.7", b"162.158.1.2", b"2001:db8::7", b"[2001:db8:ff::1]:80", b"unix:",
@@ -77,10 +95,10 @@ def test_never_raises_and_explains_what_it_answered(
         shown = answer.explain()
         assert all(line.isascii() and line.isprintable() for line in shown)
         assert max(map(len, shown)) < 500
-        # the second run, from the kept text, comes to the same end
-        again = resolver.resolve(peer=peer, headers=list(answer._found.read))
-        assert again == answer
-        assert again.explain() == shown
+        assert answer.scheme in {None, "http", "https"}
+        assert answer.host is None or len(answer.host) <= 300
+        if answer.reason == "client":  # what decided is enough to decide so again
+            assert resolver.resolve(peer=peer, headers=list(answer.read)) == answer
 
 
 @given(resolvers, peers, st.lists(st.tuples(st.text(max_size=20), st.text(max_size=80))))
@@ -126,7 +144,7 @@ def test_text_left_of_the_client_never_changes_the_answer(
 def test_unrelated_headers_never_change_the_answer(
     resolver: ClientIPResolver, peer: str | None, lines: Headers, others: Headers
 ) -> None:
-    read = {name.encode() for name in MODES[resolver.mode].names}
+    read = set(NAMES)
     extra = [(name, value) for name, value in others if name.lower() not in read]
     before = resolver.resolve(peer=peer, headers=lines)
     assert resolver.resolve(peer=peer, headers=[*extra, *lines]) == before

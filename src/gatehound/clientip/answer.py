@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Literal, final
+from collections.abc import Sequence
+from socket import inet_ntoa
+from typing import Any, Literal, final
 
 from gatehound.clientip.grammar import UNIX
-from gatehound.clientip.modes import Rules, flags_of
+from gatehound.clientip.modes import Rules
+from gatehound.clientip.said import Said, said_within
 from gatehound.clientip.walk import Found
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_put = object.__setattr__
-
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -27,31 +28,36 @@ class ClientIP:
     Unresolved is not "the address changed": treat it as no evidence.
     """
 
-    __slots__ = ("_asked", "_found")
+    __slots__ = ("_found", "_given", "_peer", "_rules", "_said")
 
-    _found: Found
-    _asked: tuple[Rules, str | None, bytes | None]
+    _said: Said
+    """Set only where a header declares scheme or host."""
 
-    def __init__(self, found: Found, asked: tuple[Rules, str | None, bytes | None]) -> None:
-        """Made by ClientIPResolver; `asked` is the rules, the peer as given, and packed."""
-        _put(self, "_found", found)
-        _put(self, "_asked", asked)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"ClientIP is frozen: {name} cannot be set")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"ClientIP is frozen: {name} cannot be deleted")
+    def __init__(self, found: Found, rules: Rules, given: Any, peer: bytes | None) -> None:
+        """Made by ClientIPResolver; `given` is the peer as reported, `peer` what it packs to."""
+        self._found = found
+        self._rules = rules
+        self._given = given
+        self._peer = peer
 
     @property
     def address(self) -> Address | None:
-        """The client's address; None where it is unresolved. Its text is `str(address)`."""
+        """The client's address; None where it is unresolved."""
         return _unpack(self._found.packed)
+
+    @property
+    def text(self) -> str:
+        """The address as text, as `str(address)` writes it; "" where it is unresolved."""
+        packed = self._found.packed
+        if packed is None:
+            return ""
+        # Only for v4: glibc writes some v6 addresses in another form than ipaddress.
+        return inet_ntoa(packed) if len(packed) == 4 else str(ipaddress.IPv6Address(packed))
 
     @property
     def peer(self) -> Address | Literal["unix"] | None:
         """The socket peer; `unix` for a unix socket, None where it is no address."""
-        packed = self._asked[2]
+        packed = self._peer
         return "unix" if packed == UNIX else _unpack(packed)
 
     @property
@@ -65,6 +71,28 @@ class ClientIP:
         return self._found.source
 
     @property
+    def scheme(self) -> str | None:
+        """`http` or `https`, as the client's own hop reported it; None where nothing did.
+
+        In mode `forwarded` from the element that names the client, elsewhere only from the
+        header that `scheme_header` or the preset declares.
+        """
+        return self._hop_said()[0]
+
+    @property
+    def host(self) -> str | None:
+        """The host that the client asked for, with its port where one was sent; as `scheme`."""
+        return self._hop_said()[1]
+
+    @property
+    def read(self) -> Sequence[tuple[str, str]]:
+        """The header text that decided, as (name in lower case, text); empty: none did.
+
+        It is cut off left of the client, so it holds only what trusted proxies wrote.
+        """
+        return tuple((name, ",".join(reversed(texts))) for name, texts in self._found.seen)
+
+    @property
     def flags(self) -> frozenset[str]:
         """What a reader should know of the address.
 
@@ -73,7 +101,9 @@ class ClientIP:
         one), `worker` (a Cloudflare Worker asks, for anyone who rents one) and
         `known-provider-range` (an edge of Cloudflare's, which is not declared).
         """
-        return flags_of(self._asked[0], self._found)
+        from gatehound.clientip.flags import flags_of
+
+        return flags_of(self._rules, self._found, self._given)
 
     def network(self, v4: int = 24, v6: int = 64) -> Network | None:
         """Return the network of `v4` or `v6` prefix bits around the address, None without one.
@@ -91,12 +121,11 @@ class ClientIP:
     def explain(self) -> tuple[str, ...]:
         """Tell hop by hop how the answer came about, in lines of printable ASCII.
 
-        The walk runs again for this, from the text that decided; requests pay nothing.
+        The lines are made for this call, from the text that decided; requests pay nothing.
         """
         from gatehound.clientip.trace import explain
 
-        rules, given, peer = self._asked
-        return explain(rules, given, peer, self._found, self.flags)
+        return explain(self, self._rules, self._given, self._peer, self._found)
 
     def __repr__(self) -> str:
         flags = f" flags={','.join(sorted(self.flags))}" if self.flags else ""
@@ -109,8 +138,13 @@ class ClientIP:
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
-        return (*self._found[:3], self._asked[2], self.flags)
+        return (*self._found[:3], self._peer, self.flags)
+
+    def _hop_said(self) -> Said:
+        return self._said if self._rules.declares else said_within(self._found)
 
 
 def _unpack(packed: bytes | None) -> Address | None:
-    return ipaddress.ip_address(packed) if packed else None
+    if not packed:
+        return None
+    return ipaddress.IPv4Address(packed) if len(packed) == 4 else ipaddress.IPv6Address(packed)

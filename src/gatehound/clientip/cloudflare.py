@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, date, datetime
-from typing import Final
+from os import PathLike
+from pathlib import Path
+from typing import Final, NamedTuple
 
 SOURCE: Final = "https://www.cloudflare.com/ips"
 PUBLISHED: Final = date(2025, 10, 1)
 MAX_AGE_DAYS: Final = 180
 """Cloudflare changes the lists about once in two years, and announces it weeks before."""
+
+WIDEST: Final = {4: 10, 6: 24}
+"""The shortest prefix in a list that is believed; Cloudflare's own are /13 and /29."""
 
 RANGES: Final = (
     "173.245.48.0/20",
@@ -48,21 +53,105 @@ X-Forwarded-For left of it: it MUST NOT be trusted as a proxy, whatever the list
 """
 
 _log = logging.getLogger("gatehound.clientip")
-_warned: dict[str, object] = {}
+_warned: dict[date, object] = {}
 
 
-def warn_if_stale(today: date | None = None) -> None:
-    """Log one warning in a process when the bundled list is over `MAX_AGE_DAYS` old."""
-    age = ((today or datetime.now(UTC).date()) - PUBLISHED).days
+class Ranges(NamedTuple):
+    """A list of Cloudflare's networks, and the day on which it was published or fetched."""
+
+    networks: tuple[str, ...]
+    published: date
+
+    def age(self, today: date | None = None) -> int:
+        """Count the days since then."""
+        return ((today or datetime.now(UTC).date()) - self.published).days
+
+
+BUNDLED: Final = Ranges(RANGES, PUBLISHED)
+
+
+def warn_if_stale(ranges: Ranges, today: date | None = None) -> None:
+    """Log one warning in a process for a list that is over `MAX_AGE_DAYS` old."""
+    age = ranges.age(today)
     if age <= MAX_AGE_DAYS:
         return
     mine = object()
     # setdefault is atomic: of several threads exactly one finds its own mark.
-    if _warned.setdefault("stale", mine) is mine:
+    if _warned.setdefault(ranges.published, mine) is mine:
         _log.warning(
-            "The bundled list of Cloudflare's ranges is of %s, %d days old: an edge that is "
-            "newer than the list is not recognised. Update gatehound, or compare it with %s.",
-            PUBLISHED,
+            "The list of Cloudflare's ranges is of %s, %d days old: an edge that is newer than "
+            "the list is not recognised. %s",
+            ranges.published,
             age,
-            SOURCE,
+            RENEW,
         )
+
+
+RENEW: Final = (
+    f"Fetch the lists from {SOURCE}, run `gatehound ip refresh`, and name its output in "
+    "cloudflare_ranges"
+)
+
+
+def load(path: str | PathLike[str]) -> Ranges:
+    """Read a list from a file: what `gatehound ip refresh` wrote, or a list as published.
+
+    Understood are lines of networks, the JSON of Cloudflare's API, and JSON with `networks`
+    and `published`. Without a date inside, the file's own is taken. ValueError says what is
+    wrong with it: an edge list that is too wide would let everyone choose his address.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+        published = datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
+    try:
+        networks, said = _entries(text)
+        return Ranges(_checked(networks), said or published)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}") from None
+
+
+def _entries(text: str) -> tuple[list[str], date | None]:
+    """Take the networks out of the three forms, and the date where one is inside."""
+    if not text.lstrip().startswith("{"):
+        lines = (line.partition("#")[0].strip() for line in text.splitlines())
+        return [line for line in lines if line], None
+    import json
+
+    tree = json.loads(text)
+    result = tree.get("result", tree)
+    if not isinstance(result, dict):
+        raise ValueError(f"'result' is a {type(result).__name__}; an object is expected")
+    networks: list[str] = []
+    for key in ("networks", "ipv4_cidrs", "ipv6_cidrs"):
+        piece = result.get(key, [])
+        if not isinstance(piece, list) or not all(isinstance(entry, str) for entry in piece):
+            raise ValueError(f"{key} has to be a list of texts")
+        networks += piece
+    said = tree.get("published")
+    return networks, date.fromisoformat(said) if isinstance(said, str) else None
+
+
+def _checked(networks: list[str]) -> tuple[str, ...]:
+    """Refuse what cannot be a list of Cloudflare's: wrong entries, no or too wide networks."""
+    from ipaddress import ip_network
+
+    for entry in networks:
+        try:
+            network = ip_network(entry)
+        except ValueError as error:
+            raise ValueError(f"{entry!r} is no network: {error}") from None
+        widest = WIDEST[network.version]
+        if network.prefixlen < widest or not network.is_global:
+            raise ValueError(
+                f"{entry!r} is no network of Cloudflare's: expected are public networks of at "
+                f"least /{widest}; fetch the list again from {SOURCE}"
+            )
+    if {ip_network(entry).version for entry in networks} != {4, 6}:
+        raise ValueError(
+            "IPv4 and IPv6 networks are needed, and Cloudflare publishes them as two lists; "
+            "give both to `gatehound ip refresh`"
+        )
+    return tuple(networks)

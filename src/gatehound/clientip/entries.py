@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from gatehound.clientip import cloudflare
 from gatehound.clientip.grammar import fold, pack
+from gatehound.clientip.presets import PRESETS
 from gatehound.clientip.trust import EVERYONE, TrustSet
 
 PRIVATE: Final = (
@@ -28,10 +29,11 @@ PRIVATE: Final = (
 169.254/16 (whoever is on the link can take one)."""
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "cloudflare": cloudflare.RANGES,
     "private": PRIVATE,
     "*": EVERYONE,
+    **{name: preset.networks for name, preset in PRESETS.items() if preset.networks},
 }
+"""Names for networks; with `cloudflare`, whose list can be renewed, and `unix`."""
 
 _LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 _OCTET: Final = re.compile(r"\*|0|[1-9][0-9]{0,2}")
@@ -41,26 +43,34 @@ _MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def read_trust(given: object, *, everyone: bool, problems: list[str]) -> TrustSet:
-    """Compile `trusted_proxies`; append a line to `problems` for each thing that is wrong."""
+def read_trust(
+    given: object,
+    *,
+    everyone: bool = False,
+    edge: cloudflare.Ranges = cloudflare.BUNDLED,
+    option: str = "trusted_proxies",
+    problems: list[str],
+) -> TrustSet:
+    """Compile a list of peers; append a line to `problems` for each thing that is wrong."""
     entries: list[Any] = []
     unix = False
-    for entry in _split(given, problems):
+    for entry in _split(given, option, problems):
         try:
             if entry == "unix":
                 unix = True
+            elif entry == "cloudflare":
+                cloudflare.warn_if_stale(edge)
+                entries += edge.networks
             else:
                 entries += _read_entry(entry)
         except ValueError as error:
-            problems.append(f"trusted_proxies: {error}")
+            problems.append(f"{option}: {error}")
     if everyone and not entries and not unix and not problems:
         entries += EVERYONE
-    trust = TrustSet(entries, unix=unix)
-    _check_width(trust, everyone=everyone, problems=problems)
-    return trust
+    return TrustSet(entries, unix=unix)
 
 
-def _check_width(trust: TrustSet, *, everyone: bool, problems: list[str]) -> None:
+def check_width(trust: TrustSet, *, everyone: bool, problems: list[str]) -> None:
     """Look at the merged list: 0.0.0.0/1 and 128.0.0.0/1 together are everyone as well."""
     wide = [text for text in EVERYONE if text in trust.networks]
     if wide and not everyone:
@@ -76,7 +86,7 @@ def _check_width(trust: TrustSet, *, everyone: bool, problems: list[str]) -> Non
         )
 
 
-def _split(given: object, problems: list[str]) -> Iterator[str]:
+def _split(given: object, option: str, problems: list[str]) -> Iterator[str]:
     """Yield the entries as text; a bare text is never iterated by character."""
     if isinstance(given, str):
         lines = [line for line in given.splitlines() if line.strip()]
@@ -86,7 +96,7 @@ def _split(given: object, problems: list[str]) -> Iterator[str]:
         given = [given]
     if isinstance(given, bytes | bytearray | Mapping) or not isinstance(given, Iterable):
         problems.append(
-            f"trusted_proxies: {_show(given)} is no list; give addresses or networks, such as "
+            f"{option}: {_show(given)} is no list; give addresses or networks, such as "
             "['10.0.0.0/8', 'cloudflare'], or one text with commas or line breaks between them"
         )
         return
@@ -95,7 +105,7 @@ def _split(given: object, problems: list[str]) -> Iterator[str]:
             yield from _texts_of(entry)
         else:  # an int is refused too: ipaddress would read 5 as 0.0.0.5
             problems.append(
-                f"trusted_proxies: {_show(entry)} is no entry; write an address or a network "
+                f"{option}: {_show(entry)} is no entry; write an address or a network "
                 "as text, such as '10.0.0.0/8', or give an ipaddress or netaddr object"
             )
 
@@ -113,8 +123,6 @@ def _is_network_object(given: object) -> bool:
 
 
 def _read_entry(entry: str) -> list[Any]:
-    if entry == "cloudflare":
-        cloudflare.warn_if_stale()
     if entry in NAMES:
         return list(NAMES[entry])
     if not entry:
@@ -230,7 +238,8 @@ def _refusal(entry: str, address: str) -> str:
             )
     from difflib import get_close_matches
 
-    close = get_close_matches(entry.lower(), ("cloudflare", "private", "unix"), n=1)
+    names = ("cloudflare", "unix", *NAMES)
+    close = get_close_matches(entry.lower(), names, n=1)
     hint = f"did you mean '{close[0]}'?" if close else "names are not looked up."
     return (
         f"{_show(entry)} is neither an address nor a network; {hint} Allowed are addresses, "

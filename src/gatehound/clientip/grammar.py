@@ -24,6 +24,9 @@ MAX_ELEMENT: Final = 64
 BLANKS: Final = " \t"
 """OWS of RFC 9110 5.6.3. Not `str.strip()`, which also takes NBSP and 0x1c-0x1f."""
 
+CUT: Final = "\x00"
+"""Begins a piece of which only the end was read; no address has it, so it is refused."""
+
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _UNSPECIFIED: Final = (bytes(4), bytes(16))
 _BROADCAST: Final = b"\xff\xff\xff\xff"
@@ -59,12 +62,8 @@ def parse_address(text: str) -> bytes | None:
 
 def parse_hop(text: str) -> bytes | None:
     """Parse one X-Forwarded-For element: v4, v4:port, v6, [v6], [v6]:port or `unix:`."""
-    if ":" not in text:  # the common case, written out: a call less on every hop
-        try:
-            packed = inet_pton(AF_INET, text)
-        except (OSError, ValueError):
-            return None
-        return packed if 0 < packed[0] < 224 else _usable(packed)
+    if ":" not in text:
+        return _parse_v4(text)
     if text[0] == "[":
         return _parse_bracketed(text)
     # A bare v6 address is never split at its last colon: 2001:db8::7:4711 is one address.
@@ -74,6 +73,18 @@ def parse_hop(text: str) -> bytes | None:
     if not port and host == "unix":
         return UNIX
     return _parse_v4(host) if _is_port(port) else None
+
+
+def parse_listed(text: str) -> bytes | None:
+    """Parse one piece of X-Forwarded-For, with the blanks around it."""
+    text = text.strip(BLANKS)
+    if ":" not in text:  # the common case, written out: a call less on every hop
+        try:
+            packed = inet_pton(AF_INET, text)
+        except (OSError, ValueError):
+            return None
+        return packed if 0 < packed[0] < 224 else _usable(packed)
+    return parse_hop(text) if len(text) <= MAX_ELEMENT else None
 
 
 def parse_node(text: str) -> bytes | None:
@@ -86,15 +97,17 @@ def parse_node(text: str) -> bytes | None:
     return _parse_v4(host)
 
 
-def parse_peer(peer: object, *, with_port: bool = False) -> bytes | None:
+def parse_peer(peer: object, with_port: bool = False) -> bytes | None:
     """Parse what a server reports as the socket peer; `UNIX` for each spelling of that."""
     if not isinstance(peer, str):
         return UNIX if peer is None else None
     if peer in _UNIX_PEERS:
         return UNIX
-    if len(peer) > MAX_ELEMENT:
-        return None
-    return parse_hop(peer) if with_port else parse_address(peer)
+    if with_port:
+        return parse_hop(peer) if len(peer) <= MAX_ELEMENT else None
+    if ":" not in peer:
+        return _parse_v4(peer)
+    return _parse_v6(peer) if len(peer) <= MAX_ELEMENT else None
 
 
 def _parse_v4(text: str) -> bytes | None:

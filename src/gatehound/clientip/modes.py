@@ -1,23 +1,36 @@
 """The modes: which headers answer the question, and in which order they are believed.
 
 What belongs here: one function for each way to find the client behind a trusted peer, and
-the table `MODES`. A new mode is a function and a row; a preset is a row with other options.
-Each function is called only after the peer was found to be trusted, with the header lines
-of its row, names in lower case.
+the table `MODES`. A new mode is a function and a row; a preset is data (presets.py).
+Each function is called only after the peer was found to be trusted. `read(given, name)`
+returns the lines of a header (lines.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from datetime import date
+from typing import Any, Final
 
-from gatehound.clientip.cloudflare import WORKER
+from gatehound.clientip import cloudflare
 from gatehound.clientip.grammar import BLANKS, MAX_ELEMENT, UNIX, parse_address, parse_hop
-from gatehound.clientip.trust import TrustSet, cloudflare_set
-from gatehound.clientip.walk import FORWARDED, X_FORWARDED_FOR, Found, Pairs, Step, walk
+from gatehound.clientip.lines import CF_CONNECTING_IP, CF_CONNECTING_IPV6, X_REAL_IP, Name, Read
+from gatehound.clientip.trust import TrustSet
+from gatehound.clientip.walk import BY_ELEMENT, BY_LIST, Found, Seen, walk
 
-Steps = list[Step] | None
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The second factor of a shared edge: a header, and the values that are accepted."""
+
+    name: Name
+    values: tuple[bytes, ...]
+    same: Callable[[bytes, bytes], bool]
+
+    def __repr__(self) -> str:
+        """Show no value."""
+        return f"Secret({self.name.text!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,70 +38,85 @@ class Rules:
     """Checked options. `peers` may speak to us; `own` are the operator's proxies alone.
 
     They differ where a mode trusts Cloudflare by itself: there `own` holds no address of
-    Cloudflare's, so that the walk stops at the edge and proves it.
+    Cloudflare's (`edge`), so that the walk stops at the edge and proves it. `declares` tells
+    that `scheme` or `host` is set; `mode` is the one behind a preset.
     """
 
-    mode: str
+    find: Find
     peers: TrustSet
     own: TrustSet
+    edge: TrustSet
+    mode: str
+    header: Name = X_REAL_IP
     hops: int = 0
     peer_port: bool = False
     farthest: bool = True
+    headerless: TrustSet | None = None
+    secret: Secret | None = None
+    scheme: Name | None = None
+    host: Name | None = None
+    declares: bool = False
+    preset: str = ""
+    edge_published: date = cloudflare.PUBLISHED
 
 
-Find = Callable[[Rules, bytes, Pairs, Steps], Found]
+Find = Callable[[Rules, bytes, Any, Read], Found]
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """One row: the headers it may read, how it finds the client, what it trusts by itself."""
-
-    names: tuple[str, ...]
-    find: Find
-    cloudflare: bool = False
-
-
-def by_x_forwarded_for(rules: Rules, _peer: bytes, pairs: Pairs, steps: Steps) -> Found:
+def by_x_forwarded_for(rules: Rules, _peer: bytes, given: Any, read: Read) -> Found:
     """Walk X-Forwarded-For, or count in it where `hops` is set."""
-    found = walk(X_FORWARDED_FOR, pairs, rules.peers, hops=rules.hops, steps=steps)
-    return found if found.reason != "all-trusted" else _all_trusted(rules, found)
+    found = walk(BY_LIST, read(given, BY_LIST.name), rules.peers, rules.hops)
+    return found if found.reason == "client" else _all_trusted(rules, found)
 
 
-def by_forwarded(rules: Rules, _peer: bytes, pairs: Pairs, steps: Steps) -> Found:
+def by_one_line(rules: Rules, peer: bytes, given: Any, read: Read) -> Found:
+    """Walk X-Forwarded-For where it is one line: the provider adds to the first of several."""
+    lines = read(given, BY_LIST.name)
+    if len(lines) > 1:
+        name = BY_LIST.name
+        return Found("header-repeated", None, name.text, _clipped(name, lines))
+    return by_x_forwarded_for(rules, peer, given, read)
+
+
+def by_forwarded(rules: Rules, _peer: bytes, given: Any, read: Read) -> Found:
     """Walk Forwarded (RFC 7239)."""
-    return _all_trusted(rules, walk(FORWARDED, pairs, rules.peers, steps=steps))
+    return _all_trusted(rules, walk(BY_ELEMENT, read(given, BY_ELEMENT.name), rules.peers))
 
 
-def by_x_real_ip(rules: Rules, _peer: bytes, pairs: Pairs, steps: Steps) -> Found:
-    """Take the one X-Real-IP; a trusted value is one more proxy, as in a chain."""
-    found = _single("x-real-ip", pairs, parse_hop, steps)
+def by_header(rules: Rules, _peer: bytes, given: Any, read: Read) -> Found:
+    """Take the one value of a header; a trusted one is one more proxy, as in a chain."""
+    found = _single(rules.header, given, read, parse_hop)
     if found.reason != "client":
         return found
     packed = found.packed or UNIX
-    if packed in rules.peers:
+    if rules.peers.covers(packed):
         return _all_trusted(rules, found._replace(reason="all-trusted", packed=packed or None))
     return found if packed else found._replace(reason="malformed-hop", packed=None)
 
 
-def by_cloudflare(rules: Rules, peer: bytes, pairs: Pairs, steps: Steps) -> Found:
+def by_connecting_ip(_rules: Rules, _peer: bytes, given: Any, read: Read) -> Found:
+    """Take CF-Connecting-IP from a peer that hands on Cloudflare's own, as cloudflared does."""
+    return _connecting_ip(given, read)
+
+
+def by_cloudflare(rules: Rules, peer: bytes, given: Any, read: Read) -> Found:
     """Take CF-Connecting-IP, where the peer or the chain of own proxies proves Cloudflare.
 
     The own proxies must append to X-Forwarded-For, or the client writes the proof.
     No fall-back to X-Forwarded-For, which a Worker can write, nor to True-Client-IP, which
     the client can.
     """
-    edge = cloudflare_set()
-    if peer in edge:
-        return _connecting_ip(pairs, steps)
-    found = walk(X_FORWARDED_FOR, pairs, rules.own, steps=steps)
+    if rules.edge.covers(peer):
+        return _connecting_ip(given, read)
+    found = walk(BY_LIST, read(given, BY_LIST.name), rules.own)
     if found.reason == "client":
-        if found.packed and found.packed in edge:
-            return _connecting_ip(pairs, steps, proof=found.read)
+        if found.packed and rules.edge.covers(found.packed):
+            return _connecting_ip(given, read, proof=found)
         return found._replace(reason="bypassed-cloudflare")
     return _all_trusted(rules, found)
 
 
-def by_auto(rules: Rules, peer: bytes, pairs: Pairs, steps: Steps) -> Found:
+def by_auto(rules: Rules, peer: bytes, given: Any, read: Read) -> Found:
     """Take CF-Connecting-IP behind a proven edge, else X-Forwarded-For and Forwarded.
 
     The two chains must agree before anything is concluded from either, Cloudflare's edge
@@ -96,19 +124,18 @@ def by_auto(rules: Rules, peer: bytes, pairs: Pairs, steps: Steps) -> Found:
     a client could otherwise forge the edge and CF-Connecting-IP with it.
     Single-value headers are never guessed.
     """
-    edge = cloudflare_set()
-    if peer in edge:
-        return _connecting_ip(pairs, steps)
+    if rules.edge.covers(peer):
+        return _connecting_ip(given, read)
     found = _agreed(
-        walk(X_FORWARDED_FOR, pairs, rules.own, steps=steps),
-        walk(FORWARDED, pairs, rules.own, steps=steps),
+        walk(BY_LIST, read(given, BY_LIST.name), rules.own),
+        walk(BY_ELEMENT, read(given, BY_ELEMENT.name), rules.own),
     )
-    if found.reason == "client" and found.packed and found.packed in edge:
-        return _connecting_ip(pairs, steps, proof=found.read)
+    if found.reason == "client" and found.packed and rules.edge.covers(found.packed):
+        return _connecting_ip(given, read, proof=found)
     return _all_trusted(rules, found)
 
 
-def by_peer(_rules: Rules, peer: bytes, _pairs: Pairs, _steps: Steps) -> Found:
+def by_peer(_rules: Rules, peer: bytes, _given: Any, _read: Read) -> Found:
     """Take the socket peer; no header is read."""
     return Found("direct", peer, "peer") if peer else Found("unix-peer", None, "peer")
 
@@ -118,10 +145,10 @@ def _agreed(one: Found, two: Found) -> Found:
         return one
     if one.reason == "header-missing":
         return two
-    read = (*one.read, *two.read)
+    seen = (*one.seen, *two.seen)
     if (one.reason, one.packed) == (two.reason, two.packed):
-        return one._replace(read=read)
-    return Found("headers-disagree", None, f"{one.source} {two.source}", read)
+        return one._replace(seen=seen)
+    return Found("headers-disagree", None, f"{one.source} {two.source}", seen)
 
 
 def _all_trusted(rules: Rules, found: Found) -> Found:
@@ -131,18 +158,21 @@ def _all_trusted(rules: Rules, found: Found) -> Found:
     return found
 
 
-def _connecting_ip(pairs: Pairs, steps: Steps, proof: Pairs = ()) -> Found:
+def _connecting_ip(given: Any, read: Read, proof: Found | None = None) -> Found:
     """Read what the edge says. Cloudflare never sends a port, so a port is a forgery.
 
     A class E value is Pseudo IPv4 (a v4 stand-in for a v6 client): the real address is then
     in CF-Connecting-IPv6, if the zone sends it.
     """
-    found = _single("cf-connecting-ip", pairs, parse_address, steps)
+    found = _single(CF_CONNECTING_IP, given, read, parse_address)
     if found.packed is not None and len(found.packed) == 4 and found.packed[0] >= 240:
-        real = _single("cf-connecting-ipv6", pairs, _parse_v6_only, steps)
+        real = _single(CF_CONNECTING_IPV6, given, read, _parse_v6_only)
         if real.reason != "header-missing":
-            found = real._replace(read=(*found.read, *real.read))
-    return found._replace(read=(*found.read, *proof)) if proof else found
+            found = real._replace(seen=(*found.seen, *real.seen))
+    if proof is None:
+        return found
+    # The client stands one hop left of the edge that the chain proves.
+    return found._replace(seen=(*proof.seen, *found.seen), at=proof.at + 1)
 
 
 def _parse_v6_only(text: str) -> bytes | None:
@@ -150,71 +180,67 @@ def _parse_v6_only(text: str) -> bytes | None:
     return packed if packed is not None and len(packed) == 16 else None
 
 
-def _single(name: str, pairs: Pairs, parse: Callable[[str], bytes | None], steps: Steps) -> Found:
+def _single(name: Name, given: Any, read: Read, parse: Callable[[str], bytes | None]) -> Found:
     """Read a header that has one value; two lines or a comma cannot be attributed."""
-    texts = [value.strip(BLANKS)[: MAX_ELEMENT + 1] for key, value in pairs if key == name]
-    read = tuple((name, text) for text in texts[:2])
-    if steps is not None:
-        steps += (Step(name, text, parse(text), vouched=False) for text in texts[:2])
+    texts = [value.strip(BLANKS) for value in read(given, name)]
     if not any(texts):
-        return Found("header-missing", None, name, read)
+        return Found("header-missing", None, name.text, _clipped(name, texts))
     if len(texts) > 1 or "," in texts[0]:
-        return Found("header-repeated", None, name, read)
+        return Found("header-repeated", None, name.text, _clipped(name, texts))
     packed = parse(texts[0]) if len(texts[0]) <= MAX_ELEMENT else None
-    return Found("malformed-hop" if packed is None else "client", packed, name, read)
+    reason = "malformed-hop" if packed is None else "client"
+    return Found(reason, packed, name.text, _clipped(name, texts))
 
 
-def find(rules: Rules, peer: bytes | None, pairs: Pairs, steps: Steps = None) -> Found:
-    """Answer for a peer that may read headers; `gate` has let it through."""
-    return MODES[rules.mode].find(rules, peer or UNIX, pairs, steps)
+def _clipped(name: Name, texts: list[str]) -> Seen:
+    return ((name.text, [text[: MAX_ELEMENT + 1] for text in texts[:2]]),)
 
 
-def gate(rules: Rules, peer: bytes | None) -> Found | None:
-    """Answer for a peer that ends everything, before any header is looked up."""
+def find(rules: Rules, peer: bytes | None, given: Any, read: Read) -> Found:
+    """Answer for a peer, which packs to `peer`, and the headers in `given`."""
     if peer is None:
         return Found("malformed-peer", None, "peer")
-    if rules.mode == "remote-addr":
-        return by_peer(rules, peer, (), None)
-    if peer in rules.peers:
-        return None
-    if peer:
-        return Found("peer-not-trusted", peer, "peer")
-    return Found("unix-peer-not-trusted", None, "peer")
+    if rules.find is by_peer:
+        return by_peer(rules, peer, given, read)
+    if not rules.peers.covers(peer):
+        if peer:
+            return Found("peer-not-trusted", peer, "peer")
+        return Found("unix-peer-not-trusted", None, "peer")
+    if rules.secret is not None and not _is_proven(rules.secret, given, read):
+        return Found("edge-secret-wrong", None, rules.secret.name.text)
+    found = rules.find(rules, peer, given, read)
+    headerless = rules.headerless
+    if headerless is not None and found.reason == "header-missing" and headerless.covers(peer):
+        return Found("headerless-peer", peer, "peer")
+    return found
 
 
+def _is_proven(secret: Secret, given: Any, read: Read) -> bool:
+    """Compare in constant time; a header that came twice proves nothing."""
+    lines = read(given, secret.name)
+    if len(lines) != 1:
+        return False
+    line = lines[0].strip(BLANKS).encode("latin-1", "replace")
+    matches = [secret.same(line, value) for value in secret.values]  # all of them, in equal time
+    return any(matches)
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One row: how it finds the client, the headers that it may read, what it trusts."""
+
+    find: Find
+    names: tuple[str, ...]
+    cloudflare: bool = False
+
+
+_CF: Final = ("cf-connecting-ip", "cf-connecting-ipv6")
 MODES: Final[Mapping[str, Mode]] = {
-    "remote-addr": Mode((), by_peer),
-    "auto": Mode(
-        ("x-forwarded-for", "forwarded", "cf-connecting-ip", "cf-connecting-ipv6"),
-        by_auto,
-        cloudflare=True,
-    ),
-    "cloudflare": Mode(
-        ("cf-connecting-ip", "cf-connecting-ipv6", "x-forwarded-for"),
-        by_cloudflare,
-        cloudflare=True,
-    ),
-    "x-forwarded-for": Mode(("x-forwarded-for",), by_x_forwarded_for),
-    "x-real-ip": Mode(("x-real-ip",), by_x_real_ip),
-    "forwarded": Mode(("forwarded",), by_forwarded),
+    "remote-addr": Mode(by_peer, ()),
+    "auto": Mode(by_auto, (*_CF, "x-forwarded-for", "forwarded"), cloudflare=True),
+    "cloudflare": Mode(by_cloudflare, (*_CF, "x-forwarded-for"), cloudflare=True),
+    "x-forwarded-for": Mode(by_x_forwarded_for, ("x-forwarded-for",)),
+    "x-real-ip": Mode(by_header, ("x-real-ip",)),
+    "forwarded": Mode(by_forwarded, ("forwarded",)),
+    "header": Mode(by_header, ()),
 }
-
-
-def flags_of(rules: Rules, found: Found) -> frozenset[str]:
-    """Name what a reader should know of an address beyond its value."""
-    packed = found.packed
-    flags = {"all-trusted"} if found.reason == "all-trusted" else set()
-    if found.source == "cf-connecting-ipv6":
-        flags.add("pseudo-ipv4")
-    if packed is None:
-        return frozenset(flags)
-    if len(packed) == 4 and packed[0] >= 240:
-        flags.add("pseudo-ipv4")
-    if packed == WORKER:
-        flags.add("worker")
-    if packed in rules.peers:
-        if found.reason != "all-trusted":
-            flags.add("trusted-range")
-    elif packed in cloudflare_set():
-        flags.add("known-provider-range")
-    return frozenset(flags)

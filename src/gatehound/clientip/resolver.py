@@ -1,50 +1,61 @@
 """The resolver: options checked when it is built, one walk for each request.
 
-What belongs here: the public face, and how a list of headers, an ASGI scope and a WSGI
-environ become the same pairs. It takes no locks and keeps no state between requests.
+What belongs here: the public face. It takes no locks and keeps no state between requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, final
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from gatehound.clientip.answer import ClientIP
 from gatehound.clientip.grammar import parse_peer
-from gatehound.clientip.modes import MODES, Rules, find, gate
-from gatehound.clientip.options import read_rules
+from gatehound.clientip.lines import Header, Read, in_environ, in_pairs, in_scope
+from gatehound.clientip.modes import find
+from gatehound.clientip.options import Options, read_rules
+from gatehound.clientip.said import said_beside
 
-Header = tuple[bytes, bytes] | tuple[str, str]
+if TYPE_CHECKING:
+    from gatehound.clientip.check import Finding
 
 
 @final
 class ClientIPResolver:
     """Answer which address is the client, from the socket peer and the header lines.
 
-    Immutable and safe to share between threads and loops; it does no I/O, and no bytes
-    that a client sends make it raise. Wrong options raise SettingsError here, all in one.
+    Immutable and safe to share between threads and loops; it does no I/O after construction,
+    and no bytes that a client sends make it raise. Wrong options raise SettingsError here,
+    all in one.
 
     Your duty: each proxy that you list must itself write the header that the mode reads. A
     header that it only passes on is the client's own text.
 
     `mode`: `remote-addr` (the default: the socket peer, no header), `x-forwarded-for`,
-    `forwarded` (RFC 7239), `x-real-ip`, `cloudflare` or `auto`.
+    `forwarded` (RFC 7239), `x-real-ip`, `header`, `cloudflare`, `auto`, or the name of a
+    preset, such as `nginx` or `aws-alb` (gatehound.clientip.presets).
     `trusted_proxies`: who may speak for others. Addresses, networks, ranges, wildcards,
-    `cloudflare`, `private` and `unix`, in a list or one text; empty trusts nobody.
+    `cloudflare`, `private`, `unix` and presets that publish their networks, in a list or one
+    text; empty trusts nobody. What a preset knows is trusted besides.
+    `trust_everyone`: needed for `*`, 0.0.0.0/0 and ::/0; alone it stands for `*`.
     `hops`: with `x-forwarded-for`, take that entry from the right (1 is the last) instead of
     the first untrusted one; the peer must be trusted all the same.
+    `header`: the name of the one header that mode `header` reads.
+    `edge_overwrites`: say True for a header that its edge passes on unless told otherwise.
+    `edge_secret`: `(header, value)`, or `(header, value, older value)` while you change it. A
+    second factor for an edge that other customers share: no header is believed without it.
+    `allow_headerless`: trusted peers that may come without the header, such as health
+    checkers; they are then the client themselves.
+    `scheme_header`, `host_header`: headers that your proxy overwrites with what the client
+    asked for; read only for the hop that names the client.
     `peer_port`: the server writes the port into the peer's address (Azure does).
     `on_all_trusted`: `farthest` answers with the last trusted hop, flagged; `unresolved`
     with none.
-    `trust_everyone`: needed for `*`, 0.0.0.0/0 and ::/0; alone it stands for `*`.
+    `cloudflare_ranges`: a file with a newer list than the bundled one, from
+    `gatehound ip refresh`.
     """
 
-    __slots__ = ("_keys", "_names", "_rules", "_sizes")
-
-    _rules: Rules
-    _names: Mapping[bytes, str]
-    _sizes: frozenset[int]
-    _keys: tuple[tuple[str, str], ...]
+    __slots__ = ("_rules",)
 
     def __init__(
         self,
@@ -53,42 +64,59 @@ class ClientIPResolver:
         trusted_proxies: str | Iterable[Any] = (),
         trust_everyone: bool = False,
         hops: int | None = None,
+        header: str | None = None,
+        edge_overwrites: bool = False,
+        edge_secret: tuple[str, ...] = (),
+        allow_headerless: str | Iterable[Any] = (),
+        scheme_header: str | None = None,
+        host_header: str | None = None,
         peer_port: bool = False,
         on_all_trusted: Literal["farthest", "unresolved"] = "farthest",
+        cloudflare_ranges: str | PathLike[str] | None = None,
     ) -> None:
-        rules = read_rules(
+        options = Options(
             mode=mode,
             trusted_proxies=trusted_proxies,
             trust_everyone=trust_everyone,
             hops=hops,
+            header=header,
+            edge_overwrites=edge_overwrites,
+            edge_secret=edge_secret,
+            allow_headerless=allow_headerless,
+            scheme_header=scheme_header,
+            host_header=host_header,
             peer_port=peer_port,
             on_all_trusted=on_all_trusted,
+            cloudflare_ranges=cloudflare_ranges,
         )
-        names = MODES[rules.mode].names
-        put = object.__setattr__
-        put(self, "_rules", rules)
-        put(self, "_names", {name.encode(): name for name in names})
-        put(self, "_sizes", frozenset(map(len, names)))
-        put(self, "_keys", tuple((n, f"HTTP_{n.upper().replace('-', '_')}") for n in names))
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"ClientIPResolver is immutable: {name} cannot be set")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"ClientIPResolver is immutable: {name} cannot be deleted")
+        self._rules = read_rules(options)
 
     def __repr__(self) -> str:
+        """Show what holds, the networks merged; no secret."""
         rules = self._rules
-        hops = f", hops={rules.hops}" if rules.hops else ""
-        return (
-            f"ClientIPResolver(mode={rules.mode!r}, "
-            f"trusted_proxies={list(self.trusted_proxies)!r}{hops})"
-        )
+        shown: dict[str, Any] = {"mode": self.mode, "trusted_proxies": list(self.trusted_proxies)}
+        if rules.hops:
+            shown["hops"] = rules.hops
+        if rules.mode == "header":
+            shown["header"] = rules.header.text
+        if rules.secret is not None:
+            shown["edge_secret"] = f"{rules.secret.name.text}: ..."
+        if rules.headerless is not None:
+            shown["allow_headerless"] = list(rules.headerless.listed)
+        if rules.scheme is not None:
+            shown["scheme_header"] = rules.scheme.text
+        if rules.host is not None:
+            shown["host_header"] = rules.host.text
+        if rules.peer_port:
+            shown["peer_port"] = True
+        if not rules.farthest:
+            shown["on_all_trusted"] = "unresolved"
+        return f"ClientIPResolver({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
     @property
     def mode(self) -> str:
-        """The mode that was chosen."""
-        return self._rules.mode
+        """The mode or preset that was chosen."""
+        return self._rules.preset or self._rules.mode
 
     @property
     def trusted_proxies(self) -> tuple[str, ...]:
@@ -101,35 +129,16 @@ class ClientIPResolver:
         `peer` is what the server reports; None and "" are a unix socket. Names and values
         are bytes or Latin-1 text, names in any case.
         """
-        rules = self._rules
-        packed = parse_peer(peer, with_port=rules.peer_port)
-        found = gate(rules, packed)
-        if found is None:
-            names, sizes = self._names, self._sizes
-            pairs = [
-                (names[low], _text(value))
-                for name, value in headers
-                if len(name) in sizes and (low := _bytes(name).lower()) in names
-            ]
-            found = find(rules, packed, pairs)
-        return ClientIP(found, (rules, peer, packed))
+        lines = headers if isinstance(headers, list | tuple) else list(headers)
+        return self._answer(peer, peer, lines, in_pairs)
 
     def from_scope(self, scope: Mapping[str, Any]) -> ClientIP:
         """Answer for an ASGI scope of type http or websocket; it is not changed."""
-        rules = self._rules
         client = scope.get("client")
-        peer = client[0] if client else None
-        packed = parse_peer(peer, with_port=rules.peer_port)
-        found = gate(rules, packed)
-        if found is None:
-            names = self._names  # ASGI: names are bytes in lower case, so one look-up tells
-            pairs = [
-                (names[name], str(value, "latin-1"))
-                for name, value in scope.get("headers", ())
-                if name in names
-            ]
-            found = find(rules, packed, pairs)
-        return ClientIP(found, (rules, peer, packed))
+        headers = scope.get("headers", ())
+        if not isinstance(headers, list):
+            headers = list(headers)  # ASGI allows any iterable, and a mode may read it twice
+        return self._answer(client, client[0] if client else None, headers, in_scope)
 
     def from_environ(self, environ: Mapping[str, Any]) -> ClientIP:
         """Answer for a WSGI environ; it is not changed.
@@ -138,19 +147,28 @@ class ClientIPResolver:
         header, which nothing here can undo: make the proxy drop names with underscores.
         """
         peer = environ.get("REMOTE_ADDR")
+        return self._answer(peer, peer, environ, in_environ)
+
+    def check(self, request: Mapping[str, Any] | None = None) -> tuple[Finding, ...]:
+        """Return what an operator should know of these options; empty: nothing.
+
+        `request` is an ASGI scope or a WSGI environ that arrived: what it tells of the server
+        and the proxies before it is looked at too.
+        """
+        from gatehound.clientip.check import findings_in, findings_of
+
+        found = tuple(findings_of(self._rules))
+        if request is None:
+            return found
+        is_scope = "headers" in request
+        answer = self.from_scope(request) if is_scope else self.from_environ(request)
+        return (*found, *findings_in(self._rules, answer, request))
+
+    def _answer(self, given: Any, peer: Any, headers: Any, read: Read) -> ClientIP:
         rules = self._rules
-        packed = parse_peer(peer, with_port=rules.peer_port)
-        found = gate(rules, packed)
-        if found is None:
-            pairs = [(name, environ[key]) for name, key in self._keys if key in environ]
-            found = find(rules, packed, pairs)
-        return ClientIP(found, (rules, peer, packed))
-
-
-def _text(value: bytes | str) -> str:
-    return value if isinstance(value, str) else str(value, "latin-1")
-
-
-def _bytes(name: bytes | str) -> bytes:
-    """Encode a name; what is not Latin-1 cannot be one of ours, and becomes `?`."""
-    return name if isinstance(name, bytes) else name.encode("latin-1", "replace")
+        packed = parse_peer(peer, rules.peer_port)
+        found = find(rules, packed, headers, read)
+        answer = ClientIP(found, rules, given, packed)
+        if rules.declares:
+            answer._said = said_beside(rules, found, headers, read)
+        return answer

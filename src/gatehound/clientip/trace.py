@@ -1,4 +1,4 @@
-"""Explain an answer to a person: the same walk again, this time with every step noted.
+"""Explain an answer to a person, step by step, from the text that decided.
 
 Texts come from the network: each is clipped, and escaped to printable ASCII, so that a
 terminal, a log or a page that escapes HTML shows what was sent and obeys none of it.
@@ -6,18 +6,21 @@ terminal, a log or a page that escapes HTML shows what was sent and obeys none o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gatehound.clientip.grammar import BLANKS
-from gatehound.clientip.modes import MODES, Rules, find
-from gatehound.clientip.trust import cloudflare_set
-from gatehound.clientip.walk import Found, Step
+from gatehound.clientip.flags import provider_of
+from gatehound.clientip.grammar import BLANKS, parse_hop
+from gatehound.clientip.modes import MODES, Rules, by_peer
+from gatehound.clientip.walk import CHAINS, Found
+
+if TYPE_CHECKING:
+    from gatehound.clientip.answer import ClientIP
 
 MAX_TEXT: Final = 64
 
-_MEANING: Final[Mapping[str, str]] = {
+MEANING: Final[Mapping[str, str]] = {
     "client": "the address that the trusted proxies vouch for",
     "direct": "mode remote-addr takes the socket peer and reads no header",
     "peer-not-trusted": "the peer is not in trusted_proxies, so no header was looked up; "
@@ -35,6 +38,9 @@ _MEANING: Final[Mapping[str, str]] = {
     "headers-disagree": "X-Forwarded-For and Forwarded name different clients; remove the one "
     "that your proxy does not write, or choose its mode",
     "header-too-long": "the trusted end of the header is over 8192 characters",
+    "headerless-peer": "the peer sent no such header, and allow_headerless lists it",
+    "edge-secret-wrong": "the header of edge_secret does not hold its value, so another "
+    "customer of the edge may have sent this; check what your edge adds",
     "too-few-hops": "the header has fewer entries than hops; lower hops, or find out who came "
     "past a proxy",
     "too-many-hops": "more than 32 trusted hops",
@@ -46,8 +52,9 @@ _MEANING: Final[Mapping[str, str]] = {
 """Each reason in words, with what to do about it."""
 
 _ADVICE: Final[Mapping[str, str]] = {
-    "known-provider-range": "the address is an edge of Cloudflare's; add 'cloudflare' to "
-    "trusted_proxies, or choose mode 'cloudflare'",
+    "all-trusted": "if people come from these addresses, list only those of the proxies",
+    "peer-rewritten": "the server has put another address in place of the socket's; switch that "
+    "off (uvicorn: --no-proxy-headers), so that one place decides",
     "trusted-range": "the address is in trusted_proxies all the same",
     "worker": "a Cloudflare Worker asked; anyone can rent one",
     "pseudo-ipv4": "Cloudflare's Pseudo IPv4 stands for a v6 client here",
@@ -55,20 +62,50 @@ _ADVICE: Final[Mapping[str, str]] = {
 
 
 def explain(
-    rules: Rules, given: str | None, peer: bytes | None, found: Found, flags: frozenset[str]
+    answer: ClientIP, rules: Rules, given: Any, peer: bytes | None, found: Found
 ) -> tuple[str, ...]:
     """Return the lines of the trace: the peer, each hop, the answer, and what to do."""
-    steps: list[Step] = []
-    if peer is not None and peer in rules.peers and rules.mode != "remote-addr":
-        find(rules, peer, found.read, steps)
-    answer = "unresolved" if found.packed is None else str(ip_address(found.packed))
+    text = "unresolved" if found.packed is None else str(ip_address(found.packed))
+    said = [f"{name} {clip(value)}: said of the same hop" for name, value in _said(answer)]
     return (
-        f"mode {rules.mode}",
-        f"peer {clip(given)}: {_peer_verdict(rules, peer)}",
-        *(f"{s.where} {clip(s.text.strip(BLANKS))}: {_verdict(rules, s)}" for s in steps),
-        f"answer {answer}: {found.reason}, from {found.source}: {_MEANING[found.reason]}",
-        *(f"{flag}: {_ADVICE[flag]}" for flag in sorted(flags) if flag in _ADVICE),
+        f"mode {rules.preset} ({rules.mode})" if rules.preset else f"mode {rules.mode}",
+        f"peer {clip(_peer_text(given))}: {_peer_verdict(rules, peer)}",
+        *_steps(rules, found),
+        f"answer {text}: {found.reason}, from {found.source}: {MEANING[found.reason]}",
+        *said,
+        *(f"{flag}: {_advice(flag, rules, found)}" for flag in sorted(answer.flags)),
     )
+
+
+def _said(answer: ClientIP) -> Iterator[tuple[str, str]]:
+    if answer.scheme is not None:
+        yield "scheme", answer.scheme
+    if answer.host is not None:
+        yield "host", answer.host
+
+
+def _advice(flag: str, rules: Rules, found: Found) -> str:
+    if flag == "known-provider-range" and found.packed:
+        name = provider_of(rules, found.packed)
+        return (
+            f"the address is an edge of {name}, a layer that is not declared; add {name!r} to "
+            f"trusted_proxies, or choose mode {name!r}"
+        )
+    return _ADVICE[flag]
+
+
+def _steps(rules: Rules, found: Found) -> Iterator[str]:
+    """Tell of each element that was read, from the right; the last of a header decided."""
+    for name, texts in found.seen:
+        chain = CHAINS.get(name)
+        for at, text in enumerate(texts, 1):
+            shown = clip(text.strip(BLANKS))
+            if chain is None:
+                packed = parse_hop(text)
+                yield f"{name} {shown}: {'an address' if packed else 'not an address'}"
+            else:
+                verdict = _verdict(rules, chain.parse(text), last=at == len(texts))
+                yield f"{chain.sources[at]} {shown}: {verdict}"
 
 
 def clip(given: object) -> str:
@@ -78,23 +115,28 @@ def clip(given: object) -> str:
     return ascii(given)
 
 
+def _peer_text(given: Any) -> Any:
+    return given[0] if isinstance(given, tuple | list) and given else given
+
+
 def _peer_verdict(rules: Rules, peer: bytes | None) -> str:
     if peer is None:
         return "not an address"
     name = "unix socket" if not peer else "address"
-    if rules.mode == "remote-addr":
+    if rules.find is by_peer:
         return name
     entry = rules.peers.entry_of(peer)
     return f"trusted by {entry}" if entry else f"{name}, not trusted"
 
 
-def _verdict(rules: Rules, step: Step) -> str:
-    if step.packed is None:
+def _verdict(rules: Rules, packed: bytes | None, *, last: bool) -> str:
+    if packed is None:
         return "not an address"
-    if step.vouched:
-        entry = rules.own.entry_of(step.packed)
-        return f"trusted by {entry}" if entry and not rules.hops else "skipped, by count"
-    if MODES[rules.mode].cloudflare and step.packed in cloudflare_set():
+    if rules.hops:
+        return "taken, by count" if last else "skipped, by count"
+    entry = rules.own.entry_of(packed) if packed != b"" or rules.own.unix else ""
+    if entry:
+        return f"trusted by {entry}"
+    if MODES[rules.mode].cloudflare and rules.edge.covers(packed):
         return "Cloudflare's edge"
-    single = step.where in MODES[rules.mode].names  # a chain's step carries an index
-    return "an address" if single else "not trusted"
+    return "not trusted"

@@ -12,11 +12,12 @@ cause it, because his text stands left of his own address.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from gatehound.clientip.forwarded import take_forwarded
-from gatehound.clientip.grammar import BLANKS, MAX_ELEMENT, UNIX, parse_hop
+from gatehound.clientip.forwarded import parse_element, split_elements
+from gatehound.clientip.grammar import BLANKS, CUT, parse_listed
+from gatehound.clientip.lines import FORWARDED, X_FORWARDED_FOR, Name
 from gatehound.clientip.trust import TrustSet
 
 MAX_SCAN: Final = 8192
@@ -29,133 +30,93 @@ MAX_TRUSTED_HOPS: Final = 32
 
 _SEPARATORS: Final = BLANKS + ","
 
-Pairs = Sequence[tuple[str, str]]
-"""Header lines as (name in lower case, value), in order."""
-
-Take = Callable[[str, int, int], tuple[int, bytes | None]]
-"""Take the element that ends at the third argument, looking at nothing left of the second.
-
-Answers where the element begins (the index of its comma, or -1 at the start of the line)
-and its address, `UNIX`, or None for an element that is refused.
-"""
+Seen = tuple[tuple[str, Sequence[str]], ...]
+"""Header text that decided: names with their elements from the right, the deciding one last."""
 
 
 class Found(NamedTuple):
     """What a mode found: `packed` is None where the client is unresolved.
 
-    `read` holds the header text that decided, cut off left of the deciding hop: enough to
-    run again for `explain()`, and nothing that a client wrote left of its own address.
+    `seen` is enough to tell how it came about, and holds nothing that a client wrote left of
+    its own address. `at` counts the hops from the right; 0 where there is no chain.
     """
 
     reason: str
     packed: bytes | None
     source: str
-    read: Pairs = ()
-
-
-class Step(NamedTuple):
-    """One step for `explain()`: where, the text there, its address, and whether reading went on."""
-
-    where: str
-    text: str
-    packed: bytes | None
-    vouched: bool
+    seen: Seen = ()
+    at: int = 0
 
 
 class Chain(NamedTuple):
-    """A header that holds a chain: its name, its grammar, and its sources from the right."""
+    """A header that holds a chain: how its text is split from the right, and an element read."""
 
-    name: str
-    take: Take
+    name: Name
+    split: Callable[[str], Iterable[str]]
+    parse: Callable[[str], bytes | None]
     sources: tuple[str, ...]
 
 
-def take_hop(line: str, floor: int, end: int) -> tuple[int, bytes | None]:
-    """Take one X-Forwarded-For element; commas split, and quotes are never honoured."""
-    comma = line.rfind(",", floor, end)
-    text = line[comma + 1 or floor : end].strip(BLANKS)
-    return comma, parse_hop(text) if len(text) <= MAX_ELEMENT else None
+def split_list(line: str) -> Iterable[str]:
+    """Split X-Forwarded-For from the right; on commas only, quotes are never honoured."""
+    return reversed(line.rsplit(",", MAX_TRUSTED_HOPS + 1))
 
 
 def _sources(name: str, suffix: str = "") -> tuple[str, ...]:
-    return tuple(f"{name}[-{at}]{suffix}" for at in range(MAX_TRUSTED_HOPS + 2))
+    return tuple(f"{name}[-{at}]{suffix}" for at in range(MAX_TRUSTED_HOPS + 3))
 
 
-X_FORWARDED_FOR: Final = Chain("x-forwarded-for", take_hop, _sources("x-forwarded-for"))
-FORWARDED: Final = Chain("forwarded", take_forwarded, _sources("forwarded", ".for"))
+BY_LIST: Final = Chain(X_FORWARDED_FOR, split_list, parse_listed, _sources("x-forwarded-for"))
+BY_ELEMENT: Final = Chain(FORWARDED, split_elements, parse_element, _sources("forwarded", ".for"))
+CHAINS: Final = {chain.name.text: chain for chain in (BY_LIST, BY_ELEMENT)}
 
 
-def walk(
-    chain: Chain,
-    pairs: Pairs,
-    trust: TrustSet,
-    *,
-    hops: int = 0,
-    steps: list[Step] | None = None,
-) -> Found:
+def walk(chain: Chain, lines: Sequence[str], trust: TrustSet, hops: int = 0) -> Found:
     """Find the client in `chain`, or the reason why not.
 
     `hops` above 0 selects that entry from the right instead of the first untrusted one;
     the skipped ones must still be addresses, or the order is doubtful.
-    `steps` collects what happened, for people; leave it None where nobody reads it.
     """
-    name, take, sources = chain
-    lines = [value for key, value in pairs if key == name]
-    if not lines or (lines[-1][-1:] in _SEPARATORS and _is_blank(lines)):
-        return Found("header-missing", None, name, ((name, ""),) if lines else ())
-    budget = MAX_SCAN
+    name, split, parse, sources = chain
+    if not lines:
+        return Found("header-missing", None, name.text)
+    line = lines[0] if len(lines) == 1 else ",".join(lines)
+    if len(line) > MAX_SCAN:  # the piece that is cut in two is never read, only marked
+        line = CUT + line[-MAX_SCAN:]
+    covers = trust.covers
+    seen: list[str] = []
     at = 0
     packed: bytes | None = None
-    for row in range(len(lines) - 1, -1, -1):
-        line = lines[row]
-        end = len(line)
-        while end >= 0:
-            at += 1
-            floor = end - budget if end > budget else 0
-            start, packed = take(line, floor, end)
-            cut = start < 0 < floor
-            if packed is None or cut:
-                vouched = False
-            elif hops:
-                vouched = at < hops and (packed != UNIX or trust.unix)
-            else:
-                vouched = packed in trust
-            if steps is not None:
-                steps.append(Step(sources[at], line[max(start + 1, floor) : end], packed, vouched))
-            if not vouched or at > MAX_TRUSTED_HOPS:
-                reason = "header-too-long" if cut else _why_stopped(packed, vouched)
-                read = _kept(name, lines, row, floor - 1 if cut else start)
-                if reason == "client":
-                    return Found(reason, packed, sources[at], read)
-                return Found(reason, None, sources[at], read if cut else _marked(read, start, row))
-            budget -= end - start
-            end = start
-    reason = "too-few-hops" if hops else "all-trusted"
-    return Found(reason, None if hops else packed or None, sources[at], _kept(name, lines, 0, 0))
+    for text in split(line):
+        at += 1
+        seen.append(text)
+        packed = parse(text)
+        if packed is None:
+            break
+        if hops:
+            if at < hops and (packed or trust.unix):
+                continue
+        elif covers(packed):
+            if at <= MAX_TRUSTED_HOPS:
+                continue
+            return Found("too-many-hops", None, sources[at], ((name.text, seen),), at)
+        break
+    else:
+        if hops:
+            return Found("too-few-hops", None, sources[at], ((name.text, seen),), at)
+        return Found("all-trusted", packed or None, sources[at], ((name.text, seen),), at)
+    if packed:
+        return Found("client", packed, sources[at], ((name.text, seen),), at)
+    return _refused(chain, line, seen)
 
 
-def _is_blank(lines: Sequence[str]) -> bool:
-    """Tell whether nothing but separators was written."""
-    return not any(line[-MAX_SCAN:].strip(_SEPARATORS) for line in lines)
-
-
-def _why_stopped(packed: bytes | None, vouched: bool) -> str:
-    if vouched:
-        return "too-many-hops"
-    return "client" if packed else "malformed-hop"  # UNIX is empty: no client has it for address
-
-
-def _kept(name: str, lines: Sequence[str], row: int, start: int) -> Pairs:
-    """Keep what was read. The comma stays, so that a second run sees an end of element."""
-    first = (name, lines[row][start:] if start > 0 else lines[row])
-    if row == len(lines) - 1:
-        return (first,)
-    return (first, *((name, line) for line in lines[row + 1 :]))
-
-
-def _marked(read: Pairs, start: int, row: int) -> Pairs:
-    """Put a mark for the text that was cut off, or an empty hop would look like no header."""
-    name, text = read[0]
-    if start < 0 and row == 0:
-        return read
-    return ((name, f"-{text}" if start >= 0 else f"-,{text}"), *read[1:])
+def _refused(chain: Chain, line: str, seen: list[str]) -> Found:
+    """Say why the walk ended at a hop that is no address; UNIX is none either."""
+    name, at = chain.name.text, len(seen)
+    if not line.strip(_SEPARATORS):
+        return Found("header-missing", None, name, ((name, ("",)),))
+    reason = "malformed-hop"
+    if seen[-1].startswith(CUT):
+        reason = "header-too-long"
+        seen[-1] = ""
+    return Found(reason, None, chain.sources[at], ((name, seen),), at)

@@ -1,0 +1,196 @@
+"""Find what an operator should know: of the options alone, and of one real request.
+
+What belongs here: what is allowed and yet doubtful. What is wrong is refused when the
+resolver is built (options.py, entries.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any, Final, Literal
+
+from gatehound.clientip import cloudflare
+from gatehound.clientip.answer import ClientIP
+from gatehound.clientip.entries import PRIVATE
+from gatehound.clientip.flags import edges, is_rewritten, provider_of
+from gatehound.clientip.modes import MODES, Rules
+from gatehound.clientip.presets import PRESETS
+from gatehound.clientip.trace import MEANING
+from gatehound.clientip.trust import EVERYONE, TrustSet, trust_of
+
+WIDE: Final = {4: 16, 6: 32}
+"""A public network of one operator's own proxies is seldom wider than this prefix length."""
+
+SHARED: Final = ("100.64.0.0/10", "169.254.0.0/16", "fe80::/10")
+"""RFC 6598: customers behind a carrier's NAT. RFC 3927 and 4291: whoever is on the link."""
+
+FOLDING: Final = ("cheroot", "granian", "pyvoy", "uwsgi", "wsgiserver")
+"""WSGI servers that put `X_Forwarded_For` into the place of the real header; see
+docs/client-ip.md. `WSGIServer` is that of wsgiref."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that an operator should know: how bad, what, and the fix."""
+
+    level: Literal["note", "warning", "danger"]
+    code: str
+    text: str
+    fix: str
+
+
+def findings_of(rules: Rules) -> Iterator[Finding]:
+    """Look at the options."""
+    yield from _trust_findings(rules)
+    uses_edge = MODES[rules.mode].cloudflare or rules.edge.networks[0] in rules.peers.networks
+    age = cloudflare.Ranges((), rules.edge_published).age()
+    if uses_edge and age > cloudflare.MAX_AGE_DAYS:
+        yield Finding(
+            "warning",
+            "list-stale",
+            f"The list of Cloudflare's ranges is of {rules.edge_published}, {age} days old: an "
+            "edge that is newer is not recognised.",
+            cloudflare.RENEW,
+        )
+    yield from _header_findings(rules)
+
+
+def _trust_findings(rules: Rules) -> Iterator[Finding]:
+    if any(network in rules.peers.networks for network in EVERYONE):
+        yield Finding(
+            "danger",
+            "trust-everyone",
+            "Every client can choose the address that you see.",
+            "list your proxies in trusted_proxies, and leave out trust_everyone",
+        )
+        return
+    known = [n for _, trust in edges() for n in trust.networks]
+    left = rules.own.minus(rules.edge).minus(TrustSet([*known, *PRIVATE, *SHARED]))
+    wide = [n for n in left.networks if ip_network(n).prefixlen < WIDE[ip_network(n).version]]
+    if wide:
+        yield Finding(
+            "warning",
+            "trust-wide",
+            f"trusted_proxies covers the public {', '.join(wide[:3])}: every machine in there can "
+            "choose the address that you see.",
+            "list the addresses that your proxies connect from",
+        )
+    if rules.own.networks and _meets(rules.own, SHARED):
+        yield Finding(
+            "warning",
+            "trust-shared",
+            f"trusted_proxies covers addresses of {', '.join(SHARED)}, which strangers can have: "
+            "a carrier's customers, or whoever is on the link.",
+            "list the one address of your proxy in there",
+        )
+    if all(network in rules.own.networks for network in PRIVATE[:3]):
+        yield Finding(
+            "note",
+            "trust-private",
+            "Every machine in every private network can choose the address that you see.",
+            "list the addresses of your proxies in place of 'private'",
+        )
+
+
+def _meets(trust: TrustSet, networks: tuple[str, ...]) -> bool:
+    """Tell whether the two have an address in common."""
+    other = trust_of(networks)
+    return other.minus(trust).networks != other.networks
+
+
+def _header_findings(rules: Rules) -> Iterator[Finding]:
+    preset = PRESETS.get(rules.preset)
+    if preset is not None and preset.shared and rules.secret is None:
+        yield Finding(
+            "warning",
+            "edge-shared",
+            f"Other customers of {preset.title} reach your server from the same networks, and can "
+            "write the header that names the client.",
+            "let your edge add a header with a secret, and name it in edge_secret",
+        )
+    if rules.mode == "x-real-ip":
+        yield Finding(
+            "warning",
+            "header-spoofable",
+            "Many proxies pass on a client's own X-Real-IP: Caddy, HAProxy, Envoy and Apache do, "
+            "and Traefik does behind a trusted peer.",
+            "make your proxy overwrite it, or choose mode 'x-forwarded-for'",
+        )
+    if rules.hops:
+        yield Finding(
+            "note",
+            "hops-counted",
+            f"Entry {rules.hops} from the right is the client: who reaches your server past one "
+            "of the proxies writes that entry.",
+            "close every other way to the server, or list the proxies and leave out hops",
+        )
+    if rules.headerless is not None:
+        yield Finding(
+            "note",
+            "headerless-allowed",
+            "A client that gets its proxy to drop the header is taken for a peer in "
+            "allow_headerless.",
+            "list the health checkers alone, and trust no address of theirs for anything else",
+        )
+    if rules.mode == "auto":
+        yield Finding(
+            "note",
+            "mode-auto",
+            "Mode 'auto' believes whichever header is there.",
+            "name the mode, or the preset of your proxy, once you know it",
+        )
+
+
+def findings_in(rules: Rules, answer: ClientIP, request: Mapping[str, Any]) -> Iterator[Finding]:
+    """Look at one request as the server handed it over, and at its answer."""
+    if is_rewritten(request.get("client")) or "werkzeug.proxy_fix.orig" in request:
+        yield Finding(
+            "danger",
+            "peer-rewritten",
+            "The server, or a middleware, has put an address from a header in place of the "
+            "socket's, so the resolver cannot tell who connects.",
+            "run uvicorn with --no-proxy-headers, and leave out ProxyFix and its kin",
+        )
+    yield from _underscore_findings(request)
+    address = answer.address
+    if address is None:
+        yield Finding(
+            "warning",
+            "unresolved",
+            f"The client of this request is unresolved: {answer.reason}.",
+            MEANING[answer.reason],
+        )
+        return
+    if "known-provider-range" in answer.flags:
+        name = provider_of(rules, address.packed)
+        yield Finding(
+            "warning",
+            "layer-undeclared",
+            f"The client {address} is an edge of {name}: a layer is not declared.",
+            f"add {name!r} to trusted_proxies, or choose mode {name!r}",
+        )
+    elif answer.reason != "headerless-peer" and trust_of(PRIVATE).covers(address.packed):
+        yield Finding(
+            "note",
+            "client-private",
+            f"The client {address} has a private address.",
+            "if it is a proxy of yours, add it to trusted_proxies",
+        )
+
+
+def _underscore_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
+    """Look for names with underscores (ASGI), or for a server that folds them (WSGI)."""
+    names = [name for name, _ in request.get("headers", ()) if b"_" in name]
+    software = str(request.get("SERVER_SOFTWARE", "")).lower()
+    folds = "uwsgi.version" in request or software.startswith(FOLDING)
+    if names or folds:
+        told = f"It came with {names[0]!r}." if names else f"This server ({software}) does."
+        yield Finding(
+            "warning",
+            "underscores-folded",
+            "WSGI servers can fold X_Forwarded_For, which a client may send, into the real "
+            f"header. {told}",
+            "make your proxy drop header names with underscores, as nginx does by default",
+        )

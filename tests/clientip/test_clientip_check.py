@@ -1,0 +1,112 @@
+"""Findings: of options that are allowed and yet doubtful, and of one request."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from gatehound.clientip import ClientIPResolver, cloudflare
+from gatehound.clientip.check import Finding
+
+X = "x-forwarded-for"
+
+# options, the codes that are found
+OPTIONS: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, set()),
+    ({"mode": X, "trusted_proxies": "10.0.0.1"}, set()),
+    ({"mode": X, "trusted_proxies": "192.168.0.0/16, unix"}, set()),
+    ({"mode": X, "trusted_proxies": "8.8.0.0/16, 2001:4860::/32"}, set()),
+    ({"mode": X, "trusted_proxies": "cloudflare"}, set()),
+    ({"mode": X, "trusted_proxies": "fastly"}, set()),
+    ({"mode": X, "trust_everyone": True}, {"trust-everyone"}),
+    ({"mode": X, "trusted_proxies": "0.0.0.0/0", "trust_everyone": True}, {"trust-everyone"}),
+    ({"mode": X, "trusted_proxies": "8.0.0.0/8"}, {"trust-wide"}),
+    ({"mode": X, "trusted_proxies": "2600::/16"}, {"trust-wide"}),
+    ({"mode": X, "trusted_proxies": "8.0.0.0/15, cloudflare"}, {"trust-wide"}),
+    ({"mode": X, "trusted_proxies": "private"}, {"trust-private"}),
+    ({"mode": X, "trusted_proxies": "100.64.1.0/24"}, {"trust-shared"}),
+    ({"mode": X, "trusted_proxies": "169.254.129.1"}, {"trust-shared"}),
+    ({"mode": X, "trusted_proxies": "96.0.0.0/5"}, {"trust-wide", "trust-shared"}),
+    ({"mode": "x-real-ip", "trusted_proxies": "10.0.0.1"}, {"header-spoofable"}),
+    ({"mode": X, "trusted_proxies": "10.0.0.1", "hops": 2}, {"hops-counted"}),
+    ({"mode": "gcp-lb"}, {"hops-counted"}),
+    ({"mode": "fastly", "edge_overwrites": True}, {"edge-shared"}),
+    ({"mode": "fastly", "edge_overwrites": True, "edge_secret": ("X-E", "s" * 16)}, set()),
+    ({"mode": "auto"}, {"mode-auto"}),
+    ({"mode": "cloudflare"}, set()),
+    ({"mode": X, "trusted_proxies": "10.0.0.0/24", "allow_headerless": "10.0.0.1"}, {"headerless-allowed"}),
+]  # fmt: skip
+
+
+def codes(found: tuple[Finding, ...]) -> set[str]:
+    assert len({finding.code for finding in found}) == len(found)
+    for finding in found:
+        assert finding.text.endswith(".")
+        assert finding.fix
+        assert not finding.fix.endswith(".")
+    return {finding.code for finding in found}
+
+
+@pytest.fixture(autouse=True)
+def _young_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    young = cloudflare.BUNDLED._replace(published=date(2999, 1, 1))
+    monkeypatch.setattr(cloudflare, "BUNDLED", young)
+
+
+@pytest.mark.parametrize(("options", "expected"), OPTIONS, ids=str)
+def test_options(options: dict[str, Any], expected: set[str]) -> None:
+    assert codes(ClientIPResolver(**options).check()) == expected
+
+
+@pytest.mark.parametrize(
+    "options", [{"mode": "cloudflare"}, {"mode": X, "trusted_proxies": "cloudflare"}], ids=str
+)
+def test_old_list(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
+    old = cloudflare.BUNDLED._replace(published=date(2020, 1, 1))
+    monkeypatch.setattr(cloudflare, "BUNDLED", old)
+    (finding,) = ClientIPResolver(**options).check()
+    assert (finding.code, finding.level) == ("list-stale", "warning")
+    assert "of 2020-01-01" in finding.text
+    assert "gatehound ip refresh" in finding.fix
+
+
+def scope(peer: Any, *lines: tuple[bytes, bytes]) -> dict[str, Any]:
+    return {"type": "http", "client": peer, "headers": [*lines]}
+
+
+def xff(text: bytes) -> tuple[bytes, bytes]:
+    return (b"x-forwarded-for", text)
+
+
+OWN = ("10.0.0.1", 4711)
+REQUESTS: list[tuple[dict[str, Any], set[str]]] = [
+    (scope(OWN, xff(b"203.0.113.7")), set()),
+    (scope(("203.0.113.7", 0), xff(b"203.0.113.7")), {"peer-rewritten"}),
+    (scope(OWN, xff(b"203.0.113.7"), (b"x_forwarded_for", b"1")), {"underscores-folded"}),
+    (scope(OWN), {"unresolved"}),
+    (scope(OWN, xff(b"104.16.0.1")), {"layer-undeclared"}),
+    (scope(OWN, xff(b"35.191.0.1")), {"layer-undeclared"}),
+    (scope(OWN, xff(b"192.168.0.1")), {"client-private"}),
+    (scope(("192.168.0.9", 1)), {"client-private"}),
+    ({"REMOTE_ADDR": "203.0.113.7"}, set()),
+    ({"REMOTE_ADDR": "203.0.113.7", "SERVER_SOFTWARE": "gunicorn/23.0.0"}, set()),
+    *(
+        ({"REMOTE_ADDR": "203.0.113.7", "SERVER_SOFTWARE": name}, {"underscores-folded"})
+        for name in ("Granian", "Cheroot/11.1.2", "WSGIServer/0.2 CPython/3.11.7")
+    ),
+    ({"REMOTE_ADDR": "203.0.113.7", "uwsgi.version": b"2"}, {"underscores-folded"}),
+    ({"REMOTE_ADDR": "203.0.113.7", "werkzeug.proxy_fix.orig": {}}, {"peer-rewritten"}),
+]
+
+
+@pytest.mark.parametrize(("request_", "expected"), REQUESTS, ids=str)
+def test_requests(request_: dict[str, Any], expected: set[str]) -> None:
+    resolver = ClientIPResolver(mode=X, trusted_proxies="10.0.0.1")
+    assert codes(resolver.check(request_)) == expected
+
+
+def test_a_health_checker_is_no_undeclared_proxy() -> None:
+    resolver = ClientIPResolver(mode=X, trusted_proxies="10.0.0.0/24", allow_headerless="10.0.0.1")
+    assert codes(resolver.check(scope(OWN))) == {"headerless-allowed"}
