@@ -9,9 +9,8 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 
-from servers import Servers, free_port
-
 from parts import require
+from serving import Servers, free_port
 
 NGINX_ADDRESS = "127.0.0.3"  # nginx speaks to the apps from here, and they trust nothing else
 HOME, ELSEWHERE = "203.0.113.7", "198.51.100.9"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from servers import KEYS, Servers, gunicorn, redis, servers, uvicorn
+from servers import KEYS, gunicorn, redis, uvicorn
+
+from serving import Servers, servers
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from servers import KEYS, Servers, gunicorn, redis, servers
+from servers import KEYS, gunicorn, redis
+
+from serving import Servers, servers
 
 pytestmark = pytest.mark.slow
 USERS = ("ann", "bob")

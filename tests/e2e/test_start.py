@@ -10,13 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
-from servers import KEYS, Servers, redis, servers
+from servers import KEYS, redis
 
 import gatehound
 from gatehound import Guard, SettingsError, StoreUnavailable
 from gatehound._sync import run_sync
 from gatehound.asgi import GatehoundMiddleware as ASGIMiddleware
 from gatehound.wsgi import GatehoundMiddleware as WSGIMiddleware
+from serving import Servers, servers
 
 STORES = ("redis", "sqlite")
 

@@ -13,12 +13,13 @@ import httpx
 import pytest
 from front import ELSEWHERE, HOME, TRUST, Front, nginx
 from playwright.sync_api import Browser, Page, sync_playwright
-from servers import KEYS, gunicorn, redis, servers, uvicorn
+from servers import KEYS, gunicorn, redis, uvicorn
 
 from gatehound import EndReason, Guard
 from gatehound._sync import run_sync
 from parts import require
 from passthrough_kit import World, make_guard
+from serving import servers
 
 pytestmark = pytest.mark.slow
 
