@@ -94,7 +94,7 @@ def as_text(seen: Any) -> str:
     """Read what a participant left: a client pair, an answer, or text."""
     if isinstance(seen, tuple):
         seen = seen[0]
-    return str(getattr(seen, "address", seen))
+    return str(seen)
 
 
 def measure(cells: Sequence[Cell], rounds: int, calls: int) -> list[Row]:

@@ -43,15 +43,15 @@ class Gatehound(AsgiFloor):
         self.resolver = resolver
 
     async def __call__(self, scope: dict[str, Any], receive: Target, send: Target) -> Any:
-        scope["client"] = (str(self.resolver.from_scope(scope).address), 0)
+        scope["client"] = (self.resolver.from_scope(scope).text, 0)
         return await self.app(scope, receive, send)
 
 
-class GatehoundAnswer(Gatehound):
-    """The answer alone; nobody asks it for the address."""
+class GatehoundObject(Gatehound):
+    """The address as an ipaddress object, and its text from that."""
 
     async def __call__(self, scope: dict[str, Any], receive: Target, send: Target) -> Any:
-        scope["client"] = self.resolver.from_scope(scope)
+        scope["client"] = (str(self.resolver.from_scope(scope).address), 0)
         return await self.app(scope, receive, send)
 
 
@@ -73,7 +73,7 @@ class GatehoundWsgi(WsgiFloor):
         self.resolver = resolver
 
     def __call__(self, environ: dict[str, Any], start: Target) -> Any:
-        environ["REMOTE_ADDR"] = str(self.resolver.from_environ(environ).address)
+        environ["REMOTE_ADDR"] = self.resolver.from_environ(environ).text
         return self.app(environ, start)
 
 
@@ -107,8 +107,8 @@ def call_alone(see: See, cell: Cell) -> Target:
     """Gatehound without a middleware around it: one call, as a view would make it."""
     ask = resolver(cell).from_scope
     if see is None:
-        return lambda scope: str(ask(scope).address)
-    return lambda scope: see(str(ask(scope).address))
+        return lambda scope: ask(scope).text
+    return lambda scope: see(ask(scope).text)
 
 
 def asgi_app(see: See) -> Target:
@@ -180,7 +180,7 @@ SIDES: Final = (
         {
             "floor": lambda app, cell: AsgiFloor(app),
             "gatehound": lambda app, cell: Gatehound(app, resolver(cell)),
-            "gatehound, no .address": lambda app, cell: GatehoundAnswer(app, resolver(cell)),
+            "gatehound, str(.address)": lambda app, cell: GatehoundObject(app, resolver(cell)),
             "uvicorn": lambda app, cell: ProxyHeadersMiddleware(app, trusted_hosts=cell.trusted),
             "hypercorn": lambda app, cell: ProxyFixMiddleware(app, "legacy", cell.hops),
         },

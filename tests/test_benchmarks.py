@@ -48,7 +48,7 @@ def test_everyone_in_the_benchmark_finds_the_client(tmp_path: Path) -> None:
         "gatehound",
         "gatehound (WSGI)",
         "gatehound, call alone",
-        "gatehound, no .address",
+        "gatehound, str(.address)",
         "hypercorn",
         "python-ipware, count",
         "python-ipware, list",

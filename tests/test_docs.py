@@ -27,9 +27,9 @@ import gatehound
 from gatehound import Detector, Event, Guard, Settings, Visit
 from gatehound._reading import nest_environment, read_struct
 from gatehound.admin import SyncAdmin
-from gatehound.clientip.check import Finding
 from gatehound.cli.commands import gatehound as command_line
 from gatehound.clientip import ClientIP
+from gatehound.clientip.check import Finding
 from gatehound.data import Data
 from gatehound.detection import Slot
 from gatehound.events import NAMES, LogSink

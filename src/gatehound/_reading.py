@@ -143,7 +143,8 @@ def _leaf(reading: _Reading, hint: Any, value: Any, path: tuple[str, ...]) -> An
             value = _flag(value)
         return msgspec.convert(value, hint, strict=not reading.text)
     except msgspec.ValidationError as error:
-        shown = "a secret" if "key" in path[-1] else repr(value)
+        is_secret = "key" in path[-1] or "secret" in path[-1]
+        shown = "a secret" if is_secret else repr(value)
         why = "" if get_origin(hint) is Literal else f" ({error})"
         reading.problems.append(
             f"{reading.name(path)}: {shown} given; allowed is {_describe(hint)}{why}"

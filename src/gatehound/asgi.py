@@ -13,6 +13,7 @@ from typing import Any
 
 from gatehound import signin
 from gatehound.clientip import ClientIP, ClientIPResolver
+from gatehound.clientip.current import KEY
 from gatehound.data import Runner
 from gatehound.errors import GatehoundError, UsageError
 from gatehound.guard import Guard
@@ -165,8 +166,11 @@ class ScopeRequest(Request):
         return ", ".join(v.decode("latin-1") for k, v in self._headers if k == wanted)
 
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
-        """Ask the resolver for the client's address."""
-        return resolver.from_scope(self._scope)
+        """Ask the resolver for the client's address, unless ClientIPMiddleware did."""
+        known = self._scope.get(KEY)
+        if not isinstance(known, ClientIP):
+            known = self._scope[KEY] = resolver.from_scope(self._scope)
+        return known
 
 
 def _thread_runner() -> Runner:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from gatehound import signin
 from gatehound._sync import run_sync
 from gatehound.clientip import ClientIP, ClientIPResolver
+from gatehound.clientip.current import KEY
 from gatehound.errors import GatehoundError, UsageError
 from gatehound.guard import Guard
 from gatehound.model import Request
@@ -171,8 +172,11 @@ class EnvironRequest(Request):
         return value
 
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
-        """Ask the resolver for the client's address."""
-        return resolver.from_environ(self._environ)
+        """Ask the resolver for the client's address, unless ClientIPMiddleware did."""
+        known = self._environ.get(KEY)
+        if not isinstance(known, ClientIP):
+            known = self._environ[KEY] = resolver.from_environ(self._environ)
+        return known
 
 
 def _discard(data: bytes) -> None:

@@ -11,10 +11,19 @@ from gatehound.clientip import ClientIPResolver, cloudflare
 from gatehound.clientip.check import Finding
 
 X = "x-forwarded-for"
+HEALTH: dict[str, Any] = {
+    "mode": X,
+    "trusted_proxies": "10.0.0.0/24",
+    "allow_headerless": "10.0.0.1",
+}
 
 # options, the codes that are found
 OPTIONS: list[tuple[dict[str, Any], set[str]]] = [
     ({}, set()),
+    ({"trusted_proxies": "10.0.0.1"}, {"trust-unused"}),
+    ({"trust_everyone": True}, {"trust-unused"}),
+    ({"mode": X}, {"trust-missing"}),
+    ({"mode": X, "trusted_proxies": "unix"}, set()),
     ({"mode": X, "trusted_proxies": "10.0.0.1"}, set()),
     ({"mode": X, "trusted_proxies": "192.168.0.0/16, unix"}, set()),
     ({"mode": X, "trusted_proxies": "8.8.0.0/16, 2001:4860::/32"}, set()),
@@ -36,8 +45,8 @@ OPTIONS: list[tuple[dict[str, Any], set[str]]] = [
     ({"mode": "fastly", "edge_overwrites": True, "edge_secret": ("X-E", "s" * 16)}, set()),
     ({"mode": "auto"}, {"mode-auto"}),
     ({"mode": "cloudflare"}, set()),
-    ({"mode": X, "trusted_proxies": "10.0.0.0/24", "allow_headerless": "10.0.0.1"}, {"headerless-allowed"}),
-]  # fmt: skip
+    ({**HEALTH}, {"headerless-allowed"}),
+]
 
 
 def codes(found: tuple[Finding, ...]) -> set[str]:
@@ -90,6 +99,13 @@ REQUESTS: list[tuple[dict[str, Any], set[str]]] = [
     (scope(OWN, xff(b"35.191.0.1")), {"layer-undeclared"}),
     (scope(OWN, xff(b"192.168.0.1")), {"client-private"}),
     (scope(("192.168.0.9", 1)), {"client-private"}),
+    (scope(("203.0.113.9", 1), xff(b"1.1.1.1")), {"header-ignored"}),
+    (scope(("203.0.113.9", 1), (b"forwarded", b"for=1.1.1.1")), {"header-ignored"}),
+    (scope(("127.0.0.1", 1), xff(b"127.0.0.1")), {"header-ignored", "client-private"}),
+    # uvicorn writes the port, too, where the header brings one
+    (scope(("203.0.113.7", 4711), xff(b"203.0.113.7:4711")), {"peer-rewritten"}),
+    (scope(("203.0.113.7", 4711), xff(b"1.1.1.1, 203.0.113.7")), {"peer-rewritten"}),
+    ({"REMOTE_ADDR": "203.0.113.9", "HTTP_X_REAL_IP": "1.1.1.1"}, {"header-ignored"}),
     ({"REMOTE_ADDR": "203.0.113.7"}, set()),
     ({"REMOTE_ADDR": "203.0.113.7", "SERVER_SOFTWARE": "gunicorn/23.0.0"}, set()),
     *(
@@ -107,6 +123,17 @@ def test_requests(request_: dict[str, Any], expected: set[str]) -> None:
     assert codes(resolver.check(request_)) == expected
 
 
+def test_a_scheme_that_no_entry_tells() -> None:
+    resolver = ClientIPResolver(
+        mode=X, trusted_proxies="10.0.0.0/24", scheme_header="X-Forwarded-Proto"
+    )
+    proto = (b"x-forwarded-proto", b"https")
+    near = scope(OWN, xff(b"203.0.113.7"), proto)
+    far = scope(OWN, xff(b"203.0.113.7, 10.0.0.2"), proto)
+    assert codes(resolver.check(near)) == set()
+    assert codes(resolver.check(far)) == {"scheme-unseen"}
+
+
 def test_a_health_checker_is_no_undeclared_proxy() -> None:
-    resolver = ClientIPResolver(mode=X, trusted_proxies="10.0.0.0/24", allow_headerless="10.0.0.1")
+    resolver = ClientIPResolver(**HEALTH)
     assert codes(resolver.check(scope(OWN))) == {"headerless-allowed"}

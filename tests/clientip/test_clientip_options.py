@@ -186,7 +186,7 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"mode": "auto", "edge_overwrites": True}, "leave it out"),
     ({**HEADER, "header": "X-Y", "edge_overwrites": 1}, "write True or False"),
     # presets
-    ({"mode": "nginx"}, "needs the addresses that connect to this server; You write 'proxy_set"),
+    ({"mode": "nginx"}, "needs the addresses that connect to this server. You write 'proxy_set"),
     ({"mode": "fastly"}, "then say edge_overwrites=True"),
     ({"mode": "azure-front-door", "trusted_proxies": "10.0.0.1", "header": "X-Y"}, "reads x-azure"),
     ({"mode": "nginx", "trusted_proxies": "10.0.0.1", "header": "X-Y"}, "leave out header"),

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from gatehound.clientip import ClientIP, ClientIPResolver
 from gatehound.clientip.modes import MODES
+from gatehound.clientip.trust import TrustSet
+from gatehound.clientip.walk import BY_LIST, walk, walk_plain
 
 pytestmark = pytest.mark.slow  # hundreds of examples each
 
@@ -138,6 +140,28 @@ def test_text_left_of_the_client_never_changes_the_answer(
         ):
             for answer in answers(resolver, "10.0.0.1", lines):
                 assert answer == honest
+
+
+plain_hop = st.one_of(
+    st.sampled_from(["10.0.0.2", "192.0.2.9", "198.51.100.255", "203.0.113.7", "0.0.0.0", ""]),  # noqa: S104 - a hop, no bind
+    st.sampled_from(["224.0.0.1", "255.255.255.255", "240.0.0.1", "::1", "unix:", "x", "1.2.3"]),
+    st.ip_addresses(v=4).map(str),
+)
+lines_of_hops = st.lists(
+    st.lists(plain_hop, max_size=40).map(lambda hops: ", ".join(hops)), max_size=3
+)
+
+
+@given(lines_of_hops)
+@example(["10.0.0.2" + ",10.0.0.2" * 31])
+@example(["203.0.113.7" + ",10.0.0.2" * 32])
+@example(["203.0.113.7" + ",10.0.0.2" * 33])
+@example([f"{' ' * 9000}203.0.113.7, 10.0.0.2"])
+def test_the_short_way_answers_as_the_walk_does(lines: list[str]) -> None:
+    networks = ["10.0.0.0/8", "192.0.2.0/24", "198.51.100.0/25", "198.51.100.255", "200.0.0.0/7"]
+    trust = TrustSet(networks)
+    short, whole = walk_plain(lines, trust), walk(BY_LIST, lines, trust)
+    assert short == whole
 
 
 @given(resolvers, peers, headers, headers)

@@ -12,10 +12,12 @@ from ipaddress import ip_network
 from typing import Any, Final, Literal
 
 from gatehound.clientip import cloudflare
-from gatehound.clientip.answer import ClientIP
+from gatehound.clientip.answer import Address, ClientIP
 from gatehound.clientip.entries import PRIVATE
 from gatehound.clientip.flags import edges, is_rewritten, provider_of
-from gatehound.clientip.modes import MODES, Rules
+from gatehound.clientip.grammar import parse_listed
+from gatehound.clientip.lines import FORWARDED, X_FORWARDED_FOR, X_REAL_IP, in_environ, in_scope
+from gatehound.clientip.modes import MODES, Rules, by_peer
 from gatehound.clientip.presets import PRESETS
 from gatehound.clientip.trace import MEANING
 from gatehound.clientip.trust import EVERYONE, TrustSet, trust_of
@@ -58,6 +60,22 @@ def findings_of(rules: Rules) -> Iterator[Finding]:
 
 
 def _trust_findings(rules: Rules) -> Iterator[Finding]:
+    if MODES[rules.mode].find is by_peer:
+        if rules.peers.listed:
+            yield Finding(
+                "warning",
+                "trust-unused",
+                "Mode 'remote-addr' reads no header, so trusted_proxies changes nothing.",
+                "choose the mode of the header that your proxy writes, or leave it out",
+            )
+        return
+    if not rules.peers.listed:
+        yield Finding(
+            "warning",
+            "trust-missing",
+            "Nobody is trusted, so no header is ever read.",
+            "list the addresses that your proxies connect from in trusted_proxies",
+        )
     if any(network in rules.peers.networks for network in EVERYONE):
         yield Finding(
             "danger",
@@ -145,13 +163,24 @@ def _header_findings(rules: Rules) -> Iterator[Finding]:
 
 def findings_in(rules: Rules, answer: ClientIP, request: Mapping[str, Any]) -> Iterator[Finding]:
     """Look at one request as the server handed it over, and at its answer."""
-    if is_rewritten(request.get("client")) or "werkzeug.proxy_fix.orig" in request:
+    told = _forwarding(request)
+    peer = answer.peer
+    rewritten = is_rewritten(request.get("client")) or "werkzeug.proxy_fix.orig" in request
+    if rewritten or _is_told(answer, told):
         yield Finding(
             "danger",
             "peer-rewritten",
-            "The server, or a middleware, has put an address from a header in place of the "
-            "socket's, so the resolver cannot tell who connects.",
+            f"The peer {peer} also stands in a header, or has no port: the server, or a "
+            "middleware, has put it in place of the socket's, so nobody knows who connects.",
             "run uvicorn with --no-proxy-headers, and leave out ProxyFix and its kin",
+        )
+    elif told and answer.source == "peer" and answer.reason != "headerless-peer":
+        yield Finding(
+            "note",
+            "header-ignored",
+            f"The peer {peer} sent {', '.join(sorted(told))}, which was not read: {answer.reason}.",
+            "if it is a proxy of yours, choose the mode of the header that it writes, and add it "
+            "to trusted_proxies",
         )
     yield from _underscore_findings(request)
     address = answer.address
@@ -163,6 +192,38 @@ def findings_in(rules: Rules, answer: ClientIP, request: Mapping[str, Any]) -> I
             MEANING[answer.reason],
         )
         return
+    yield from _client_findings(rules, answer, address)
+    if rules.scheme and answer.scheme is None and answer.source not in ("peer", ""):
+        yield Finding(
+            "note",
+            "scheme-unseen",
+            f"{rules.scheme.text} says nothing of the client's hop ({answer.source}): it has one "
+            "entry, of the proxy that connects to this server.",
+            "make each proxy add its entry, or hand on what the first one wrote in Forwarded",
+        )
+
+
+def _is_told(answer: ClientIP, told: Mapping[str, str]) -> bool:
+    """Tell whether a peer that nobody trusts stands in a header: who would write itself there?"""
+    peer = answer.peer
+    if answer.source != "peer" or not isinstance(peer, Address) or peer.is_loopback:
+        return False
+    entries = ",".join(told.values()).split(",")
+    return peer.packed in map(parse_listed, entries)
+
+
+def _forwarding(request: Mapping[str, Any]) -> dict[str, str]:
+    """Return the forwarding headers of a scope or an environ, by name."""
+    names = (X_FORWARDED_FOR, FORWARDED, X_REAL_IP)
+    headers = request.get("headers")
+    if headers is None:
+        found = {name.text: in_environ(request, name) for name in names}
+    else:
+        found = {name.text: in_scope(headers, name) for name in names}
+    return {name: ",".join(lines) for name, lines in found.items() if lines}
+
+
+def _client_findings(rules: Rules, answer: ClientIP, address: Address) -> Iterator[Finding]:
     if "known-provider-range" in answer.flags:
         name = provider_of(rules, address.packed)
         yield Finding(

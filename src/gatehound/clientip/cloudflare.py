@@ -7,10 +7,13 @@ lists and set `PUBLISHED`; tests/clientip pins the count and the merged size.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from os import PathLike
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOURCE: Final = "https://www.cloudflare.com/ips"
 PUBLISHED: Final = date(2025, 10, 1)
@@ -100,17 +103,38 @@ def load(path: str | PathLike[str]) -> Ranges:
     and `published`. Without a date inside, the file's own is taken. ValueError says what is
     wrong with it: an edge list that is too wide would let everyone choose his address.
     """
-    file = Path(path)
+    return join([path])
+
+
+def join(paths: Sequence[str | PathLike[str]]) -> Ranges:
+    """Read one list that lies in several files, each in a form that `load` understands.
+
+    It is of the day of the oldest file: an edge that is newer than that may be missing.
+    """
+    from pathlib import Path  # only who names a file pays for it
+
+    pieces = [_piece(Path(path)) for path in paths]
+    networks = tuple(dict.fromkeys(entry for piece in pieces for entry in piece.networks))
+    try:
+        _check_versions(networks)
+    except ValueError as error:
+        raise ValueError(f"{', '.join(repr(str(path)) for path in paths)}: {error}") from None
+    return Ranges(networks, min(piece.published for piece in pieces))
+
+
+def _piece(file: Path) -> Ranges:
+    """Read one file, whose networks may all be of one IP version."""
     try:
         text = file.read_text(encoding="utf-8")
         published = datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
     except (OSError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
+        raise ValueError(f"{str(file)!r} cannot be read: {error}") from None
     try:
         networks, said = _entries(text)
-        return Ranges(_checked(networks), said or published)
+        _check_entries(networks)
     except ValueError as error:
-        raise ValueError(f"{str(path)!r}: {error}") from None
+        raise ValueError(f"{str(file)!r}: {error}") from None
+    return Ranges(tuple(networks), said or published)
 
 
 def _entries(text: str) -> tuple[list[str], date | None]:
@@ -123,7 +147,8 @@ def _entries(text: str) -> tuple[list[str], date | None]:
     tree = json.loads(text)
     result = tree.get("result", tree)
     if not isinstance(result, dict):
-        raise ValueError(f"'result' is a {type(result).__name__}; an object is expected")
+        shown = type(result).__name__
+        raise ValueError(f"'result' is a {shown}; an object is expected")  # noqa: TRY004 - the file is wrong, not the caller
     networks: list[str] = []
     for key in ("networks", "ipv4_cidrs", "ipv6_cidrs"):
         piece = result.get(key, [])
@@ -134,8 +159,8 @@ def _entries(text: str) -> tuple[list[str], date | None]:
     return networks, date.fromisoformat(said) if isinstance(said, str) else None
 
 
-def _checked(networks: list[str]) -> tuple[str, ...]:
-    """Refuse what cannot be a list of Cloudflare's: wrong entries, no or too wide networks."""
+def _check_entries(networks: list[str]) -> None:
+    """Refuse an entry that cannot be Cloudflare's: no network, too wide, or not public."""
     from ipaddress import ip_network
 
     for entry in networks:
@@ -149,9 +174,14 @@ def _checked(networks: list[str]) -> tuple[str, ...]:
                 f"{entry!r} is no network of Cloudflare's: expected are public networks of at "
                 f"least /{widest}; fetch the list again from {SOURCE}"
             )
+
+
+def _check_versions(networks: tuple[str, ...]) -> None:
+    """Refuse half a list: with no v6 networks, every edge that connects over v6 is a stranger."""
+    from ipaddress import ip_network
+
     if {ip_network(entry).version for entry in networks} != {4, 6}:
         raise ValueError(
             "IPv4 and IPv6 networks are needed, and Cloudflare publishes them as two lists; "
             "give both to `gatehound ip refresh`"
         )
-    return tuple(networks)

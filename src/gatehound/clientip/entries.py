@@ -31,7 +31,7 @@ PRIVATE: Final = (
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "private": PRIVATE,
     "*": EVERYONE,
-    **{name: preset.networks for name, preset in PRESETS.items() if preset.networks},
+    **{name: preset.networks for name, preset in PRESETS.items() if preset.publishes},
 }
 """Names for networks; with `cloudflare`, whose list can be renewed, and `unix`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from ipaddress import ip_network
 from typing import Any
 
 from gatehound.clientip.cloudflare import WORKER
@@ -34,7 +33,7 @@ def _flags(rules: Rules, found: Found, given: Any) -> Iterator[str]:
     if packed == WORKER:
         yield "worker"
     if rules.peers.covers(packed):
-        if found.reason not in ("all-trusted", "headerless-peer"):
+        if found.reason != "all-trusted":
             yield "trusted-range"
     elif provider_of(rules, packed):
         yield "known-provider-range"
@@ -43,7 +42,8 @@ def _flags(rules: Rules, found: Found, given: Any) -> Iterator[str]:
 def is_rewritten(client: Any) -> bool:
     """Tell whether the server put another address into `scope["client"]` than the socket's.
 
-    uvicorn and those that follow it write port 0 there, which no TCP peer has.
+    uvicorn and those that follow it write port 0 there, which no TCP peer has; where the
+    header brings a port they write that one, and nothing tells.
     """
     return isinstance(client, tuple | list) and len(client) > 1 and client[1] == 0
 
@@ -57,9 +57,5 @@ def provider_of(rules: Rules, packed: bytes) -> str:
 
 @cache
 def edges() -> tuple[tuple[str, TrustSet], ...]:
-    """Compile what the presets publish; private networks are not theirs alone."""
-    public = (
-        (name, [n for n in preset.networks if ip_network(n).is_global])
-        for name, preset in PRESETS.items()
-    )
-    return tuple((name, TrustSet(networks)) for name, networks in public if networks)
+    """Compile what the presets publish."""
+    return tuple((n, TrustSet(p.networks)) for n, p in PRESETS.items() if p.publishes)

@@ -24,8 +24,8 @@ MAX_ELEMENT: Final = 64
 BLANKS: Final = " \t"
 """OWS of RFC 9110 5.6.3. Not `str.strip()`, which also takes NBSP and 0x1c-0x1f."""
 
-CUT: Final = "\x00"
-"""Begins a piece of which only the end was read; no address has it, so it is refused."""
+CUT: Final = "\uffff"
+"""Begins a piece of which only the end was read. Header text is Latin-1 and cannot hold it."""
 
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _UNSPECIFIED: Final = (bytes(4), bytes(16))
@@ -101,13 +101,19 @@ def parse_peer(peer: object, with_port: bool = False) -> bytes | None:
     """Parse what a server reports as the socket peer; `UNIX` for each spelling of that."""
     if not isinstance(peer, str):
         return UNIX if peer is None else None
+    if ":" not in peer:  # the common case, written out: it is on every request's way
+        try:
+            packed = inet_pton(AF_INET, peer)
+        except (OSError, ValueError):
+            return UNIX if peer in _UNIX_PEERS else None
+        if 0 < packed[0] < 224:
+            return packed
+        return UNIX if peer in _UNIX_PEERS else _usable(packed)
     if peer in _UNIX_PEERS:
         return UNIX
-    if with_port:
-        return parse_hop(peer) if len(peer) <= MAX_ELEMENT else None
-    if ":" not in peer:
-        return _parse_v4(peer)
-    return _parse_v6(peer) if len(peer) <= MAX_ELEMENT else None
+    if len(peer) > MAX_ELEMENT:
+        return None
+    return parse_hop(peer) if with_port else _parse_v6(peer)
 
 
 def _parse_v4(text: str) -> bytes | None:

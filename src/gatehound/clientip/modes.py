@@ -15,9 +15,17 @@ from typing import Any, Final
 
 from gatehound.clientip import cloudflare
 from gatehound.clientip.grammar import BLANKS, MAX_ELEMENT, UNIX, parse_address, parse_hop
-from gatehound.clientip.lines import CF_CONNECTING_IP, CF_CONNECTING_IPV6, X_REAL_IP, Name, Read
+from gatehound.clientip.lines import (
+    CF_CONNECTING_IP,
+    CF_CONNECTING_IPV6,
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_REAL_IP,
+    Name,
+    Read,
+)
 from gatehound.clientip.trust import TrustSet
-from gatehound.clientip.walk import BY_ELEMENT, BY_LIST, Found, Seen, walk
+from gatehound.clientip.walk import BY_ELEMENT, BY_LIST, Found, Seen, walk, walk_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +73,24 @@ Find = Callable[[Rules, bytes, Any, Read], Found]
 
 def by_x_forwarded_for(rules: Rules, _peer: bytes, given: Any, read: Read) -> Found:
     """Walk X-Forwarded-For, or count in it where `hops` is set."""
-    found = walk(BY_LIST, read(given, BY_LIST.name), rules.peers, rules.hops)
-    return found if found.reason == "client" else _all_trusted(rules, found)
+    lines = read(given, X_FORWARDED_FOR)
+    if rules.hops:
+        return walk(BY_LIST, lines, rules.peers, rules.hops)
+    return _all_trusted(rules, walk_plain(lines, rules.peers))
 
 
 def by_one_line(rules: Rules, peer: bytes, given: Any, read: Read) -> Found:
     """Walk X-Forwarded-For where it is one line: the provider adds to the first of several."""
-    lines = read(given, BY_LIST.name)
+    lines = read(given, X_FORWARDED_FOR)
     if len(lines) > 1:
-        name = BY_LIST.name
-        return Found("header-repeated", None, name.text, _clipped(name, lines))
+        seen = _clipped(X_FORWARDED_FOR, lines)
+        return Found("header-repeated", None, X_FORWARDED_FOR.text, seen)
     return by_x_forwarded_for(rules, peer, given, read)
 
 
 def by_forwarded(rules: Rules, _peer: bytes, given: Any, read: Read) -> Found:
     """Walk Forwarded (RFC 7239)."""
-    return _all_trusted(rules, walk(BY_ELEMENT, read(given, BY_ELEMENT.name), rules.peers))
+    return _all_trusted(rules, walk(BY_ELEMENT, read(given, FORWARDED), rules.peers))
 
 
 def by_header(rules: Rules, _peer: bytes, given: Any, read: Read) -> Found:
@@ -108,7 +118,7 @@ def by_cloudflare(rules: Rules, peer: bytes, given: Any, read: Read) -> Found:
     """
     if rules.edge.covers(peer):
         return _connecting_ip(given, read)
-    found = walk(BY_LIST, read(given, BY_LIST.name), rules.own)
+    found = walk_plain(read(given, X_FORWARDED_FOR), rules.own)
     if found.reason == "client":
         if found.packed and rules.edge.covers(found.packed):
             return _connecting_ip(given, read, proof=found)
@@ -127,8 +137,8 @@ def by_auto(rules: Rules, peer: bytes, given: Any, read: Read) -> Found:
     if rules.edge.covers(peer):
         return _connecting_ip(given, read)
     found = _agreed(
-        walk(BY_LIST, read(given, BY_LIST.name), rules.own),
-        walk(BY_ELEMENT, read(given, BY_ELEMENT.name), rules.own),
+        walk_plain(read(given, X_FORWARDED_FOR), rules.own),
+        walk(BY_ELEMENT, read(given, FORWARDED), rules.own),
     )
     if found.reason == "client" and found.packed and rules.edge.covers(found.packed):
         return _connecting_ip(given, read, proof=found)
@@ -234,11 +244,11 @@ class Mode:
     cloudflare: bool = False
 
 
-_CF: Final = ("cf-connecting-ip", "cf-connecting-ipv6")
+CF_NAMES: Final = ("cf-connecting-ip", "cf-connecting-ipv6")
 MODES: Final[Mapping[str, Mode]] = {
     "remote-addr": Mode(by_peer, ()),
-    "auto": Mode(by_auto, (*_CF, "x-forwarded-for", "forwarded"), cloudflare=True),
-    "cloudflare": Mode(by_cloudflare, (*_CF, "x-forwarded-for"), cloudflare=True),
+    "auto": Mode(by_auto, (*CF_NAMES, "x-forwarded-for", "forwarded"), cloudflare=True),
+    "cloudflare": Mode(by_cloudflare, (*CF_NAMES, "x-forwarded-for"), cloudflare=True),
     "x-forwarded-for": Mode(by_x_forwarded_for, ("x-forwarded-for",)),
     "x-real-ip": Mode(by_header, ("x-real-ip",)),
     "forwarded": Mode(by_forwarded, ("forwarded",)),

@@ -188,7 +188,7 @@ def _check_peers(
         return
     if preset is not None:
         problems.append(
-            f"trusted_proxies: mode {chosen!r} needs the addresses that connect to this server; "
+            f"trusted_proxies: mode {chosen!r} needs the addresses that connect to this server. "
             f"{preset.setup}"
         )
     elif mode == "header":

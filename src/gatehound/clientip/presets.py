@@ -54,6 +54,11 @@ class Preset:
     peer_port: bool = False
     one_line: bool = False
 
+    @property
+    def publishes(self) -> bool:
+        """Tell whether the networks are the provider's own; private ones are anybody's."""
+        return bool(self.networks) and "127.0.0.0/8" not in self.networks
+
 
 PRESETS: Final[Mapping[str, Preset]] = {
     # "if a client sets the True-Client-IP header, the edge server allows it and passes the

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from gatehound.clientip.answer import ClientIP
 from gatehound.clientip.grammar import parse_peer
-from gatehound.clientip.lines import Header, Read, in_environ, in_pairs, in_scope
-from gatehound.clientip.modes import find
+from gatehound.clientip.lines import (
+    CF_CONNECTING_IP,
+    Header,
+    Read,
+    in_environ,
+    in_pairs,
+    in_scope,
+)
+from gatehound.clientip.modes import CF_NAMES, MODES, find
 from gatehound.clientip.options import Options, read_rules
 from gatehound.clientip.said import said_beside
 
@@ -48,7 +55,7 @@ class ClientIPResolver:
     checkers; they are then the client themselves.
     `scheme_header`, `host_header`: headers that your proxy overwrites with what the client
     asked for; read only for the hop that names the client.
-    `peer_port`: the server writes the port into the peer's address (Azure does).
+    `peer_port`: the server writes the port into the peer's address, as some platforms do.
     `on_all_trusted`: `farthest` answers with the last trusted hop, flagged; `unresolved`
     with none.
     `cloudflare_ranges`: a file with a newer list than the bundled one, from
@@ -117,6 +124,16 @@ class ClientIPResolver:
     def mode(self) -> str:
         """The mode or preset that was chosen."""
         return self._rules.preset or self._rules.mode
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers that it may read, in lower case; empty for mode remote-addr."""
+        rules = self._rules
+        names = list(MODES[rules.mode].names)
+        more = (rules.secret and rules.secret.name, rules.scheme, rules.host)
+        if rules.mode == "header":
+            names += CF_NAMES if rules.header == CF_CONNECTING_IP else [rules.header.text]
+        return tuple(dict.fromkeys([*names, *(name.text for name in more if name)]))
 
     @property
     def trusted_proxies(self) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def said_within(found: Found) -> Said:
     if found.packed is None or not found.source.startswith("forwarded["):
         return NOTHING
     texts = next(texts for name, texts in found.seen if name == FORWARDED.text)
-    pairs = read_pairs(texts[-1]) or {}
+    pairs = read_pairs(texts[0]) or {}
     return _scheme(pairs.get("proto", "")), _host(pairs.get("host", ""))
 
 

@@ -98,7 +98,7 @@ def _steps(rules: Rules, found: Found) -> Iterator[str]:
     """Tell of each element that was read, from the right; the last of a header decided."""
     for name, texts in found.seen:
         chain = CHAINS.get(name)
-        for at, text in enumerate(texts, 1):
+        for at, text in enumerate(reversed(texts), 1):
             shown = clip(text.strip(BLANKS))
             if chain is None:
                 packed = parse_hop(text)

@@ -26,21 +26,26 @@ Table = tuple[tuple[bytes, ...], tuple[bytes, ...]]
 class TrustSet:
     """A frozen set of packed addresses and, where it is listed, the unix socket.
 
+    `octets` tells by the first octet of a v4 address whether all of that /8 is in the set
+    (True), none (False), or which spans to search (`starts4` and `ends4`: None).
+
     `networks` are the merged entries as text, v4 first. The Worker address of cloudflare.py
     is never in the set, whatever was listed.
     """
 
-    __slots__ = ("_ends4", "_ends6", "_starts4", "_starts6", "networks", "unix")
+    __slots__ = ("_ends6", "_starts6", "ends4", "networks", "octets", "starts4", "unix")
 
     networks: tuple[str, ...]
     unix: bool
+    octets: tuple[bool | None, ...]
 
     def __init__(self, entries: Iterable[Any] = (), *, unix: bool = False) -> None:
         """Compile network texts and netaddr objects; they must have been checked before."""
         merged = _ipset(entries)
         self.unix = unix
         self.networks = tuple(str(network) for network in merged.iter_cidrs())
-        self._starts4, self._ends4 = _table(merged, version=4)
+        self.starts4, self.ends4 = _table(merged, version=4)
+        self.octets = tuple(_octet(self.starts4, self.ends4, n) for n in range(256))
         self._starts6, self._ends6 = _table(merged - _ipset([_worker()]), version=6)
 
     def covers(self, packed: bytes) -> bool:
@@ -50,7 +55,10 @@ class TrustSet:
         """
         size = len(packed)
         if size == 4:
-            return packed <= self._ends4[bisect_right(self._starts4, packed)]
+            whole = self.octets[packed[0]]
+            if whole is None:
+                return packed <= self.ends4[bisect_right(self.starts4, packed)]
+            return whole
         if size == 16:
             return packed <= self._ends6[bisect_right(self._starts6, packed)]
         return self.unix
@@ -100,6 +108,15 @@ def _worker() -> str:
     from ipaddress import ip_address
 
     return str(ip_address(cloudflare.WORKER))
+
+
+def _octet(starts: tuple[bytes, ...], ends: tuple[bytes, ...], first: int) -> bool | None:
+    """Tell what is in the set of the /8 that begins with `first`."""
+    low, high = bytes([first, 0, 0, 0]), bytes([first, 255, 255, 255])
+    at = bisect_right(starts, low)
+    if high <= ends[at]:
+        return True
+    return None if low <= ends[at] or bisect_right(starts, high) > at else False
 
 
 def _table(merged: IPSet, *, version: int) -> Table:

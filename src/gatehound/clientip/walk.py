@@ -12,7 +12,9 @@ cause it, because his text stands left of his own address.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from socket import AF_INET, inet_pton
 from typing import Final, NamedTuple
 
 from gatehound.clientip.forwarded import parse_element, split_elements
@@ -31,7 +33,7 @@ MAX_TRUSTED_HOPS: Final = 32
 _SEPARATORS: Final = BLANKS + ","
 
 Seen = tuple[tuple[str, Sequence[str]], ...]
-"""Header text that decided: names with their elements from the right, the deciding one last."""
+"""Header text that decided: names with their elements, the deciding one leftmost."""
 
 
 class Found(NamedTuple):
@@ -71,52 +73,89 @@ BY_ELEMENT: Final = Chain(FORWARDED, split_elements, parse_element, _sources("fo
 CHAINS: Final = {chain.name.text: chain for chain in (BY_LIST, BY_ELEMENT)}
 
 
+_XFF: Final = X_FORWARDED_FOR.text
+_SOURCES: Final = BY_LIST.sources
+_new: Final = tuple.__new__  # a NamedTuple's own takes twice as long, on every request
+
+
 def walk(chain: Chain, lines: Sequence[str], trust: TrustSet, hops: int = 0) -> Found:
     """Find the client in `chain`, or the reason why not.
 
     `hops` above 0 selects that entry from the right instead of the first untrusted one;
     the skipped ones must still be addresses, or the order is doubtful.
     """
-    name, split, parse, sources = chain
     if not lines:
-        return Found("header-missing", None, name.text)
+        return Found("header-missing", None, chain.name.text)
     line = lines[0] if len(lines) == 1 else ",".join(lines)
     if len(line) > MAX_SCAN:  # the piece that is cut in two is never read, only marked
         line = CUT + line[-MAX_SCAN:]
-    covers = trust.covers
+    parse, covers = chain.parse, trust.covers
     seen: list[str] = []
-    at = 0
     packed: bytes | None = None
-    for text in split(line):
-        at += 1
+    for text in chain.split(line):
         seen.append(text)
         packed = parse(text)
         if packed is None:
             break
         if hops:
-            if at < hops and (packed or trust.unix):
+            if len(seen) < hops and (packed or trust.unix):
                 continue
         elif covers(packed):
-            if at <= MAX_TRUSTED_HOPS:
+            if len(seen) <= MAX_TRUSTED_HOPS:
                 continue
-            return Found("too-many-hops", None, sources[at], ((name.text, seen),), at)
+            return _found(chain, "too-many-hops", None, seen)
         break
     else:
         if hops:
-            return Found("too-few-hops", None, sources[at], ((name.text, seen),), at)
-        return Found("all-trusted", packed or None, sources[at], ((name.text, seen),), at)
+            return _found(chain, "too-few-hops", None, seen)
+        return _found(chain, "all-trusted", packed or None, seen)
     if packed:
-        return Found("client", packed, sources[at], ((name.text, seen),), at)
+        return _found(chain, "client", packed, seen)
     return _refused(chain, line, seen)
+
+
+def _found(chain: Chain, reason: str, packed: bytes | None, seen: list[str]) -> Found:
+    """Make the answer; `seen` was collected from the right."""
+    seen.reverse()
+    at = len(seen)
+    return Found(reason, packed, chain.sources[at], ((chain.name.text, seen),), at)
 
 
 def _refused(chain: Chain, line: str, seen: list[str]) -> Found:
     """Say why the walk ended at a hop that is no address; UNIX is none either."""
-    name, at = chain.name.text, len(seen)
     if not line.strip(_SEPARATORS):
-        return Found("header-missing", None, name, ((name, ("",)),))
+        return Found("header-missing", None, chain.name.text, ((chain.name.text, ("",)),))
     reason = "malformed-hop"
     if seen[-1].startswith(CUT):
         reason = "header-too-long"
         seen[-1] = ""
-    return Found(reason, None, chain.sources[at], ((name, seen),), at)
+    return _found(chain, reason, None, seen)
+
+
+def walk_plain(lines: Sequence[str], trust: TrustSet) -> Found:
+    """Walk X-Forwarded-For; the common case, one line of plain v4 hops, without a detour.
+
+    Whatever is not as plain as that is left to `walk`, which answers alike where both can:
+    a property test compares the two. It takes a third of the time, on every request.
+    """
+    if len(lines) == 1 and len(lines[0]) <= MAX_SCAN:
+        pieces = lines[0].rsplit(",", MAX_TRUSTED_HOPS)
+        octets = trust.octets
+        at = 0
+        for text in reversed(pieces):
+            at += 1
+            try:
+                packed = inet_pton(AF_INET, text.strip(BLANKS))
+            except (OSError, ValueError):
+                break
+            first = packed[0]
+            whole = octets[first]
+            if whole is None:
+                whole = packed <= trust.ends4[bisect_right(trust.starts4, packed)]
+            if whole:
+                continue
+            if first == 0 or first >= 224:
+                break
+            seen = pieces if at == len(pieces) else pieces[-at:]
+            return _new(Found, ("client", packed, _SOURCES[at], ((_XFF, seen),), at))
+    return walk(BY_LIST, lines, trust)
