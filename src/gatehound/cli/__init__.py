@@ -1,4 +1,4 @@
-"""The command line: `gatehound demo`, `gatehound keygen`.
+"""The command line: `gatehound demo`, `gatehound ip`, `gatehound keygen`.
 
 Belongs here: nothing but the way in. Click is an extra, so it is imported inside `main`, and
 its absence is a sentence to the person who typed the command, never a traceback.

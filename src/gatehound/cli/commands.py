@@ -11,6 +11,7 @@ import click
 
 from gatehound import __version__
 from gatehound.cli.demo import demo
+from gatehound.cli.ip import ip
 from gatehound.cli.keygen import keygen
 
 
@@ -20,5 +21,5 @@ def gatehound() -> None:
     """Session security for any WSGI or ASGI app."""
 
 
-for _command in (demo, keygen):
+for _command in (demo, ip, keygen):
     gatehound.add_command(_command)

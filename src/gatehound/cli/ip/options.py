@@ -1,0 +1,133 @@
+"""The options that hold: of the environment or of a file, with `-o` over them.
+
+Values are read as the guard reads its settings, and refused with the same words; of a whole
+tree of settings nothing but `client_ip` is looked at.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from gatehound._reading import nest_environment, read_struct
+from gatehound.cli.ip.output import Unable
+from gatehound.clientip import ClientIPResolver
+from gatehound.errors import SettingsError
+from gatehound.settings import ClientIPSettings, Settings
+
+PREFIX: Final = "GATEHOUND_"
+NAMES: Final = ClientIPSettings.__struct_fields__
+DEFAULTS: Final = ClientIPSettings()
+TOLD: Final = ("mode", "trusted_proxies")
+
+# What the log would say of an old list is said by the commands, folded.
+logging.getLogger("gatehound.clientip").addHandler(logging.NullHandler())
+
+
+class _Branch(msgspec.Struct, frozen=True):
+    """The part of a tree of settings that is read here."""
+
+    client_ip: ClientIPSettings = DEFAULTS
+
+
+def read_options(config: Path | None, pairs: Mapping[str, str]) -> ClientIPSettings:
+    """Read the options, each by itself; Unable tells of all that cannot be read."""
+    options, problems = _read(config, pairs)
+    _raise(problems)
+    return options
+
+
+def read_resolver(
+    config: Path | None, pairs: Mapping[str, str]
+) -> tuple[ClientIPSettings, ClientIPResolver]:
+    """Build the resolver, by the rules of the guard; Unable tells of all that is wrong."""
+    options, problems = _read(config, pairs)
+    settings = Settings(client_ip=options, store="memory://")
+    lines = settings.problems()
+    problems += [line for line in lines if line.startswith(("client_ip:", "client_ip."))]
+    _raise(problems)
+    return options, settings.resolver()
+
+
+def changed(options: ClientIPSettings) -> dict[str, Any]:
+    """Return the options that differ from their defaults; of a secret the header alone.
+
+    `mode` and `trusted_proxies` are left out: the resolver tells what became of them.
+    """
+    pairs = msgspec.structs.asdict(options).items()
+    found = {name: value for name, value in pairs if value != getattr(DEFAULTS, name)}
+    found = {name: value for name, value in found.items() if name not in TOLD}
+    if options.edge_secret:
+        found["edge_secret"] = (options.edge_secret[0], "...")
+    return found
+
+
+def _read(config: Path | None, pairs: Mapping[str, str]) -> tuple[ClientIPSettings, list[str]]:
+    problems: list[str] = []
+    if config is None:
+        tree = nest_environment(os.environ, PREFIX)
+        said = _branch(tree, problems, text=True)
+    else:
+        said = _branch(_client_ip_of(_load(config)), problems, text=False)
+    changes = _read_typed(pairs, problems)
+    return msgspec.structs.replace(said, **changes), problems
+
+
+def _raise(problems: list[str]) -> None:
+    if problems:
+        raise Unable(str(SettingsError(problems)))
+
+
+def _branch(tree: Mapping[str, Any], problems: list[str], *, text: bool) -> ClientIPSettings:
+    mine = {"client_ip": tree["client_ip"]} if "client_ip" in tree else {}
+    prefix, separator = (PREFIX, "__") if text else ("", ".")
+    return read_struct(
+        _Branch, mine, problems, text=text, prefix=prefix, separator=separator
+    ).client_ip
+
+
+def _client_ip_of(tree: dict[str, Any]) -> dict[str, Any]:
+    """Take a file for a whole tree, or for the options alone; no name is in both."""
+    is_whole = "client_ip" in tree or set(tree) <= set(Settings.__struct_fields__)
+    return tree if is_whole else {"client_ip": tree}
+
+
+def _load(config: Path) -> dict[str, Any]:
+    kind = config.suffix.lower()
+    if kind not in (".toml", ".json"):
+        raise Unable(
+            f"--config: {str(config)!r} given; allowed are .toml and .json; name the file by "
+            "what it holds"
+        )
+    try:
+        text = config.read_text(encoding="utf-8")
+        tree = tomllib.loads(text) if kind == ".toml" else json.loads(text)
+    except (OSError, ValueError) as error:
+        raise Unable(f"--config: {str(config)!r} cannot be read: {error}") from None
+    if not isinstance(tree, dict):
+        raise Unable(f'--config: {str(config)!r} holds no object; write {{"client_ip": ...}}')
+    return tree
+
+
+def _read_typed(pairs: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    """Read what `-o` gives; a name without a value takes its default back."""
+    found: list[str] = []
+    for name in (name for name in pairs if name not in NAMES):
+        close = difflib.get_close_matches(name.lower().replace("-", "_"), NAMES, n=1)
+        hint = f"did you mean {close[0]}?" if close else "leave it out."
+        problems.append(f"-o {name!a}: there is no such option; {hint} Allowed: {', '.join(NAMES)}")
+    known = {name: value for name, value in pairs.items() if name in NAMES}
+    given = {name: value for name, value in known.items() if value}
+    read = read_struct(ClientIPSettings, given, found, text=True)
+    for line in found:
+        name, colon, rest = line.partition(":")
+        problems.append(f"-o {name.lower()}{colon}{rest}")
+    return {name: getattr(read, name) for name in known}
