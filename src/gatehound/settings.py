@@ -51,7 +51,7 @@ class ClientIPSettings(msgspec.Struct, frozen=True, kw_only=True):
     scheme_header: str | None = None  # what the proxy overwrites, if it does
     host_header: str | None = None
     on_all_trusted: Literal["farthest", "unresolved"] = "farthest"
-    peer_port: bool = False  # REMOTE_ADDR carries a port (Azure)
+    peer_port: bool = False  # REMOTE_ADDR carries a port, as on some platforms
     cloudflare_ranges: str | None = None  # a newer list than the bundled one
 
 
