@@ -1,0 +1,8 @@
+"""Lets these tests import what stands beside this folder: the fuzzer's oracle."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))

@@ -1,0 +1,1 @@
+"""The fuzzer of the client address, and its oracle, which the plain suite runs as well."""
