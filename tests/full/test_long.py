@@ -90,7 +90,13 @@ def test_no_mutated_cookie_is_accepted(steps: bytes) -> None:
 
 TRUST = ["10.0.0.0/8", "2001:db8:ff::/48", "unix", "cloudflare"]
 RESOLVERS = [
-    *(ClientIPResolver(mode=mode, trusted_proxies=TRUST) for mode in MODES),
+    *(
+        ClientIPResolver(
+            mode=mode, trusted_proxies=TRUST, header="X-Client" if mode == "header" else None
+        )
+        for mode in MODES
+    ),
+    ClientIPResolver(mode="cloudflare-tunnel", allow_headerless="127.0.0.1"),
     ClientIPResolver(mode="x-forwarded-for", trusted_proxies=TRUST, hops=2),
     ClientIPResolver(mode="x-forwarded-for", trust_everyone=True, peer_port=True),
     ClientIPResolver(mode="auto", trusted_proxies=TRUST, on_all_trusted="unresolved"),

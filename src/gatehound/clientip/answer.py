@@ -56,9 +56,10 @@ class ClientIP:
     @property
     def text(self) -> str:
         """The address as text, as `str(address)` writes it; "" where it is unresolved."""
-        packed = self._found.packed
-        if packed is None:
-            return ""
+        found = self._found
+        packed = found.packed
+        if found.text or packed is None:
+            return found.text
         if len(packed) == 4:
             return inet_ntoa(packed)
         if _ALIKE and not packed.startswith(_NO_PREFIX):

@@ -101,19 +101,17 @@ def parse_peer(peer: object, with_port: bool = False) -> bytes | None:
     """Parse what a server reports as the socket peer; `UNIX` for each spelling of that."""
     if not isinstance(peer, str):
         return UNIX if peer is None else None
-    if ":" not in peer:  # the common case, written out: it is on every request's way
-        try:
-            packed = inet_pton(AF_INET, peer)
-        except (OSError, ValueError):
-            return UNIX if peer in _UNIX_PEERS else None
-        if 0 < packed[0] < 224:
-            return packed
-        return UNIX if peer in _UNIX_PEERS else _usable(packed)
+    try:  # the common case first: it is on every request's way
+        packed = inet_pton(AF_INET6 if ":" in peer else AF_INET, peer)
+    except (OSError, ValueError):
+        packed = b"\0"
+    if 0 < packed[0] < 224:
+        return packed
     if peer in _UNIX_PEERS:
         return UNIX
     if len(peer) > MAX_ELEMENT:
         return None
-    return parse_hop(peer) if with_port else _parse_v6(peer)
+    return parse_hop(peer) if with_port else parse_address(peer)
 
 
 def _parse_v4(text: str) -> bytes | None:

@@ -76,7 +76,8 @@ def by_x_forwarded_for(rules: Rules, _peer: bytes, given: Any, read: Read) -> Fo
     lines = read(given, X_FORWARDED_FOR)
     if rules.hops:
         return walk(BY_LIST, lines, rules.peers, rules.hops)
-    return _all_trusted(rules, walk_plain(lines, rules.peers))
+    found = walk_plain(lines, rules.peers)
+    return found if found.reason == "client" else _all_trusted(rules, found)
 
 
 def by_one_line(rules: Rules, peer: bytes, given: Any, read: Read) -> Found:

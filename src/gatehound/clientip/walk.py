@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from socket import AF_INET, inet_pton
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, NamedTuple
 
 from gatehound.clientip.forwarded import parse_element, split_elements
@@ -40,7 +40,8 @@ class Found(NamedTuple):
     """What a mode found: `packed` is None where the client is unresolved.
 
     `seen` is enough to tell how it came about, and holds nothing that a client wrote left of
-    its own address. `at` counts the hops from the right; 0 where there is no chain.
+    its own address. `at` counts the hops from the right; 0 where there is no chain. `text` is
+    the address as written, where that is how ipaddress writes it; "" where nobody looked.
     """
 
     reason: str
@@ -48,6 +49,7 @@ class Found(NamedTuple):
     source: str
     seen: Seen = ()
     at: int = 0
+    text: str = ""
 
 
 class Chain(NamedTuple):
@@ -133,10 +135,10 @@ def _refused(chain: Chain, line: str, seen: list[str]) -> Found:
 
 
 def walk_plain(lines: Sequence[str], trust: TrustSet) -> Found:
-    """Walk X-Forwarded-For; the common case, one line of plain v4 hops, without a detour.
+    """Walk X-Forwarded-For; the common case, one line of plain addresses, without a detour.
 
     Whatever is not as plain as that is left to `walk`, which answers alike where both can:
-    a property test compares the two. It takes a third of the time, on every request.
+    a property test compares the two. It takes half of the time, on every request.
     """
     if len(lines) == 1 and len(lines[0]) <= MAX_SCAN:
         pieces = lines[0].rsplit(",", MAX_TRUSTED_HOPS)
@@ -144,18 +146,26 @@ def walk_plain(lines: Sequence[str], trust: TrustSet) -> Found:
         at = 0
         for text in reversed(pieces):
             at += 1
+            text = text.strip(BLANKS)
             try:
-                packed = inet_pton(AF_INET, text.strip(BLANKS))
+                if ":" in text:
+                    packed = inet_pton(AF_INET6, text)
+                    trusted: bool | None = trust.covers(packed)
+                    usual = 0 < packed[0] < 255
+                    text = ""
+                else:
+                    packed = inet_pton(AF_INET, text)  # strict: the text is that of ipaddress
+                    first = packed[0]
+                    trusted = octets[first]
+                    if trusted is None:
+                        trusted = packed <= trust.ends4[bisect_right(trust.starts4, packed)]
+                    usual = 0 < first < 224
             except (OSError, ValueError):
                 break
-            first = packed[0]
-            whole = octets[first]
-            if whole is None:
-                whole = packed <= trust.ends4[bisect_right(trust.starts4, packed)]
-            if whole:
-                continue
-            if first == 0 or first >= 224:
+            if not usual:
                 break
+            if trusted:
+                continue
             seen = pieces if at == len(pieces) else pieces[-at:]
-            return _new(Found, ("client", packed, _SOURCES[at], ((_XFF, seen),), at))
+            return _new(Found, ("client", packed, _SOURCES[at], ((_XFF, seen),), at, text))
     return walk(BY_LIST, lines, trust)
