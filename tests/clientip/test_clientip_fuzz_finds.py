@@ -53,7 +53,7 @@ def test_inputs_reach_every_chosen_resolver_and_most_reasons() -> None:
 
 
 def test_every_mode_has_a_resolver() -> None:
-    assert {subject.resolver.mode for subject in subjects()} == set(MODES)
+    assert {subject.resolver.mode for subject in subjects()} >= set(MODES)
 
 
 @pytest.mark.slow

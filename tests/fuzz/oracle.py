@@ -14,8 +14,9 @@ Checked:
 1.  `resolve`, `from_scope` and `from_environ` never raise, nor does what an answer offers.
 2.  `resolve` and `from_scope` give equal answers, although `resolve` gets one more header,
     which no mode reads, and runs last; a second run of each gives the same again.
-3.  `explain()` is printable ASCII, each line under 500 characters, 80 lines at most.
-4.  `str(address)` is what ipaddress reads back as the same address, and it is not mapped.
+3.  `explain()` is printable ASCII, each line under 500 characters, 80 lines at most; scheme
+    and host are of their grammars.
+4.  `str(address)` is `text`, and what ipaddress reads back as that address; it is not mapped.
 5.  An address that is trusted carries `all-trusted`, `trusted-range` or `worker`.
 6.  A client read from X-Forwarded-For or Forwarded is the same with attack text to its left:
     in its first line, and as a line before.
@@ -33,6 +34,7 @@ its checksum chooses: `TURNS`. An input that failed fails again.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
@@ -45,7 +47,9 @@ from gatehound.clientip.modes import MODES
 OWN: Final = ("10.0.0.0/8", "2001:db8:ff::/48")
 X: Final = "x-forwarded-for"
 
-# New rows go to the end: a committed input names its resolver by place.
+SAID: Final = {"scheme_header": "x-forwarded-proto", "host_header": "x-forwarded-host"}
+
+# New rows go to the end of LATER: a committed input names its resolver by place.
 CHOSEN: Final[tuple[dict[str, Any], ...]] = (
     {"mode": X, "trusted_proxies": OWN},
     {"mode": X, "trusted_proxies": (*OWN, "unix")},
@@ -60,6 +64,14 @@ CHOSEN: Final[tuple[dict[str, Any], ...]] = (
     {"mode": "remote-addr", "trusted_proxies": OWN},
 )
 
+LATER: Final[tuple[dict[str, Any], ...]] = (
+    {"mode": "cloudflare-tunnel", "trusted_proxies": OWN},
+    {"mode": X, "trusted_proxies": OWN, "allow_headerless": OWN[:1], **SAID},
+    {"mode": "cloudflare", "trusted_proxies": (*OWN, "unix"), **SAID},
+    {"mode": "x-real-ip", "trusted_proxies": (*OWN, "unix"), **SAID},
+)
+"""Rows that follow those made for each mode, for the sake of the inputs' places."""
+
 NEEDED: Final[Mapping[str, dict[str, Any]]] = {"header": {"header": "x-client-address"}}
 """What a mode cannot be built without."""
 
@@ -72,7 +84,7 @@ PEERS: Final = (
 NAMES: Final = (
     X, "forwarded", "x-real-ip", "cf-connecting-ip", "cf-connecting-ipv6", "x-client-address",
     "x-azure-socketip", "x-azure-clientip", "fastly-client-ip", "fly-client-ip",
-    "true-client-ip", "x-envoy-external-address",
+    "true-client-ip", "x-envoy-external-address", "x-forwarded-proto", "x-forwarded-host",
 )  # fmt: skip
 UNREAD: Final = ((b"x-forwarded-fo", b"1.1.1.1"), (b"forwardedd", b"for=1.1.1.1"))
 FORGED: Final = (b"1.1.1.1", b"", b'"', b"\\", b'for=1.1.1.1;by="', b"10.0.0.9", b"a" * 9000)
@@ -156,13 +168,14 @@ def subjects() -> tuple[Subject, ...]:
         for mode in MODES
         if mode not in named
     )
-    return tuple(map(_subject, (*CHOSEN, *others)))
+    return tuple(map(_subject, (*CHOSEN, *others, *LATER)))
 
 
 def _subject(options: dict[str, Any]) -> Subject:
     resolver = ClientIPResolver(**options)
     trusted = Trusted(set(resolver.trusted_proxies) - {"unix"})
-    return Subject(resolver, trusted, Reference(**options) if options["mode"] == X else None)
+    modelled = options["mode"] == X and options not in LATER
+    return Subject(resolver, trusted, Reference(**options) if modelled else None)
 
 
 def scope_answer(request: Request, lines: Lines) -> ClientIP:
@@ -183,7 +196,8 @@ def environ_answer(request: Request) -> ClientIP:
 
 def facts(answer: ClientIP) -> tuple[object, ...]:
     """Return all that an answer states."""
-    return (answer.address, answer.peer, answer.reason, answer.source, answer.flags)
+    said = (answer.text, answer.scheme, answer.host, answer.read)
+    return (answer.address, answer.peer, answer.reason, answer.source, answer.flags, *said)
 
 
 def same(one: ClientIP, two: ClientIP, why: str) -> None:
@@ -197,12 +211,15 @@ def judge_address(request: Request, answer: ClientIP) -> None:
     if address is None:
         return
     text = str(address)
+    assert answer.text == text, facts(answer)
     again = ip_address(text)
     assert again == address, facts(answer)
     assert again.version == 4 or again.ipv4_mapped is None, facts(answer)
     if request.subject.trusted.covers(text):
         assert answer.flags & {"all-trusted", "trusted-range", "worker"}, facts(answer)
 
+
+HOST: Final = re.compile(r"[0-9A-Za-z.\[\]:_-]{1,300}")
 
 ip_address = lru_cache(1024)(ipaddress.ip_address)
 
@@ -267,7 +284,9 @@ def judge_thoroughly(request: Request, answer: ClientIP, _turn: int) -> None:
     assert len(shown) <= 80
     assert all(line.isascii() and line.isprintable() and len(line) < 500 for line in shown), shown
     assert repr(answer).isascii()
-    assert (answer.network() is None) == (answer.address is None)
+    assert (answer.network() is None) == (answer.address is None) == (answer.text == "")
+    assert answer.scheme in (None, "http", "https"), facts(answer)
+    assert answer.host is None or HOST.fullmatch(answer.host), facts(answer)
     texts = [(name.decode(), value.decode("latin-1")) for name, value in lines]
     upper = [(name.upper(), value) for name, value in lines]
     for again in (
