@@ -28,6 +28,7 @@ from gatehound.clientip import cloudflare
 refresh_module = import_module("gatehound.cli.ip.refresh")
 
 PAGE = (Path(__file__).parent.parent / "docs/reference/commands.md").read_text(encoding="utf-8")
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 XFF = "X-Forwarded-For: 203.0.113.7"
 BEHIND_NGINX = ("-o", "mode=nginx", "-o", "trusted_proxies=10.0.0.0/8,unix")
 SECRET = "a-secret-of-the-edge-1"
@@ -603,9 +604,11 @@ def test_page_has_each_command_with_its_options() -> None:
 
 
 def transcripts() -> list[tuple[str, str]]:
-    found = re.findall(r"^```console\n\$ gatehound (ip .+)\n((?s:.*?))^```$", PAGE, re.MULTILINE)
-    assert len(found) == PAGE.count("```console")
-    return found
+    text = PAGE + README
+    block = r"^```console\n\$ gatehound (ip (?:.*\\\n)*.+)\n((?s:.*?))^```$"
+    found = re.findall(block, text, re.MULTILINE)
+    assert len(found) == text.count("```console") > 3
+    return [(line.replace("\\\n", " "), told) for line, told in found]
 
 
 @pytest.mark.parametrize(("line", "told"), transcripts())
