@@ -174,7 +174,7 @@ def test_lists_have_source_and_date(source: str, published: date) -> None:
         ("apache", {"mode": "x-forwarded-for", "scheme_header": "", "host_header": ""}),
         ("aws-alb", {"mode": "x-forwarded-for", "hops": 0, "networks": ()}),
         ("aws-cloudfront", {"mode": "x-forwarded-for", "shared": True, "networks": ()}),
-        ("azure-app-service", {"header": "client-ip", "peer_port": False, "networks": ()}),
+        ("azure-app-service", {"header": "client-ip", "networks": ()}),
         ("azure-front-door", {"header": "x-azure-socketip", "shared": True, "networks": ()}),
         ("azure-front-door", {"scheme_header": "x-forwarded-proto"}),
         ("azure-front-door", {"host_header": "x-forwarded-host"}),
@@ -210,6 +210,5 @@ def test_preset_is_plain_data() -> None:
         "shared": False,
         "scheme_header": "",
         "host_header": "",
-        "peer_port": False,
         "one_line": False,
     }

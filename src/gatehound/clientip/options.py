@@ -63,14 +63,9 @@ def read_rules(options: Options) -> Rules:
     chosen = _read_mode(options.mode, problems)
     preset = PRESETS.get(chosen)
     mode = preset.mode if preset else chosen
-    everyone = _read_bool("trust_everyone", options.trust_everyone, problems)
     ranges = _read_ranges(options.cloudflare_ranges, problems)
-    own = read_trust(options.trusted_proxies, everyone=everyone, edge=ranges, problems=problems)
-    check_width(own, everyone=everyone, problems=problems)
-    if preset and preset.networks:
-        own = own.plus(trust_of(preset.networks))
     edge = trust_of(ranges.networks)
-    peers = own
+    own = peers = _read_own(options, preset, ranges, problems)
     if MODES[mode].cloudflare:
         cloudflare.warn_if_stale(ranges)
         peers, own = own.plus(edge), own.minus(edge)
@@ -88,8 +83,7 @@ def read_rules(options: Options) -> Rules:
         edge_published=ranges.published,
         header=header or X_REAL_IP,
         hops=_read_hops(options.hops, mode, own, problems) or (preset.hops if preset else 0),
-        peer_port=_read_bool("peer_port", options.peer_port, problems)
-        or bool(preset and preset.peer_port),
+        peer_port=_read_bool("peer_port", options.peer_port, problems),
         farthest=_read_farthest(options.on_all_trusted, problems),
         headerless=_read_headerless(options.allow_headerless, mode, peers, ranges, problems),
         secret=_read_secret(options.edge_secret, mode, problems),
@@ -100,6 +94,16 @@ def read_rules(options: Options) -> Rules:
     if problems:
         raise SettingsError(problems)
     return rules
+
+
+def _read_own(
+    options: Options, preset: Preset | None, ranges: cloudflare.Ranges, problems: list[str]
+) -> TrustSet:
+    """Compile the operator's proxies, with those that the preset knows."""
+    everyone = _read_bool("trust_everyone", options.trust_everyone, problems)
+    own = read_trust(options.trusted_proxies, everyone=everyone, edge=ranges, problems=problems)
+    check_width(own, everyone=everyone, problems=problems)
+    return own.plus(trust_of(preset.networks)) if preset and preset.networks else own
 
 
 def _find(mode: str, preset: Preset | None, header: Name | None) -> Find:

@@ -51,7 +51,6 @@ class Preset:
     shared: bool = False
     scheme_header: str = ""
     host_header: str = ""
-    peer_port: bool = False
     one_line: bool = False
 
     @property
