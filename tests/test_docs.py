@@ -256,6 +256,8 @@ def test_code_block_runs(
     monkeypatch.setenv("GATEHOUND_DEVELOPMENT", "true")
     monkeypatch.setenv("GATEHOUND_STORE", "memory://")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for name in ("EDGE_KEY", "FRONT_DOOR_ID"):
+        monkeypatch.setenv(name, "a-value-of-these-tests")
     compiled = compile(code, where, "exec")
     if why is not None:
         return

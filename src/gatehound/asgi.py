@@ -13,7 +13,7 @@ from typing import Any
 
 from gatehound import signin
 from gatehound.clientip import ClientIP, ClientIPResolver
-from gatehound.clientip.current import KEY
+from gatehound.clientip.current import KEY, known_answer
 from gatehound.data import Runner
 from gatehound.errors import GatehoundError, UsageError
 from gatehound.guard import Guard
@@ -166,11 +166,10 @@ class ScopeRequest(Request):
         return ", ".join(v.decode("latin-1") for k, v in self._headers if k == wanted)
 
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
-        """Ask the resolver for the client's address, unless ClientIPMiddleware did."""
-        known = self._scope.get(KEY)
-        if not isinstance(known, ClientIP):
-            known = self._scope[KEY] = resolver.from_scope(self._scope)
-        return known
+        """Ask the resolver for the client's address, unless ClientIPMiddleware applied it."""
+        answer = known_answer(self._scope, resolver) or resolver.from_scope(self._scope)
+        self._scope.setdefault(KEY, answer)
+        return answer
 
 
 def _thread_runner() -> Runner:

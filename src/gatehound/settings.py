@@ -54,6 +54,10 @@ class ClientIPSettings(msgspec.Struct, frozen=True, kw_only=True):
     peer_port: bool = False  # REMOTE_ADDR carries a port, as on some platforms
     cloudflare_ranges: str | None = None  # a newer list than the bundled one
 
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"ClientIPSettings(mode={self.mode!r}, trusted_proxies={self.trusted_proxies!r})"
+
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long sessions live, and how many a user may have."""

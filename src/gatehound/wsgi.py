@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from gatehound import signin
 from gatehound._sync import run_sync
 from gatehound.clientip import ClientIP, ClientIPResolver
-from gatehound.clientip.current import KEY
+from gatehound.clientip.current import KEY, known_answer
 from gatehound.errors import GatehoundError, UsageError
 from gatehound.guard import Guard
 from gatehound.model import Request
@@ -172,11 +172,10 @@ class EnvironRequest(Request):
         return value
 
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
-        """Ask the resolver for the client's address, unless ClientIPMiddleware did."""
-        known = self._environ.get(KEY)
-        if not isinstance(known, ClientIP):
-            known = self._environ[KEY] = resolver.from_environ(self._environ)
-        return known
+        """Ask the resolver for the client's address, unless ClientIPMiddleware applied it."""
+        answer = known_answer(self._environ, resolver) or resolver.from_environ(self._environ)
+        self._environ.setdefault(KEY, answer)
+        return answer
 
 
 def _discard(data: bytes) -> None:

@@ -51,7 +51,7 @@ class Asgi:
             "path": "/",
             "headers": [(b"host", b"inner.test"), *((n.encode(), v.encode()) for n, v in lines)],
             "client": None if peer is None else (peer, 4711),
-            "server": ("127.0.0.1", 8000),
+            "server": ("127.0.0.1", 8000) if peer is not None else ("/run/app.sock", None),
             "state": {},
         }
 

@@ -197,7 +197,7 @@ class Capture:
     @property
     def forged(self) -> frozenset[str]:
         """Each address that the client wrote and that is not its own."""
-        return frozenset(_addresses(" ".join(SENT[self.name]))) - {self.client}
+        return _written(self.name) - {self.client}
 
     def entries(self, name: str) -> list[str]:
         return entries(self.lines, name)
@@ -212,6 +212,12 @@ def entries(lines: Lines, name: str) -> list[str]:
 def split(line: str) -> tuple[str, str]:
     name, _, value = line.partition(":")
     return name, value.strip(" \t")
+
+
+@cache
+def _written(name: str) -> frozenset[str]:
+    """Each address in what was sent under a name; every proxy got the same."""
+    return frozenset(_addresses(" ".join(SENT[name])))
 
 
 def _addresses(text: str) -> Iterator[str]:

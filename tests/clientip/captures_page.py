@@ -5,8 +5,6 @@ Run as a script, it writes the table into the page.
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Final
 
 from captures_kit import (
@@ -21,10 +19,10 @@ from captures_kit import (
     of,
     resolver,
 )
+from pages import REFERENCE, Page, grid
 
 from gatehound.clientip import ClientIP
 
-PAGE: Final = Path(__file__).parents[2] / "docs/reference/proxies.md"
 HEADER_MODES: Final = (XFF, REAL, FORWARDED, "auto", "cloudflare")
 
 
@@ -75,21 +73,20 @@ def _also(proxy: str) -> str:
     return ", ".join(cells)
 
 
-def _row(proxy: str) -> str:
+def _cells(proxy: str) -> list[str]:
     setup = SETUPS[proxy]
     counts = {mode: wins(proxy, mode) for mode in HEADER_MODES}
     forged = ", ".join(f"`{mode}` {count}" for mode, count in counts.items() if count)
     cells = (proxy, setup.written, f"`{setup.mode}`", _result(proxy), _also(proxy), forged)
-    return f"| {' | '.join(cell or '-' for cell in (*cells, setup.note))} |"
+    return [cell or "-" for cell in (*cells, setup.note)]
 
 
 def table() -> str:
     """The part of the page that the captures decide."""
     passing = [proxy for proxy in SETUPS if passes_underscores(proxy) and SETUPS[proxy].writes]
+    marked = ("in the proxy", "mode", "answers", "also sound", "do not: forged wins", "note")
     lines = [
-        "| proxy | in the proxy | mode | answers | also sound | do not: forged wins | note |",
-        "|---|---|---|---|---|---|---|",
-        *map(_row, SETUPS),
+        *grid(("proxy", *marked), map(_cells, SETUPS)),
         "",
         f"`X_Forwarded_For` arrives beside the real header: {', '.join(passing)}.",
         f"And after it, so that it wins: {', '.join(filter(folded, passing))}.",
@@ -97,14 +94,7 @@ def table() -> str:
     return "\n".join(lines)
 
 
-MARKED: Final = re.compile(r"(<!-- from the captures -->\n).*?(\n<!-- end -->)", re.DOTALL)
-
-
-def write() -> None:
-    """Put the table into the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(MARKED.sub(lambda at: at[1] + table() + at[2], page), encoding="utf-8")
-
+PAGE: Final = Page(REFERENCE / "proxies.md", "from the captures", table)
 
 if __name__ == "__main__":
-    write()
+    PAGE.write()

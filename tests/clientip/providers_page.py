@@ -7,20 +7,23 @@ mode, WP Engine has no preset) stands in the page outside of the marks.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any, Final
+
+from pages import REFERENCE, Page, grid
 
 from gatehound.clientip import ClientIPResolver
 from gatehound.clientip.presets import PRESETS, Preset
 
-PAGE: Final = Path(__file__).parents[2] / "docs/reference/providers.md"
-MARKED: Final = re.compile(r"(<!-- from the presets -->\n).*?(\n<!-- end -->)", re.DOTALL)
-
 PEER: Final = "192.0.2.10"
 """Stands for the operator's own list; from the range of RFC 5737 that is kept for examples."""
 
-SECRET: Final = {"azure-front-door": ("X-Azure-FDID", "00000000-0000-0000-0000-000000000000")}
-"""Where the provider itself sends the second factor; its header and the form of its value."""
+SECRET: Final = {"azure-front-door": ("X-Azure-FDID", "FRONT_DOOR_ID")}
+"""Where the provider itself sends the second factor; its header, and where its value is kept."""
+
+OWN_SECRET: Final = ("X-Edge-Key", "EDGE_KEY")
+"""Where the operator makes it up. The page shows no value, because people copy what it shows."""
+
+VALUE: Final = "a-value-of-these-tests"
 
 TYPED: Final = re.compile(
     r"(\$?\b[A-Za-z]+_\w+(?:=\([^)]*\)|=\w+)?|\bhops=\d+)|(?<!\w)'([^']+)'(?!\w)"
@@ -37,24 +40,21 @@ def options(name: str) -> dict[str, Any]:
     if not preset.edge_overwrites:
         given["edge_overwrites"] = True
     if preset.shared:
-        given["edge_secret"] = SECRET.get(name, ("X-Edge-Key", "made by gatehound keygen"))
+        given["edge_secret"] = (SECRET.get(name, OWN_SECRET)[0], VALUE)
     return given
 
 
 def table() -> str:
     """The part of the page that the presets decide."""
-    lines = [
-        "| provider | mode | reads | what you must give | second factor | scheme, host |",
-        "|---|---|---|---|---|---|",
-        *(_row(name, preset) for name, preset in PRESETS.items()),
-    ]
+    heads = ("provider", "mode", "reads", "what you must give", "second factor", "scheme, host")
+    lines = grid(heads, (_cells(name, preset) for name, preset in PRESETS.items()))
     return "\n".join((*lines, *(_section(name, preset) for name, preset in PRESETS.items())))
 
 
-def _row(name: str, preset: Preset) -> str:
+def _cells(name: str, preset: Preset) -> tuple[str, ...]:
     given = options(name)
     needs = [f"`{option}`" for option in ("trusted_proxies", "edge_overwrites") if option in given]
-    cells = (
+    return (
         preset.title,
         f"[`{name}`](#{name})",
         _reads(preset),
@@ -62,7 +62,6 @@ def _row(name: str, preset: Preset) -> str:
         "`edge_secret`" if preset.shared else "-",
         ", ".join(f"`{one}`" for one in (preset.scheme_header, preset.host_header) if one) or "-",
     )
-    return f"| {' | '.join(cells)} |"
 
 
 def _reads(preset: Preset) -> str:
@@ -105,12 +104,16 @@ def _code(name: str) -> str:
     """A block that runs: the line to write, in the layout of the formatter."""
     parts = [f'mode="{name}"']
     for option, value in options(name).items():
-        shown = f'("{value[0]}", "{value[1]}")' if isinstance(value, tuple) else _literal(value)
+        shown = _literal(value)
+        if option == "edge_secret":
+            header, variable = SECRET.get(name, OWN_SECRET)
+            shown = f'("{header}", os.environ["{variable}"])'
         parts.append(f"{option}={shown}")
     call = f"resolver = ClientIPResolver({', '.join(parts)})"
     if len(call) > 100:
         call = "resolver = ClientIPResolver(\n    " + ",\n    ".join(parts) + ",\n)"
-    return f"```python\nfrom gatehound.clientip import ClientIPResolver\n\n{call}\n```"
+    first = "import os\n" if "os.environ" in call else ""
+    return f"```python\n{first}from gatehound.clientip import ClientIPResolver\n\n{call}\n```"
 
 
 def _literal(value: object) -> str:
@@ -127,11 +130,7 @@ def resolver(name: str) -> ClientIPResolver:
     return ClientIPResolver(mode=name, **options(name))
 
 
-def write() -> None:
-    """Put the table and the sections into the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(MARKED.sub(lambda at: at[1] + table() + at[2], page), encoding="utf-8")
-
+PAGE: Final = Page(REFERENCE / "providers.md", "from the presets", table)
 
 if __name__ == "__main__":
-    write()
+    PAGE.write()

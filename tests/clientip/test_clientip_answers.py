@@ -52,9 +52,10 @@ COUNT2: dict[str, Any] = {"hops": 2}
 NO_FAR: dict[str, Any] = {"on_all_trusted": "unresolved"}
 X, F, R, C, A = "x-forwarded-for", "forwarded", "x-real-ip", "cloudflare", "auto"
 H, SOCKET, KEY = "header", "x-azure-socketip", "a-secret-of-16-or-more"
+OLD = "the-one-before-it"
 AZURE: dict[str, Any] = {"header": "X-Azure-SocketIP"}
 HEALTH: dict[str, Any] = {"allow_headerless": "10.0.0.5"}
-SECRET: dict[str, Any] = {"edge_secret": ("X-Edge", KEY, "k" * 16)}
+SECRET: dict[str, Any] = {"edge_secret": ("X-Edge", KEY, OLD)}
 NONE: dict[str, Any] = {"trusted_proxies": ()}
 
 
@@ -163,7 +164,7 @@ CASES: list[tuple[str, dict[str, Any], str | None, Lines, str | None, str, str, 
     (A, NO_FAR, "10.0.0.1", xff("10.0.0.7"), None, "all-trusted", X + "[-1]", "all-trusted"),
     # the proxy writes Forwarded only: a client forges the edge in the header that it passes on
     (A, {}, "10.0.0.1", xff(CF) + cf("1.1.1.1") + fwd("for=203.0.113.7"), None, "headers-disagree", f"{X}[-1] {F}[-1].for", ""),
-    (A, {}, "10.0.0.1", [(R, "1.1.1.1"), ("true-client-ip", "1.1.1.1")], None, "header-missing", X, ""),
+    (A, {}, "10.0.0.1", [(R, "1.1.1.1"), ("true-client-ip", "1.1.1.1")], None, "header-missing", f"{X} {F}", ""),
     # a header by name
     (H, AZURE, "10.0.0.1", [(SOCKET, "203.0.113.7")], "203.0.113.7", "client", SOCKET, ""),
     (H, AZURE, "203.0.113.9", [(SOCKET, "1.1.1.1")], "203.0.113.9", "peer-not-trusted", "peer", ""),
@@ -177,14 +178,17 @@ CASES: list[tuple[str, dict[str, Any], str | None, Lines, str | None, str, str, 
     # peers that may come without the header
     (X, HEALTH, "10.0.0.5", [], "10.0.0.5", "headerless-peer", "peer", "trusted-range"),
     (X, HEALTH, "10.0.0.6", [], None, "header-missing", X, ""),
-    (X, HEALTH, "10.0.0.5", xff(" ,"), "10.0.0.5", "headerless-peer", "peer", "trusted-range"),
+    (X, HEALTH, "10.0.0.5", xff(" ,"), None, "header-missing", X, ""),
+    # a chain that proves the edge came, so the peer is no health checker
+    (C, {"allow_headerless": OWN}, "10.0.0.1", xff(CF), None, "header-missing", "cf-connecting-ip", ""),
+    (A, {"allow_headerless": OWN}, "10.0.0.1", [], "10.0.0.1", "headerless-peer", "peer", "trusted-range"),
     (X, HEALTH, "10.0.0.5", xff("203.0.113.7"), "203.0.113.7", "client", X + "[-1]", ""),
     (X, HEALTH, "10.0.0.5", xff("x"), None, "malformed-hop", X + "[-1]", ""),
     (C, {"allow_headerless": "cloudflare"}, CF, [], CF, "headerless-peer", "peer", "trusted-range"),
     # the second factor of a shared edge
     (X, SECRET, "10.0.0.1", xff("203.0.113.7") + edge(KEY), "203.0.113.7", "client", X + "[-1]", ""),
     (X, SECRET, "10.0.0.1", xff("203.0.113.7") + edge(f" {KEY} "), "203.0.113.7", "client", X + "[-1]", ""),
-    (X, SECRET, "10.0.0.1", xff("203.0.113.7") + edge("k" * 16), "203.0.113.7", "client", X + "[-1]", ""),
+    (X, SECRET, "10.0.0.1", xff("203.0.113.7") + edge(OLD), "203.0.113.7", "client", X + "[-1]", ""),
     (X, SECRET, "10.0.0.1", xff("203.0.113.7"), None, "edge-secret-wrong", "x-edge", ""),
     (X, SECRET, "10.0.0.1", xff("203.0.113.7") + edge(KEY + "x"), None, "edge-secret-wrong", "x-edge", ""),
     (X, SECRET, "10.0.0.1", xff("203.0.113.7") + edge(KEY, KEY), None, "edge-secret-wrong", "x-edge", ""),
@@ -453,6 +457,27 @@ def test_read_is_what_trusted_proxies_wrote() -> None:
     assert asked.read == ((F, 'for=1.1.1.1, for="10.0.0.2"'),)
     edge = resolve(xff(f"1.1.1.1, {CF}") + cf(" 203.0.113.7 "), mode=C)
     assert edge.read == ((X, CF), ("cf-connecting-ip", "203.0.113.7"))
+
+
+def test_a_header_that_agrees_is_not_handed_on() -> None:
+    """The proxy writes one of the two; the other can be the client's, with more text in it."""
+    lines = xff("203.0.113.7") + fwd('for=203.0.113.7;host="evil.test";by="<script>"')
+    answer = resolve(lines, mode=A)
+    assert (answer.text, answer.read) == ("203.0.113.7", ((X, "203.0.113.7"),))
+    assert resolve(xff("x"), mode=A).read == ()
+
+
+@pytest.mark.parametrize("server", [("127.0.0.1", 8000), ["::1", 80]])
+def test_a_peer_that_has_gone_is_no_unix_socket(server: Any) -> None:
+    """uvicorn has no client to name where the connection was reset at once."""
+    resolver = ClientIPResolver(mode=X, trusted_proxies=["unix"])
+    scope = {"client": None, "server": server, "headers": [(b"x-forwarded-for", b"6.6.6.6")]}
+    answer = resolver.from_scope(scope)
+    assert (answer.text, answer.reason, answer.peer) == ("", "malformed-peer", None)
+    assert ClientIPResolver().from_scope(scope).reason == "malformed-peer"
+    for path in (None, ("/run/app.sock", None), ("/", "t")):
+        answer = resolver.from_scope({**scope, "server": path})
+        assert answer.text == "6.6.6.6"
 
 
 def test_text_is_that_of_ipaddress() -> None:

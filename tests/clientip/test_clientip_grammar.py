@@ -136,6 +136,15 @@ def test_element(line: str, piece: str, pairs: dict[str, str] | None) -> None:
     assert read_pairs(last) == pairs
 
 
+def test_long_elements_are_refused_and_cost_little() -> None:
+    assert parse_element("for=1.1.1.1;by=" + "a" * 1000) is not None
+    assert parse_element("for=1.1.1.1;by=" + "a" * 1010) is None
+    for line in ('"' * 8192, 'a="' + "\\\\" * 4000 + '";for=1.1.1.1', ',"' * 4000 + '"'):
+        pieces = list(split_elements(line))
+        assert parse_element(pieces[0]) is None
+        assert len(pieces) < 5000
+
+
 def test_element_has_at_most_16_pairs() -> None:
     assert parse_element("for=1.1.1.1;" + ";".join(f"a{i}=1" for i in range(15))) is not None
     assert parse_element("for=1.1.1.1;" + ";".join(f"a{i}=1" for i in range(16))) is None
@@ -158,6 +167,7 @@ def test_what_a_proxy_wrote_splits_as_it_wrote_it(written: list[list[str]], befo
 
 @given(st.text(alphabet='a,"\\', max_size=60))
 def test_pieces_cover_the_line_and_nothing_twice(line: str) -> None:
+    assert len(line) <= 60  # far below the bound of one element
     assert ",".join(reversed(list(split_elements(line)))) == line
 
 

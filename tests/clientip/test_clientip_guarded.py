@@ -70,10 +70,10 @@ def ask_wsgi(guard: Guard, seen: Seen, outer: dict[str, bool] | None) -> None:
     getattr(body, "close", lambda: None)()
 
 
-@pytest.mark.parametrize("ask", [ask_asgi, ask_wsgi])
 @pytest.mark.parametrize(
     "outer", [None, {}, {"apply": True}, {"strip": True}, {"apply": True, "strip": True}], ids=str
 )
+@pytest.mark.parametrize("ask", [ask_asgi, ask_wsgi])
 def test_one_answer(ask: Any, outer: dict[str, bool] | None) -> None:
     """`apply` rewrites the peer: a guard that resolved again would take it for a stranger."""
     seen: Seen = []

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from peers_kit import OWN, PAIRS, Request, agree, compare, parse
+from peers_page import PAGE, THEIRS
 from peers_rows import ROWS, Row
 
 FOREIGN = ["203.0.113.7", "198.51.100.9", "192.168.1.1", "8.8.8.8", "2001:db8::7", "2600::1"]
@@ -67,15 +68,32 @@ plain_lines = lines_of(st.sampled_from(FOREIGN + TRUSTED)).filter(len)
 plain = st.builds(Request, st.sampled_from(["10.0.0.1", "2001:db8:ff::9"]), plain_lines)
 
 
-@pytest.mark.slow
-@given(pairs, plain)
-@settings(max_examples=600, deadline=None)
-def test_plain_addresses_get_the_same_answer(key: tuple[str, int], request: Request) -> None:
+many = settings(max_examples=20_000, deadline=None, database=None)
+
+
+def need_agreement(key: tuple[str, int], request: Request) -> None:
     case = compare(PAIRS[key], request)
     if key[0] == "werkzeug" and case.ours.reason == "too-few-hops":
         assert case.theirs == request.peer  # the row "too-short", the only one within reach
     else:
         assert agree(case), case
+
+
+@pytest.mark.slow
+@given(pairs, plain)
+@settings(max_examples=200, deadline=None)
+def test_plain_addresses_get_the_same_answer(key: tuple[str, int], request: Request) -> None:
+    need_agreement(key, request)
+
+
+@pytest.mark.full
+@pytest.mark.ci
+@given(pairs, plain)
+@many
+def test_plain_addresses_get_the_same_answer_at_length(
+    key: tuple[str, int], request: Request
+) -> None:
+    need_agreement(key, request)
 
 
 @pytest.mark.slow
@@ -86,17 +104,29 @@ def test_untrusted_peer_is_the_client_for_uvicorn_too(peer: str, lines: tuple[st
     assert str(case.ours.address) == peer
 
 
-@pytest.mark.slow
-@given(pairs, requests)
-@settings(max_examples=1500, deadline=None)
-@example(("uvicorn", 0), Request("10.0.0.1", ("203.0.113.7, [10.0.0.2]",)))
-@example(("python-ipware", 1), Request("10.0.0.1", ("1.1.1.1", "\xa0")))
-def test_every_disagreement_is_listed(key: tuple[str, int], request: Request) -> None:
+def need_row(key: tuple[str, int], request: Request) -> None:
     case = compare(PAIRS[key], request)
     if not agree(case):
         name = PAIRS[key].classify(case)
         listed = {row.name for row in ROWS if row.library == key[0]}
         assert name in listed, (name, case, case.ours.explain())
+
+
+@pytest.mark.slow
+@given(pairs, requests)
+@settings(max_examples=500, deadline=None)
+@example(("uvicorn", 0), Request("10.0.0.1", ("203.0.113.7, [10.0.0.2]",)))
+@example(("python-ipware", 1), Request("10.0.0.1", ("1.1.1.1", "\xa0")))
+def test_every_disagreement_is_listed(key: tuple[str, int], request: Request) -> None:
+    need_row(key, request)
+
+
+@pytest.mark.full
+@pytest.mark.ci
+@given(pairs, requests)
+@many
+def test_every_disagreement_is_listed_at_length(key: tuple[str, int], request: Request) -> None:
+    need_row(key, request)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.library}-{row.name}")
@@ -135,3 +165,12 @@ def test_no_classifier_takes_everything() -> None:
 def test_both_sides_trust_the_same_networks() -> None:
     for pair in PAIRS.values():
         assert pair.resolver.trusted_proxies == (*OWN, "unix")
+
+
+def test_page_says_what_the_rows_say() -> None:
+    """No row is left out, and nothing in a cell ends it early."""
+    assert {row.library for row in ROWS} == set(THEIRS)
+    assert PAGE.committed() == PAGE.make(), "run tests/clientip/peers_page.py"
+    told = [line for line in PAGE.committed().splitlines() if line.startswith("| ")]
+    assert len(told) == len(ROWS) + len(THEIRS)
+    assert {line.count("|") for line in told} == {7, 8}

@@ -15,6 +15,7 @@ V4, V6 = "198.41.128.0/17", "2606:4700::/32"
 NEW = "8.8.8.0/24"  # public, and not in the bundled list
 
 FORMS = [
+    f"\ufeff{V4}\n{NEW}\n{V6}",
     f"{V4}\n{NEW}\n\n{V6}\n",
     f"# a comment\r\n{V4} # another\r\n{NEW}\r\n{V6}",
     json.dumps({"result": {"ipv4_cidrs": [V4, NEW], "ipv6_cidrs": [V6]}, "success": True}),
@@ -56,8 +57,8 @@ REFUSED = [
     ("", "IPv4 and IPv6 networks are needed"),
     (V4, "IPv4 and IPv6 networks are needed"),
     (f"{V6}\n", "IPv4 and IPv6 networks are needed"),
-    (f"{V4}\n{V6}\n<html>", "'<html>' is no network"),
-    (f"{V4}\n{V6}\n198.41.128.1/17", "has host bits set"),
+    (f"{V4}\n{V6}\n<html>", "entry 3 of it is no network"),
+    (f"{V4}\n{V6}\n198.41.128.1/17", "entry 3 of it is no network"),
     (f"{V4}\n{V6}\n0.0.0.0/0", "'0.0.0.0/0' is no network of Cloudflare's"),
     (f"{V4}\n{V6}\n64.0.0.0/9", "public networks of at least /10"),
     (f"{V4}\n{V6}\n10.0.0.0/16", "'10.0.0.0/16' is no network of Cloudflare's"),
@@ -67,6 +68,14 @@ REFUSED = [
     ('{"networks": "1.1.1.1"}', "networks has to be a list of texts"),
     ('{"networks": [7]}', "networks has to be a list of texts"),
     ('{"result": []}', "an object is expected"),
+    ("[]", "an object is expected"),
+    ("[" * 100_000, "recursion"),
+    ('{"success": false}', "could not be fetched"),
+    ('{"networks": [], "published": "9999-01-01"}', "which is to come"),
+    ('{"networks": [], "published": 20260101}', "published has to be a text"),
+    (f"{V4}\n2400:cb00::%eth0/32", "entry 2 of it is no network"),
+    (f"{V6}\n198.41.128.0/255.255.128.0", "entry 2 of it is no network"),
+    ("\n".join([V6, *(f"{n}.0.0.0/10" for n in range(11, 20))]), "many times what Cloudflare has"),
     ('{"networks": [], "published": "soon"}', "Invalid isoformat"),
 ]
 

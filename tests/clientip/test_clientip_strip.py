@@ -170,7 +170,7 @@ def test_a_header_of_the_operators_own_goes_too(world: World) -> None:
         mode="header",
         header="X-My-IP",
         scheme_header="X-My-Proto",
-        host_header="Host",
+        host_header="X-My-Host",
         trusted_proxies=TRUST,
     )
     lines = [("x-my-ip", "203.0.113.7"), ("x-my-proto", "https")]

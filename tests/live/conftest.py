@@ -12,21 +12,23 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from live_site import Fronts, Rear
+from live_site import Fronts, Rear, starters
 
 from serving import servers
 
 
 @pytest.fixture(scope="session")
 def fronts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronts]:
-    with socket_folder() as sockets, servers(tmp_path_factory.mktemp("fronts")) as running:
-        yield Fronts(running, sockets)
+    folder = tmp_path_factory.mktemp("fronts")
+    with socket_folder() as sockets, servers(folder) as running, starters() as pool:
+        yield Fronts(running, sockets, pool)
 
 
 @pytest.fixture(scope="session")
 def rear(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rear]:
-    with socket_folder() as sockets, servers(tmp_path_factory.mktemp("rear")) as running:
-        yield Rear(running, sockets)
+    folder = tmp_path_factory.mktemp("rear")
+    with socket_folder() as sockets, servers(folder) as running, starters() as pool:
+        yield Rear(running, sockets, pool)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,12 +29,14 @@ SOCKETS = {"v4": "127.0.0.3", "v6": "::1", "unix": "unix"}
 class Started:
     """Starts apps once each; a missing program skips the tests that need it, and no others.
 
-    `sockets` is the folder for unix sockets.
+    `sockets` is the folder for unix sockets; `starters` start apps while others are waited for.
     """
 
     servers: Servers
     sockets: Path
+    starters: Executor
     apps: dict[tuple[str, str], Where] = field(default_factory=dict)
+    started: dict[tuple[str, str], Future[None]] = field(default_factory=dict)
     tried: set[str] = field(default_factory=set)
     up: set[str] = field(default_factory=set)
 
@@ -59,14 +63,22 @@ class Started:
     def app(self, server: str, kind: str = "v4") -> Where:
         """Start a server, unless it is up, and return where it listens."""
         where = self.place(server, kind)
+        self.begin(server, kind)
+        self.started[server, kind].result()  # raises in each test what the start has raised
+        return where
+
+    def begin(self, server: str, kind: str) -> None:
+        """Start a server, unless that has begun, and do not wait for it."""
+        if (server, kind) not in self.started:
+            where = self.place(server, kind)
+            self.started[server, kind] = self.starters.submit(self._launch, server, kind, where)
+
+    def _launch(self, server: str, kind: str, where: Where) -> None:
         if kind == "v6":
             require_ipv6()
-        name = f"{server}-{kind}"
-        if name not in self.up:
-            product = {**SERVERS, **SERVERS_BY_DEFAULT}[server]
-            command = product.command(f"live_apps:{product.kind}", where)
-            self.start(name, command, where, ENVIRON)
-        return where
+        product = {**SERVERS, **SERVERS_BY_DEFAULT}[server]
+        command = product.command(f"live_apps:{product.kind}", where)
+        self.servers.start(f"{server}-{kind}", command, where, ENVIRON)
 
     def port(self, server: str) -> int:
         """Start a server on a TCP port, unless it is up, and return the port."""
@@ -118,9 +130,19 @@ class Fronts(Started):
 
 @dataclass
 class Rear(Started):
-    """Each server behind nginx, over each kind of socket that it can listen on."""
+    """Each server behind nginx, over each kind of socket that it can listen on.
+
+    All of them begin with the first, because a start is mostly waiting for one Python.
+    """
 
     port_of_nginx: int = field(default_factory=free_port)
+
+    def app(self, server: str, kind: str = "v4") -> Where:
+        self.begin(server, kind)
+        for known in SOCKETS:
+            for name in SERVERS:
+                self.begin(name, known)
+        return super().app(server, kind)
 
     def nginx(self) -> int:
         """Start nginx, unless it is up, and return its port."""
@@ -135,3 +157,13 @@ class Rear(Started):
                 routes[f"/{server}-local"] = routes[f"/{server}/v4"] = self.place(server)
             self.start("nginx", nginx(self.servers.folder, port, routes), port, {})
         return port
+
+
+@contextlib.contextmanager
+def starters() -> Iterator[Executor]:
+    """Start two apps at a time; what has not begun when the tests end never does."""
+    pool = ThreadPoolExecutor(2)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -100,8 +100,11 @@ class ClientIP:
     def read(self) -> Sequence[tuple[str, str]]:
         """The header text that decided, as (name in lower case, text); empty: none did.
 
-        It is cut off left of the client, so it holds only what trusted proxies wrote.
+        It is cut off left of the client, so it holds only what trusted proxies wrote; without
+        an address it is empty.
         """
+        if self._found.packed is None:
+            return ()
         return tuple(
             (name, ", ".join([text.strip(BLANKS) for text in texts]))
             for name, texts in self._found.seen

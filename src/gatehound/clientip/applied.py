@@ -10,17 +10,13 @@ that writes them can overwrite a client's.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from gatehound.clientip.answer import ClientIP
+from gatehound.clientip.current import PEER, REMOTE_ADDR
 from gatehound.clientip.resolver import ClientIPResolver
 from gatehound.errors import UsageError
-
-PEER: Final = "gatehound.peer"
-"""In a scope: the `client` that the server reported, an (address, port) or None."""
-
-REMOTE_ADDR: Final = "gatehound.remote_addr"
-"""In an environ: the REMOTE_ADDR that the server reported, or None where it gave none."""
 
 PEER_SCHEME: Final = "gatehound.peer_scheme"
 """The scheme between the last proxy and this server, where `apply` wrote another."""
@@ -60,13 +56,20 @@ def forwarding_names(resolver: ClientIPResolver) -> frozenset[str]:
     return FORWARDING | {*resolver.headers} - {"host"}
 
 
-def sent_on(answer: ClientIP) -> list[tuple[str, str]]:
-    """Return what `strip` leaves, as (name in lower case, text) in order.
+def as_it_came(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a scope or an environ with the peer that the server reported, before `apply`.
 
-    An answer without an address vouches for no text at all.
+    Headers that `strip` took away are gone for good.
     """
-    if answer.address is None:
-        return []
+    if PEER in request:
+        return {**request, "client": request[PEER]}
+    if REMOTE_ADDR in request:
+        return {**request, "REMOTE_ADDR": request[REMOTE_ADDR]}
+    return request
+
+
+def sent_on(answer: ClientIP) -> list[tuple[str, str]]:
+    """Return what `strip` leaves, as (name in lower case, text) in order."""
     return list(answer.read)
 
 

@@ -12,14 +12,13 @@ from typing import Any, Final
 
 from gatehound.clientip.answer import ClientIP
 from gatehound.clientip.applied import (
-    PEER,
     PEER_HOST,
     PEER_SCHEME,
     check_options,
     forwarding_names,
     sent_on,
 )
-from gatehound.clientip.current import CURRENT, KEY, leave
+from gatehound.clientip.current import CURRENT, KEY, PEER, known_answer, leave
 from gatehound.clientip.resolver import ClientIPResolver
 
 Scope = MutableMapping[str, Any]
@@ -33,8 +32,8 @@ Lines = list[tuple[bytes, bytes]]
 class ClientIPMiddleware:
     """Put a ClientIP into `scope["gatehound.client_ip"]` of every HTTP request and websocket.
 
-    Other scopes pass untouched. An answer that is already there stays: wrapped twice, the
-    outer one resolves, and the inner one only applies and strips what it was told to.
+    Other scopes pass untouched. Wrapped twice, an answer that an outer one applied stays, and
+    the inner one only applies and strips what it was told to.
 
     `apply`: the app finds the answer where it looks anyway. `scope["client"]` becomes
     `(address, 0)`; the original is at `scope["gatehound.peer"]`, and the port with it.
@@ -67,8 +66,7 @@ class ClientIPMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        known = scope.get(KEY)
-        answer = known if isinstance(known, ClientIP) else self.resolver.from_scope(scope)
+        answer = known_answer(scope, self.resolver) or self.resolver.from_scope(scope)
         if self._apply or self._strip:
             scope = dict(scope)
         if self._strip:
@@ -86,7 +84,12 @@ class ClientIPMiddleware:
 def _stripped(
     headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes], answer: ClientIP
 ) -> Lines:
-    kept = [line for line in headers if line[0].lower().replace(b"_", b"-") not in names]
+    # A name beyond ASCII goes too: a bridge to WSGI makes SSL of "\xdfL" with str.upper().
+    kept = [
+        line
+        for line in headers
+        if line[0].isascii() and line[0].lower().replace(b"_", b"-") not in names
+    ]
     kept += ((name.encode("latin-1"), text.encode("latin-1")) for name, text in sent_on(answer))
     return kept
 

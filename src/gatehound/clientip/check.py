@@ -43,6 +43,10 @@ class Finding:
     fix: str
 
 
+_OWN_PEERS: Final = ("all-trusted", "headerless-peer")
+"""Reasons of answers that are among the trusted by right."""
+
+
 def findings_of(rules: Rules) -> Iterator[Finding]:
     """Look at the options."""
     yield from _trust_findings(rules)
@@ -56,6 +60,7 @@ def findings_of(rules: Rules) -> Iterator[Finding]:
             "edge that is newer is not recognised.",
             cloudflare.RENEW,
         )
+    yield from _edge_findings(rules)
     yield from _header_findings(rules)
 
 
@@ -103,13 +108,20 @@ def _trust_findings(rules: Rules) -> Iterator[Finding]:
             "a carrier's customers, or whoever is on the link.",
             "list the one address of your proxy in there",
         )
-    if all(network in rules.own.networks for network in PRIVATE[:3]):
+    inside = [n for n in rules.own.networks if trust_of(PRIVATE).covers(_first(n))]
+    broad = [n for n in inside if ip_network(n).prefixlen < WIDE[4] and n != PRIVATE[3]]
+    if broad:
         yield Finding(
             "note",
             "trust-private",
-            "Every machine in every private network can choose the address that you see.",
-            "list the addresses of your proxies in place of 'private'",
+            f"trusted_proxies covers {', '.join(broad)}: every machine in there can choose the "
+            "address that you see.",
+            "list the addresses, or the subnet, that your proxies connect from",
         )
+
+
+def _first(network: str) -> bytes:
+    return ip_network(network).network_address.packed
 
 
 def _meets(trust: TrustSet, networks: tuple[str, ...]) -> bool:
@@ -118,16 +130,35 @@ def _meets(trust: TrustSet, networks: tuple[str, ...]) -> bool:
     return other.minus(trust).networks != other.networks
 
 
-def _header_findings(rules: Rules) -> Iterator[Finding]:
-    preset = PRESETS.get(rules.preset)
-    if preset is not None and preset.shared and rules.secret is None:
+def _edge_findings(rules: Rules) -> Iterator[Finding]:
+    """Look for networks that the operator shares with other customers of a provider."""
+    if rules.find is by_peer or rules.peers.networks[:1] == EVERYONE[:1]:
+        return
+    shared = [
+        preset.title
+        for name, preset in PRESETS.items()
+        if preset.shared
+        and (name == rules.preset or (preset.publishes and _meets(rules.own, preset.networks)))
+    ]
+    if shared and rules.secret is None:
         yield Finding(
             "warning",
             "edge-shared",
-            f"Other customers of {preset.title} reach your server from the same networks, and can "
-            "write the header that names the client.",
+            f"Other customers of {', '.join(shared)} reach your server from the same networks, and "
+            "can write the header that names the client.",
             "let your edge add a header with a secret, and name it in edge_secret",
         )
+    if rules.mode in ("x-forwarded-for", "forwarded") and _meets(rules.own, rules.edge.networks):
+        yield Finding(
+            "warning",
+            "edge-chain",
+            "Cloudflare's networks are trusted in a chain, which a Worker can write, and anyone "
+            "rents one.",
+            "choose mode 'cloudflare', which reads CF-Connecting-IP",
+        )
+
+
+def _header_findings(rules: Rules) -> Iterator[Finding]:
     if rules.mode == "x-real-ip":
         yield Finding(
             "warning",
@@ -188,7 +219,7 @@ def findings_in(rules: Rules, answer: ClientIP, request: Mapping[str, Any]) -> I
         yield Finding(
             "warning",
             "unresolved",
-            f"The client of this request is unresolved: {answer.reason}.",
+            f"The client of this request is unresolved: {answer.reason}, from {answer.source}.",
             MEANING[answer.reason],
         )
         return
@@ -230,9 +261,9 @@ def _client_findings(rules: Rules, answer: ClientIP, address: Address) -> Iterat
             "warning",
             "layer-undeclared",
             f"The client {address} is an edge of {name}: a layer is not declared.",
-            f"add {name!r} to trusted_proxies, or choose mode {name!r}",
+            f"choose mode {name!r}, or add {name!r} to trusted_proxies",
         )
-    elif answer.reason != "headerless-peer" and trust_of(PRIVATE).covers(address.packed):
+    elif answer.reason not in _OWN_PEERS and trust_of(PRIVATE).covers(address.packed):
         yield Finding(
             "note",
             "client-private",
@@ -247,7 +278,11 @@ def _underscore_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
     software = str(request.get("SERVER_SOFTWARE", "")).lower()
     folds = "uwsgi.version" in request or software.startswith(FOLDING)
     if names or folds:
-        told = f"It came with {names[0]!r}." if names else f"This server ({software}) does."
+        told = (
+            f"It came with {names[0].decode('latin-1')!r}."
+            if names
+            else f"This server ({software}) does."
+        )
         yield Finding(
             "warning",
             "underscores-folded",

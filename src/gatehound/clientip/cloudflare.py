@@ -7,8 +7,9 @@ lists and set `PUBLISHED`; tests/clientip pins the count and the merged size.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,9 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOURCE: Final = "https://www.cloudflare.com/ips"
-PUBLISHED: Final = date(2025, 10, 1)
+PUBLISHED: Final = date(2026, 7, 2)
+"""The day of a daily mirror of the two lists that holds these 22 networks; one of 2026-08-26
+counts as many networks and v4 addresses."""
+
 MAX_AGE_DAYS: Final = 180
 """Cloudflare changes the lists about once in two years, and announces it weeks before."""
+
+MOST: Final = {4: 2**23, 6: 2**103}
+"""The most addresses in a list that is believed: about five times what Cloudflare has."""
+
+_CIDR: Final = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
 
 WIDEST: Final = {4: 10, 6: 24}
 """The shortest prefix in a list that is believed; Cloudflare's own are /13 and /29."""
@@ -83,7 +92,7 @@ def warn_if_stale(ranges: Ranges, today: date | None = None) -> None:
     if _warned.setdefault(ranges.published, mine) is mine:
         _log.warning(
             "The list of Cloudflare's ranges is of %s, %d days old: an edge that is newer than "
-            "the list is not recognised. %s",
+            "the list is not recognised; %s",
             ranges.published,
             age,
             RENEW,
@@ -91,7 +100,7 @@ def warn_if_stale(ranges: Ranges, today: date | None = None) -> None:
 
 
 RENEW: Final = (
-    f"Fetch the lists from {SOURCE}, run `gatehound ip refresh`, and name its output in "
+    f"fetch the lists from {SOURCE}, run `gatehound ip refresh`, and name its output in "
     "cloudflare_ranges"
 )
 
@@ -125,27 +134,28 @@ def join(paths: Sequence[str | PathLike[str]]) -> Ranges:
 def _piece(file: Path) -> Ranges:
     """Read one file, whose networks may all be of one IP version."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         published = datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
     except (OSError, ValueError) as error:
-        raise ValueError(f"{str(file)!r} cannot be read: {error}") from None
+        why = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise ValueError(f"{str(file)!r} cannot be read: {why}") from None
     try:
         networks, said = _entries(text)
         _check_entries(networks)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{str(file)!r}: {error}") from None
     return Ranges(tuple(networks), said or published)
 
 
 def _entries(text: str) -> tuple[list[str], date | None]:
     """Take the networks out of the three forms, and the date where one is inside."""
-    if not text.lstrip().startswith("{"):
+    if not text.lstrip().startswith(("{", "[")):
         lines = (line.partition("#")[0].strip() for line in text.splitlines())
         return [line for line in lines if line], None
     import json
 
     tree = json.loads(text)
-    result = tree.get("result", tree)
+    result = tree.get("result", tree) if isinstance(tree, dict) else tree
     if not isinstance(result, dict):
         shown = type(result).__name__
         raise ValueError(f"'result' is a {shown}; an object is expected")  # noqa: TRY004 - the file is wrong, not the caller
@@ -155,25 +165,42 @@ def _entries(text: str) -> tuple[list[str], date | None]:
         if not isinstance(piece, list) or not all(isinstance(entry, str) for entry in piece):
             raise ValueError(f"{key} has to be a list of texts")
         networks += piece
+    if tree.get("success", True) is not True:
+        raise ValueError("it says that the list could not be fetched; fetch it again")
     said = tree.get("published")
-    return networks, date.fromisoformat(said) if isinstance(said, str) else None
+    if said is None:
+        return networks, None
+    if not isinstance(said, str):
+        raise ValueError("published has to be a text such as '2026-11-02'")  # noqa: TRY004 - the file is wrong, not the caller
+    published = date.fromisoformat(said)
+    if published > datetime.now(UTC).date() + timedelta(days=1):  # it may be tomorrow there
+        raise ValueError(f"it is of {published}, which is to come")
+    return networks, published
 
 
 def _check_entries(networks: list[str]) -> None:
     """Refuse an entry that cannot be Cloudflare's: no network, too wide, or not public."""
     from ipaddress import ip_network
 
-    for entry in networks:
+    size = {4: 0, 6: 0}
+    for at, entry in enumerate(networks, 1):
         try:
-            network = ip_network(entry)
-        except ValueError as error:
-            raise ValueError(f"{entry!r} is no network: {error}") from None
+            network = ip_network(entry if _CIDR.fullmatch(entry) else "")
+        except ValueError:  # not shown: a path that is wrong can name any file
+            raise ValueError(
+                f"entry {at} of it is no network; expected are lines such as {RANGES[0]}"
+            ) from None
         widest = WIDEST[network.version]
         if network.prefixlen < widest or not network.is_global:
             raise ValueError(
                 f"{entry!r} is no network of Cloudflare's: expected are public networks of at "
                 f"least /{widest}; fetch the list again from {SOURCE}"
             )
+        size[network.version] += network.num_addresses
+    if size[4] > MOST[4] or size[6] > MOST[6]:
+        raise ValueError(
+            f"it covers many times what Cloudflare has; fetch the list again from {SOURCE}"
+        )
 
 
 def _check_versions(networks: tuple[str, ...]) -> None:

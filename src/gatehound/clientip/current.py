@@ -11,10 +11,17 @@ from contextvars import ContextVar, Token
 from typing import Any, Final
 
 from gatehound.clientip.answer import ClientIP
+from gatehound.clientip.resolver import ClientIPResolver
 
 KEY: Final = "gatehound.client_ip"
 """Where the answer stands in a scope and in an environ. No client can write there: header
 lines arrive in a list, or under names that begin with `HTTP_`."""
+
+PEER: Final = "gatehound.peer"
+"""In a scope: the `client` that the server reported, an (address, port) or None."""
+
+REMOTE_ADDR: Final = "gatehound.remote_addr"
+"""In an environ: the REMOTE_ADDR that the server reported, or None where it gave none."""
 
 CURRENT: Final[ContextVar[ClientIP | None]] = ContextVar(KEY, default=None)
 
@@ -37,6 +44,19 @@ def current_client_ip(request: object = None) -> ClientIP | None:
         if isinstance(answer, ClientIP):
             return answer
     return None
+
+
+def known_answer(request: Mapping[str, Any], resolver: ClientIPResolver) -> ClientIP | None:
+    """Return the answer that an outer middleware left, where this resolver has to take it.
+
+    It has to where the answer is its own, or was applied: the peer is gone then. Of another
+    resolver's answer nothing is known, and the request is as it came.
+    """
+    answer = request.get(KEY)
+    if not isinstance(answer, ClientIP):
+        return None
+    is_applied = PEER in request or REMOTE_ADDR in request
+    return answer if is_applied or answer._rules is resolver._rules else None
 
 
 def leave(token: Token[ClientIP | None]) -> None:

@@ -72,7 +72,7 @@ def read_trust(
 
 def check_width(trust: TrustSet, *, everyone: bool, problems: list[str]) -> None:
     """Look at the merged list: 0.0.0.0/1 and 128.0.0.0/1 together are everyone as well."""
-    wide = [text for text in EVERYONE if text in trust.networks]
+    wide = [_how_much(trust, text) for text in EVERYONE if _is_wide(trust, text)]
     if wide and not everyone:
         problems.append(
             f"trusted_proxies: the list covers {' and '.join(wide)}, so every client could "
@@ -84,6 +84,17 @@ def check_width(trust: TrustSet, *, everyone: bool, problems: list[str]) -> None
             "trust_everyone: True, but trusted_proxies lists only some networks; "
             "remove one of the two, or add '*' to trusted_proxies"
         )
+
+
+def _is_wide(trust: TrustSet, everyone: str) -> bool:
+    """Tell whether half of IPv4 is in the list, or 2000::/3, which is all of IPv6 in use."""
+    version, most = (4, 2**31) if everyone == EVERYONE[0] else (6, 2**125)
+    networks = map(ipaddress.ip_network, trust.networks)
+    return sum(n.num_addresses for n in networks if n.version == version) >= most
+
+
+def _how_much(trust: TrustSet, everyone: str) -> str:
+    return everyone if everyone in trust.networks else f"most of {everyone}"
 
 
 def _split(given: object, option: str, problems: list[str]) -> Iterator[str]:
@@ -148,6 +159,7 @@ def _read_network(entry: str) -> str:
     if slash and not (_LENGTH.fullmatch(length) and int(length) <= bits):
         raise ValueError(
             f"{_show(entry)} has no prefix length; write a number from 0 to {bits} after the '/'"
+            f"{_by_netmask(address, length)}"
         )
     prefix = int(length) if slash else bits
     if not any(packed) and prefix == bits:
@@ -163,6 +175,15 @@ def _read_network(entry: str) -> str:
             f"network, or '{ipaddress.ip_address(fold(packed))}' for the one address"
         )
     return _unmap(network)
+
+
+def _by_netmask(address: str, length: str) -> str:
+    """Name the prefix length of a netmask, as ipaddress understands it."""
+    try:
+        network = ipaddress.IPv4Network(f"{address}/{length}", strict=False)
+    except ValueError:
+        return ""
+    return f", such as '{network}'" if "." in length else ""
 
 
 def _check_mapped(entry: str, packed: bytes, prefix: int, network: Network) -> None:
@@ -228,24 +249,39 @@ def _read_wildcard(entry: str) -> object:
 
 def _refusal(entry: str, address: str) -> str:
     """Say what is wrong with an address text, and what to write instead."""
-    octets = address.split(".")
-    if len(octets) == 4 and all(re.fullmatch(r"[0-9]{1,4}", octet) for octet in octets):
-        plain = ".".join(str(int(octet)) for octet in octets)
-        if plain != address and pack(plain):
-            fix = entry.replace(address, plain, 1)
-            return (
-                f"{_show(entry)} has leading zeros, octal to some; write '{fix}' if you mean that"
-            )
+    fix = _fix(entry, address)
+    if fix:
+        return f"{_show(entry)} {fix}"
     from difflib import get_close_matches
 
-    names = ("cloudflare", "unix", *NAMES)
-    close = get_close_matches(entry.lower(), names, n=1)
+    names = ("cloudflare", "unix", *(name for name in NAMES if name != "*"))
+    close = get_close_matches(entry.lower(), names, n=1, cutoff=0.8)
     hint = f"did you mean '{close[0]}'?" if close else "names are not looked up."
     return (
         f"{_show(entry)} is neither an address nor a network; {hint} Allowed are addresses, "
         "networks (10.0.0.0/8), ranges (10.0.0.1-10.0.0.9), wildcards (10.0.*.*), "
-        "'cloudflare', 'private' and 'unix'"
+        f"{', '.join(map(repr, sorted(names)))}"
     )
+
+
+def _fix(entry: str, address: str) -> str:
+    """Name the fix of what people often write; "" for anything else."""
+    octets = address.split(".")
+    if len(octets) == 4 and all(re.fullmatch(r"[0-9]{1,4}", octet) for octet in octets):
+        plain = ".".join(str(int(octet)) for octet in octets)
+        if plain != address and pack(plain):
+            better = entry.replace(address, plain, 1)
+            return f"has leading zeros, octal to some; write '{better}' if you mean that"
+    if re.search(r"[\s;]", entry):
+        return "holds more than one entry; put commas between them"
+    if entry in PRESETS:
+        return f"is a mode and publishes no networks; write mode='{entry}', and addresses here"
+    if entry == "localhost":
+        return "is a name, and none is looked up; write '127.0.0.0/8' and '::1'"
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and pack(host.strip("[]")):
+        return f"has a port; write '{host.strip('[]')}'"
+    return ""
 
 
 def _show(given: object) -> str:

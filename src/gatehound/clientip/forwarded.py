@@ -12,7 +12,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from gatehound.clientip.grammar import BLANKS, MAX_ELEMENT, parse_node
+from gatehound.clientip.grammar import BLANKS, CUT, MAX_ELEMENT, parse_node
+
+MAX_TEXT: Final = 1024
+"""Characters in one element; the longest legal host has 253, and three of the four have less."""
 
 MAX_PAIRS: Final = 16
 """Pairs in one element: four are registered, so 16 leaves room and bounds the work."""
@@ -33,6 +36,9 @@ def split_elements(line: str) -> Iterator[str]:
     comma = line.rfind(",")
     while True:
         quote = line.rfind('"', comma + 1, at)
+        if quote >= 0 and end - quote > MAX_TEXT:
+            yield CUT + line[quote:end]  # nobody writes that: refused, and nothing left of it read
+            return
         if quote >= 0:
             # Where nothing opens it, the piece ends at its comma and is refused by its grammar.
             opening = _opening(line, quote)
@@ -58,6 +64,8 @@ def _opening(line: str, close: int) -> int:
 def read_pairs(text: str) -> dict[str, str] | None:
     """Read one element as pairs, names in lower case; None for bad syntax or a repeated name."""
     text = text.strip(BLANKS)
+    if len(text) > MAX_TEXT:
+        return None
     pairs: dict[str, str] = {}
     at = 0
     for _ in range(MAX_PAIRS):

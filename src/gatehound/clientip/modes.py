@@ -132,7 +132,8 @@ def by_auto(rules: Rules, peer: bytes, given: Any, read: Read) -> Found:
 
     The two chains must agree before anything is concluded from either, Cloudflare's edge
     included: a proxy writes one of them and passes the other on as the client sent it, so
-    a client could otherwise forge the edge and CF-Connecting-IP with it.
+    a client could otherwise forge the edge and CF-Connecting-IP with it. One that comes alone
+    is believed, so a proxy that writes none of the two lets a client choose.
     Single-value headers are never guessed.
     """
     if rules.edge.covers(peer):
@@ -153,12 +154,13 @@ def by_peer(_rules: Rules, peer: bytes, _given: Any, _read: Read) -> Found:
 
 def _agreed(one: Found, two: Found) -> Found:
     if two.reason == "header-missing":
-        return one
+        missing = one.reason == "header-missing"
+        return one._replace(source=f"{one.source} {two.source}") if missing else one
     if one.reason == "header-missing":
         return two
-    seen = (*one.seen, *two.seen)
     if (one.reason, one.packed) == (two.reason, two.packed):
-        return one._replace(seen=seen)
+        return one  # and nothing of the other: who agrees may be a client with a header of its own
+    seen = (*one.seen, *two.seen)
     return Found("headers-disagree", None, f"{one.source} {two.source}", seen)
 
 
@@ -204,7 +206,7 @@ def _single(name: Name, given: Any, read: Read, parse: Callable[[str], bytes | N
 
 
 def _clipped(name: Name, texts: list[str]) -> Seen:
-    return ((name.text, [text[: MAX_ELEMENT + 1] for text in texts[:2]]),)
+    return () if not texts else ((name.text, [text[: MAX_ELEMENT + 1] for text in texts[:2]]),)
 
 
 def find(rules: Rules, peer: bytes | None, given: Any, read: Read) -> Found:
@@ -217,18 +219,20 @@ def find(rules: Rules, peer: bytes | None, given: Any, read: Read) -> Found:
         if peer:
             return Found("peer-not-trusted", peer, "peer")
         return Found("unix-peer-not-trusted", None, "peer")
-    if rules.secret is not None and not _is_proven(rules.secret, given, read):
-        return Found("edge-secret-wrong", None, rules.secret.name.text)
+    if rules.secret is not None:
+        lines = read(given, rules.secret.name)
+        if not _is_proven(rules.secret, lines):
+            return Found("edge-secret-wrong", None, rules.secret.name.text, at=len(lines))
     found = rules.find(rules, peer, given, read)
     headerless = rules.headerless
-    if headerless is not None and found.reason == "header-missing" and headerless.covers(peer):
+    came_bare = found.reason == "header-missing" and not found.seen
+    if headerless is not None and came_bare and headerless.covers(peer):
         return Found("headerless-peer", peer, "peer")
     return found
 
 
-def _is_proven(secret: Secret, given: Any, read: Read) -> bool:
+def _is_proven(secret: Secret, lines: list[str]) -> bool:
     """Compare in constant time; a header that came twice proves nothing."""
-    lines = read(given, secret.name)
     if len(lines) != 1:
         return False
     line = lines[0].strip(BLANKS).encode("latin-1", "replace")

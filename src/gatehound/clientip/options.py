@@ -33,9 +33,25 @@ PASSED_ON: Final = {
 }
 """Headers that the edges known for them pass on as the client sent them, unless told otherwise."""
 
+CLIENTS_OWN: Final = {
+    *("accept", "authorization", "connection", "cookie", "from", "host", "origin", "referer"),
+    *("user-agent", "via", "x-forwarded-host", "x-forwarded-proto", "x-requested-with"),
+}
+"""Headers that clients send themselves, or that name no address: none says who the client is."""
+
+CHAIN_NAMES: Final = {"x-forwarded-for", "forwarded", "x-real-ip", "host", "cookie"}
+"""Headers that name neither a scheme nor the host that a proxy was asked for, nor a secret."""
+
+SHORT: Final = {"xff": "x-forwarded-for", "alb": "aws-alb", "cloudfront": "aws-cloudfront"}
+"""What people write for a mode."""
+
+MIN_VARIETY: Final = 8
+"""Different characters of an edge secret; `changemechangeme` has 7, a UUID of zeros 2."""
+
 # RFC 9110 5.6.2 has more; an underscore is what WSGI servers fold into a hyphen.
 _NAME: Final = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z-]{0,62}[0-9A-Za-z])?")
-_VISIBLE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_HEADERLIKE: Final = re.compile(r"(?i:x)(?:-[A-Za-z]+)+")
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +89,8 @@ def read_rules(options: Options) -> Rules:
     _check_peers(chosen, preset, mode, own, problems)
     scheme = _read_said("scheme_header", options.scheme_header, mode, preset, problems)
     host = _read_said("host_header", options.host_header, mode, preset, problems)
+    if scheme is not None and scheme == host:
+        problems.append(f"host_header: {host.text} is scheme_header too; one of the two is wrong")
     rules = Rules(
         find=_find(mode, preset, header),
         mode=mode,
@@ -82,7 +100,8 @@ def read_rules(options: Options) -> Rules:
         edge=edge,
         edge_published=ranges.published,
         header=header or X_REAL_IP,
-        hops=_read_hops(options.hops, mode, own, problems) or (preset.hops if preset else 0),
+        hops=_read_hops(options.hops, mode, preset, own, problems)
+        or (preset.hops if preset else 0),
         peer_port=_read_bool("peer_port", options.peer_port, problems),
         farthest=_read_farthest(options.on_all_trusted, problems),
         headerless=_read_headerless(options.allow_headerless, mode, peers, ranges, problems),
@@ -118,11 +137,12 @@ def _read_mode(mode: object, problems: list[str]) -> str:
         return mode
     from difflib import get_close_matches
 
-    text = mode if isinstance(mode, str) else ""
-    close = get_close_matches(text.lower().replace("_", "-"), known, n=2, cutoff=0.5)
+    text = mode.lower().replace("_", "-") if isinstance(mode, str) else ""
+    text = SHORT.get(text, text)
+    close = [text] if text in known else get_close_matches(text, known, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
     problems.append(
-        f"mode: {mode!r} is not known; {hint}Allowed are {', '.join(MODES)}, and the presets "
+        f"mode: {mode!r} is not known; {hint}The modes are {', '.join(MODES)}, and the presets "
         f"{', '.join(PRESETS)}"
     )
     return "remote-addr"
@@ -161,10 +181,12 @@ def _read_ranges(given: object, problems: list[str]) -> cloudflare.Ranges:
         return cloudflare.BUNDLED
 
 
-def _read_hops(hops: object, mode: str, own: TrustSet, problems: list[str]) -> int:
+def _read_hops(
+    hops: object, mode: str, preset: Preset | None, own: TrustSet, problems: list[str]
+) -> int:
     """Check the count; a bool is an int to Python, and True would mean one hop."""
     if hops is None:
-        return 0
+        return preset.hops if preset else 0
     if isinstance(hops, bool) or not isinstance(hops, int) or not 1 <= hops <= MAX_TRUSTED_HOPS:
         problems.append(
             f"hops: {hops!r} is not allowed; write a whole number from 1 (the last entry) "
@@ -176,7 +198,12 @@ def _read_hops(hops: object, mode: str, own: TrustSet, problems: list[str]) -> i
             f"hops: {hops} counts entries of X-Forwarded-For, but mode is {mode!r}; "
             "write mode='x-forwarded-for', or leave out hops"
         )
-    if not own.listed:
+    elif preset and hops < preset.hops:
+        problems.append(
+            f"hops: {hops} would be an address of {preset.title} itself; write {preset.hops} or "
+            "more, or leave it out"
+        )
+    elif not own.listed:
         problems.append(
             "hops: a count needs trusted_proxies too, or anyone who reaches the server writes "
             "the entry that is counted; list the proxy that connects to this server"
@@ -235,6 +262,11 @@ def _read_header(
         problems.append(
             f"header: {options.header!r} has a mode of its own; write mode={name.text!r}"
         )
+    if name is not None and name.text in CLIENTS_OWN:
+        problems.append(
+            f"header: {options.header!r} does not say who the client is, and clients send it "
+            "themselves; write the header that your proxy overwrites with the client's address"
+        )
     if name is not None and name.text in PASSED_ON and not overwrites:
         problems.append(_passed_on(name.text))
     return name
@@ -268,7 +300,16 @@ def _read_said(
         why = "reads no header" if mode == "remote-addr" else "finds it in the element itself"
         problems.append(f"{option}: {given!r} is given, but mode {mode!r} {why}; leave it out")
         return None
-    return _read_name(option, given, problems)
+    name = _read_name(option, given, problems)
+    if name is not None and name.text in CHAIN_NAMES:
+        problems.append(
+            f"{option}: {given!r} holds something else; write the header that your proxy "
+            f"overwrites, such as {SAID_IN[option]}, or leave it out"
+        )
+    return name
+
+
+SAID_IN: Final = {"scheme_header": "X-Forwarded-Proto", "host_header": "X-Forwarded-Host"}
 
 
 def _read_headerless(
@@ -302,20 +343,35 @@ def _read_secret(given: object, mode: str, problems: list[str]) -> Secret | None
     if len(texts) < 2 or not all(isinstance(text, str) for text in texts):
         problems.append(
             f"edge_secret: this {type(given).__name__} is not allowed; write (header, value), or "
-            "(header, value, older value) while you change it"
+            "(header, value, older value) while you change it; in one text, HEADER,VALUE"
         )
         return None
     header, *values = texts
     if any(len(value) < MIN_SECRET or not _VISIBLE.fullmatch(value) for value in values):
         problems.append(
-            f"edge_secret: a value has under {MIN_SECRET} characters, or some that a header "
-            "cannot carry; make one with `gatehound keygen`"
+            f"edge_secret: a value has under {MIN_SECRET} characters, or a blank, or some that a "
+            "header cannot carry; make one with `gatehound keygen`"
+        )
+    if any(len(set(value)) < MIN_VARIETY for value in values if len(value) >= MIN_SECRET):
+        problems.append(
+            f"edge_secret: a value has under {MIN_VARIETY} different characters, so it can be "
+            "guessed; make one with `gatehound keygen`"
         )
     if mode == "remote-addr":
         problems.append("edge_secret: mode 'remote-addr' reads no header; leave it out")
-    name = _read_name("edge_secret", header, problems)
-    if name is None:
+    if not _NAME.fullmatch(header) or any(_HEADERLIKE.fullmatch(value) for value in values):
+        # Shown is neither: the two may have changed places.
+        problems.append(
+            "edge_secret: the first is no header name, or a value looks like one; write the "
+            "header first, of letters, digits and hyphens, then the value"
+        )
         return None
+    name = name_of(header)
+    if name.text in CHAIN_NAMES | CLIENTS_OWN:
+        problems.append(
+            f"edge_secret: {name.text!r} is a header that others write; let your edge add one of "
+            "its own, such as X-Edge-Key"
+        )
     from hmac import compare_digest
 
     return Secret(name, tuple(v.encode("ascii", "replace") for v in values), compare_digest)

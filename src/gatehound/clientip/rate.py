@@ -12,6 +12,10 @@ UNRESOLVED: Final = "unresolved"
 can hide; the peer's address would be the proxy's, and so a key for everybody."""
 
 
+def _is_length(given: object, most: int) -> bool:
+    return isinstance(given, int) and 0 <= given <= most
+
+
 def rate_limit_key(request: object = None, *, v4: int = 32, v6: int = 64) -> str:
     """Return the client's network as text: `203.0.113.7/32`, `2001:db8:1:2::/64`.
 
@@ -25,7 +29,7 @@ def rate_limit_key(request: object = None, *, v4: int = 32, v6: int = 64) -> str
 
     UsageError where ClientIPMiddleware is not around the app, or for a length that is none.
     """
-    if not (0 <= v4 <= 32 and 0 <= v6 <= 128):
+    if not (_is_length(v4, 32) and _is_length(v6, 128)):
         raise UsageError(f"v4={v4!r}, v6={v6!r}: write prefix lengths, v4 of 0-32 and v6 of 0-128")
     answer = current_client_ip(request)
     if answer is None:

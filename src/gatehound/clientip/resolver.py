@@ -140,12 +140,17 @@ class ClientIPResolver:
         """What is trusted, merged; with what the mode trusts by itself."""
         return self._rules.peers.listed
 
-    def resolve(self, *, peer: str | None, headers: Iterable[Header] = ()) -> ClientIP:
+    def resolve(
+        self, *, peer: str | None, headers: Iterable[Header] | Mapping[Any, Any] = ()
+    ) -> ClientIP:
         """Answer for a socket peer and header lines, in the order in which they came.
 
         `peer` is what the server reports; None and "" are a unix socket. Names and values
-        are bytes or Latin-1 text, names in any case.
+        are bytes or Latin-1 text, names in any case, in pairs or in a mapping; a mapping can
+        hold one line of each name only.
         """
+        if isinstance(headers, Mapping):
+            headers = headers.items()
         lines = headers if isinstance(headers, list | tuple) else list(headers)
         return self._answer(peer, peer, lines, in_pairs)
 
@@ -155,7 +160,8 @@ class ClientIPResolver:
         headers = scope.get("headers", ())
         if not isinstance(headers, list):
             headers = list(headers)  # ASGI allows any iterable, and a mode may read it twice
-        return self._answer(client, client[0] if client else None, headers, in_scope)
+        peer = client[0] if client else _peer_without_client(scope)
+        return self._answer(client, peer, headers, in_scope)
 
     def from_environ(self, environ: Mapping[str, Any]) -> ClientIP:
         """Answer for a WSGI environ; it is not changed.
@@ -172,14 +178,15 @@ class ClientIPResolver:
         `request` is an ASGI scope or a WSGI environ that arrived: what it tells of the server
         and the proxies before it is looked at too.
         """
+        from gatehound.clientip.applied import as_it_came
         from gatehound.clientip.check import findings_in, findings_of
 
         found = tuple(findings_of(self._rules))
         if request is None:
             return found
-        is_scope = "headers" in request
-        answer = self.from_scope(request) if is_scope else self.from_environ(request)
-        return (*found, *findings_in(self._rules, answer, request))
+        as_came = as_it_came(request)
+        answer = self.from_scope(as_came) if "headers" in as_came else self.from_environ(as_came)
+        return (*found, *findings_in(self._rules, answer, as_came))
 
     def _answer(self, given: Any, peer: Any, headers: Any, read: Read) -> ClientIP:
         rules = self._rules
@@ -189,3 +196,14 @@ class ClientIPResolver:
         if rules.declares:
             answer._said = said_beside(rules, found, headers, read)
         return answer
+
+
+def _peer_without_client(scope: Mapping[str, Any]) -> object:
+    """Return None, the spelling of a unix socket, where the server listens on one.
+
+    A client that resets its connection at once leaves uvicorn with no peer to ask for, over
+    TCP as well: `server` has a port then. MUST NOT be a unix socket, which can be trusted.
+    """
+    server = scope.get("server")
+    is_tcp = isinstance(server, tuple | list) and len(server) > 1 and isinstance(server[1], int)
+    return False if is_tcp else None

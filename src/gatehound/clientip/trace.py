@@ -29,12 +29,13 @@ MEANING: Final[Mapping[str, str]] = {
     "behind one",
     "bypassed-cloudflare": "the request reached your proxy without passing Cloudflare; "
     "CF-Connecting-IP was not believed",
-    "header-missing": "the trusted peer sent no such header; set it in the proxy",
+    "header-missing": "the trusted peer sent no such header, or an empty one; set it in the proxy",
     "malformed-hop": "a hop that a trusted proxy vouches for is not an address; what stands "
     "left of it cannot be believed",
     "malformed-peer": "the server reports a peer that is not an address; if it has the form "
     "address:port, set peer_port=True",
-    "header-repeated": "a header with one value came more than once; make the proxy overwrite it",
+    "header-repeated": "the header came more than once, or with several values, so nobody knows "
+    "which is the proxy's; make the proxy overwrite it",
     "headers-disagree": "X-Forwarded-For and Forwarded name different clients; remove the one "
     "that your proxy does not write, or choose its mode",
     "header-too-long": "the trusted end of the header is over 8192 characters",
@@ -71,10 +72,19 @@ def explain(
         f"mode {rules.preset} ({rules.mode})" if rules.preset else f"mode {rules.mode}",
         f"peer {clip(_peer_text(given))}: {_peer_verdict(rules, peer)}",
         *_steps(rules, found),
-        f"answer {text}: {found.reason}, from {found.source}: {MEANING[found.reason]}",
+        f"answer {text}: {found.reason}, from {found.source}: {_meaning(rules, found)}",
         *said,
         *(f"{flag}: {_advice(flag, rules, found)}" for flag in sorted(answer.flags)),
     )
+
+
+def _meaning(rules: Rules, found: Found) -> str:
+    if rules.hops and found.reason == "client":
+        return (
+            f"entry {rules.hops} from the right, by count; that the entries behind it are proxies "
+            "was not checked"
+        )
+    return MEANING[found.reason]
 
 
 def _said(answer: ClientIP) -> Iterator[tuple[str, str]]:
@@ -96,6 +106,9 @@ def _advice(flag: str, rules: Rules, found: Found) -> str:
 
 def _steps(rules: Rules, found: Found) -> Iterator[str]:
     """Tell of each element that was read, from the right; the last of a header decided."""
+    if found.reason == "edge-secret-wrong":
+        lines = {0: "not sent", 1: "does not hold the value"}.get(found.at, "sent more than once")
+        yield f"{found.source}: {lines}"
     for name, texts in found.seen:
         chain = CHAINS.get(name)
         for at, text in enumerate(reversed(texts), 1):
@@ -104,7 +117,10 @@ def _steps(rules: Rules, found: Found) -> Iterator[str]:
                 packed = parse_hop(text)
                 yield f"{name} {shown}: {'an address' if packed else 'not an address'}"
             else:
-                verdict = _verdict(rules, chain.parse(text), last=at == len(texts))
+                last = at == len(texts) and found.reason != "too-few-hops"
+                verdict = _verdict(rules, chain.parse(text), last=last)
+                if last and found.reason == "header-too-long":
+                    verdict = "longer than can be read"
                 yield f"{chain.sources[at]} {shown}: {verdict}"
 
 

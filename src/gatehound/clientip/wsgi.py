@@ -13,12 +13,11 @@ from gatehound.clientip.answer import ClientIP
 from gatehound.clientip.applied import (
     PEER_HOST,
     PEER_SCHEME,
-    REMOTE_ADDR,
     check_options,
     forwarding_names,
     sent_on,
 )
-from gatehound.clientip.current import CURRENT, KEY
+from gatehound.clientip.current import CURRENT, KEY, REMOTE_ADDR, known_answer
 from gatehound.clientip.resolver import ClientIPResolver
 
 Environ: TypeAlias = MutableMapping[str, Any]
@@ -31,8 +30,8 @@ R = TypeVar("R")
 class ClientIPMiddleware:
     """Put a ClientIP into `environ["gatehound.client_ip"]` of every request.
 
-    An answer that is already there stays: wrapped twice, the outer one resolves, and the
-    inner one only applies and strips what it was told to.
+    Wrapped twice, an answer that an outer one applied stays, and the inner one only applies
+    and strips what it was told to.
 
     `apply`: the app finds the answer where it looks anyway. REMOTE_ADDR becomes the address;
     the original is at `environ["gatehound.remote_addr"]` (text or None). Unresolved it becomes
@@ -67,8 +66,7 @@ class ClientIPMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        known = environ.get(KEY)
-        answer = known if isinstance(known, ClientIP) else self.resolver.from_environ(environ)
+        answer = known_answer(environ, self.resolver) or self.resolver.from_environ(environ)
         if self._strip:
             _strip(environ, self._keys, answer)
         if self._apply:
