@@ -24,7 +24,7 @@ from gatehound.clientip import ClientIPResolver, check, flags
 from gatehound.clientip.applied import FORWARDING
 from gatehound.clientip.cloudflare import MAX_AGE_DAYS
 from gatehound.clientip.entries import NAMES, PRIVATE
-from gatehound.clientip.forwarded import MAX_PAIRS
+from gatehound.clientip.forwarded import MAX_LENGTH, MAX_PAIRS
 from gatehound.clientip.grammar import MAX_ELEMENT
 from gatehound.clientip.modes import MODES
 from gatehound.clientip.options import MIN_SECRET, OWN_MODE, PASSED_ON
@@ -139,7 +139,8 @@ def test_every_method_is_told() -> None:
 
 def test_the_bounds_are_those_of_the_code() -> None:
     assert [row[1] for row in rows("Bounds")] == [
-        str(bound) for bound in (MAX_SCAN, MAX_TRUSTED_HOPS, MAX_ELEMENT, MAX_PAIRS, MAX_TEXT)
+        str(bound)
+        for bound in (MAX_SCAN, MAX_TRUSTED_HOPS, MAX_ELEMENT, MAX_PAIRS, MAX_LENGTH, MAX_TEXT)
     ]
     assert f"1 to {MAX_TRUSTED_HOPS}" in section("`hops`")
     assert f"at least {MIN_SECRET} characters" in section("`edge_secret`")

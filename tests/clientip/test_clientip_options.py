@@ -221,7 +221,7 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({**LISTED, "edge_secret": {"X-Edge": KEY}}, "this dict is not allowed"),
     ({**LISTED, "edge_secret": ("X-Edge", "s3cr3t")}, "under 16 characters"),
     ({**LISTED, "edge_secret": ("X-Edge", KEY, KEY + "\n")}, "cannot carry"),
-    ({**LISTED, "edge_secret": ("X-Edge", "made by s3cr3t keygen")}, "or a blank"),
+    ({**LISTED, "edge_secret": ("X-Edge", "made by s3cr3t keygen")}, "a blank or a comma"),
     ({**LISTED, "edge_secret": ("X_Edge", KEY)}, "the first is no header name"),
     ({**LISTED, "edge_secret": (KEY + "==", "X-Edge-Secret-Key")}, "write the header first"),
     ({**LISTED, "edge_secret": (KEY, "X-Edge-Secret-Key")}, "write the header first"),

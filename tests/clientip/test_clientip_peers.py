@@ -68,7 +68,7 @@ plain_lines = lines_of(st.sampled_from(FOREIGN + TRUSTED)).filter(len)
 plain = st.builds(Request, st.sampled_from(["10.0.0.1", "2001:db8:ff::9"]), plain_lines)
 
 
-many = settings(max_examples=20_000, deadline=None, database=None)
+many = settings(max_examples=10_000, deadline=None, database=None)
 
 
 def need_agreement(key: tuple[str, int], request: Request) -> None:

@@ -29,7 +29,8 @@ def ask_and_go(port: int) -> None:
         client.sendall(REQUEST)
 
 
-@pytest.mark.parametrize("name", SERVERS)
+# The other servers keep the address with which they accepted the connection.
+@pytest.mark.parametrize("name", ["uvicorn", "hypercorn", "granian-asgi", "gunicorn"])
 def test_a_client_that_has_gone_is_nobody_else(name: str, tmp_path: Path) -> None:
     server, port, notes = SERVERS[name], free_port(), tmp_path / "notes"
     notes.touch()

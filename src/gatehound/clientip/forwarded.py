@@ -14,7 +14,7 @@ from typing import Final
 
 from gatehound.clientip.grammar import BLANKS, CUT, MAX_ELEMENT, parse_node
 
-MAX_TEXT: Final = 1024
+MAX_LENGTH: Final = 1024
 """Characters in one element; the longest legal host has 253, and three of the four have less."""
 
 MAX_PAIRS: Final = 16
@@ -36,7 +36,7 @@ def split_elements(line: str) -> Iterator[str]:
     comma = line.rfind(",")
     while True:
         quote = line.rfind('"', comma + 1, at)
-        if quote >= 0 and end - quote > MAX_TEXT:
+        if quote >= 0 and end - quote > MAX_LENGTH:
             yield CUT + line[quote:end]  # nobody writes that: refused, and nothing left of it read
             return
         if quote >= 0:
@@ -64,7 +64,7 @@ def _opening(line: str, close: int) -> int:
 def read_pairs(text: str) -> dict[str, str] | None:
     """Read one element as pairs, names in lower case; None for bad syntax or a repeated name."""
     text = text.strip(BLANKS)
-    if len(text) > MAX_TEXT:
+    if len(text) > MAX_LENGTH:
         return None
     pairs: dict[str, str] = {}
     at = 0

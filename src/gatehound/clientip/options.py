@@ -51,7 +51,7 @@ MIN_VARIETY: Final = 8
 # RFC 9110 5.6.2 has more; an underscore is what WSGI servers fold into a hyphen.
 _NAME: Final = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z-]{0,62}[0-9A-Za-z])?")
 _HEADERLIKE: Final = re.compile(r"(?i:x)(?:-[A-Za-z]+)+")
-_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
+_VISIBLE: Final = re.compile(r"[\x21-\x2b\x2d-\x7e]+")  # no comma: lists are split there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,7 +349,7 @@ def _read_secret(given: object, mode: str, problems: list[str]) -> Secret | None
     header, *values = texts
     if any(len(value) < MIN_SECRET or not _VISIBLE.fullmatch(value) for value in values):
         problems.append(
-            f"edge_secret: a value has under {MIN_SECRET} characters, or a blank, or some that a "
+            f"edge_secret: a value has under {MIN_SECRET} characters, a blank or a comma, or some that a "
             "header cannot carry; make one with `gatehound keygen`"
         )
     if any(len(set(value)) < MIN_VARIETY for value in values if len(value) >= MIN_SECRET):
