@@ -349,8 +349,8 @@ def _read_secret(given: object, mode: str, problems: list[str]) -> Secret | None
     header, *values = texts
     if any(len(value) < MIN_SECRET or not _VISIBLE.fullmatch(value) for value in values):
         problems.append(
-            f"edge_secret: a value has under {MIN_SECRET} characters, a blank or a comma, or some that a "
-            "header cannot carry; make one with `gatehound keygen`"
+            f"edge_secret: a value has under {MIN_SECRET} characters, a blank or a comma, or some "
+            "that a header cannot carry; make one with `gatehound keygen`"
         )
     if any(len(set(value)) < MIN_VARIETY for value in values if len(value) >= MIN_SECRET):
         problems.append(
