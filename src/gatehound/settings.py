@@ -185,7 +185,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return [
             *_key_problems(self),
             *_time_problems(self),
-            *_store_problems(self),
             *_other_problems(self),
             *self.cookie_shape().problems(),
             *self.detection.problems(),
@@ -349,13 +348,10 @@ def _bounds(where: str, branch: SessionSettings | RoleSettings) -> Iterator[str]
         )
 
 
-def _store_problems(settings: Settings) -> Iterator[str]:
+def _other_problems(settings: Settings) -> Iterator[str]:
     problem = store_url_problem(settings.store_url)
     if problem:
         yield f"store: {problem}"
-
-
-def _other_problems(settings: Settings) -> Iterator[str]:
     yield from (f"client_ip: {line}" for line in _raised_by(settings.resolver))
     yield from _raised_by(settings.networks)
     yield from _address_problems(settings)
