@@ -30,12 +30,12 @@ refresh_module = import_module("gatehound.cli.ip.refresh")
 PAGE = (Path(__file__).parent.parent / "docs/reference/commands.md").read_text(encoding="utf-8")
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 XFF = "X-Forwarded-For: 203.0.113.7"
-BEHIND_NGINX = ("-o", "mode=nginx", "-o", "trusted_proxies=10.0.0.0/8,unix")
+BEHIND_NGINX = ("-o", "mode=nginx", "-o", "trusted_proxies=10.0.0.0/16,unix")
 SECRET = "a-secret-of-the-edge-1"
 
-V4, V6 = ["198.41.128.0/17", "131.0.72.0/22"], ["2606:4700::/32"]
+V4, V6 = ["198.41.128.0/17", "131.0.72.0/22"], ["2606:4700::/32", "2400:cb00::/32"]
 NEW = "162.158.0.0/15"
-PUBLISHED = date(2025, 10, 1)
+PUBLISHED = date(2026, 7, 2)
 
 
 @pytest.fixture(autouse=True)
@@ -88,9 +88,9 @@ EXPLAINED: list[tuple[tuple[str, ...], int, str]] = [
         "198.51.100.1: reason client, source x-forwarded-for[-1], no flags.",
     ),
     (
-        ("--peer", "10.0.0.1", "--header", "X-Forwarded-For: 10.1.2.3"),
+        ("--peer", "10.0.0.1", "--header", "X-Forwarded-For: 10.0.2.3"),
         0,
-        "10.1.2.3: reason all-trusted, source x-forwarded-for[-1], flags all-trusted.",
+        "10.0.2.3: reason all-trusted, source x-forwarded-for[-1], flags all-trusted.",
     ),
     (("--peer", "10.0.0.1", "--header", "X-Forwarded-For: évil"), 1, "reason malformed-hop"),
 ]
@@ -98,7 +98,7 @@ EXPLAINED: list[tuple[tuple[str, ...], int, str]] = [
 
 @pytest.mark.parametrize(("words", "code", "says"), EXPLAINED)
 def test_explain_begins_with_the_answer(words: tuple[str, ...], code: int, says: str) -> None:
-    first, trace = run("explain", *BEHIND_NGINX, *words, code=code).stdout.split("\n\n")
+    first, trace, *_ = run("explain", *BEHIND_NGINX, *words, code=code).stdout.split("\n\n")
     assert flat(first).startswith("The client is ")
     assert says in flat(first)
     assert trace.startswith("mode nginx (x-forwarded-for)\npeer '")
@@ -119,8 +119,37 @@ def test_explain_as_json() -> None:
         "scheme": "https",
         "host": None,
         "read": [{"name": "forwarded", "text": 'for="[2001:db8::7]:80";proto=https'}],
+        "findings": [],
     }
     assert trace[0] == "mode forwarded"
+
+
+def test_explain_tells_of_a_header_that_was_not_read() -> None:
+    words = ("explain", "--peer", "192.0.2.9", "--header", XFF)
+    result = run(*words, code=0)
+    findings = json.loads(run(*words, "--json", code=0).stdout)["findings"]
+    assert [(one["level"], one["code"]) for one in findings] == [("note", "header-ignored")]
+    answer, trace, told = result.stdout.split("\n\n")
+    assert (answer, trace.partition("\n")[0]) == (
+        "The client is 192.0.2.9: reason direct, source peer, no flags.",
+        "mode remote-addr",
+    )
+    assert flat(told).startswith("note: The peer 192.0.2.9 sent x-forwarded-for, which was not")
+    assert run("check", *words[1:]).stdout.endswith(f"\n\n{told}")
+
+
+def test_explain_leaves_what_the_options_deserve_to_check() -> None:
+    for options, codes in ((EVERYONE, []), (WIDE, ["header-ignored"])):
+        words = (*options, "--peer", "192.0.2.9", "--header", XFF)
+        result = run("explain", *words, "--json", code=0)
+        assert [one["code"] for one in json.loads(result.stdout)["findings"]] == codes
+        assert "trust-" in run("check", *words).stdout
+        assert "trust-" not in run("explain", *words).stdout
+
+
+def test_a_danger_of_the_request_leaves_the_exit_code_of_explain_alone() -> None:
+    result = run("explain", "--peer", "192.0.2.9", "--header", "X-Real-IP: 192.0.2.9", code=0)
+    assert "\n\ndanger: The peer 192.0.2.9 also stands in a header" in result.stdout
 
 
 @pytest.mark.parametrize(("peer", "told"), [("unix", "unix"), ("nobody", None)])
@@ -207,7 +236,7 @@ def test_explain_tells_of_an_old_list_beside_the_answer(monkeypatch: pytest.Monk
     monkeypatch.setattr(cloudflare, "MAX_AGE_DAYS", 30)
     result = run("explain", "-o", "mode=cloudflare", "--peer", "192.0.2.1", "--json", code=0)
     assert json.loads(result.stdout)["reason"] == "peer-not-trusted"
-    assert "Warning: The list of Cloudflare's ranges is of 2025-10-01" in flat(result.stderr)
+    assert "Warning: The list of Cloudflare's ranges is of 2026-07-02" in flat(result.stderr)
 
 
 # --- where the options come from ---
@@ -231,21 +260,39 @@ def test_options_from_a_file(monkeypatch: pytest.MonkeyPatch, name: str, text: s
     assert tree["options"] == {}
 
 
-@pytest.mark.parametrize("text", ["", 'store = "memory://"\n[session]\nmax_per_user = 1'])
-def test_a_file_without_options_stands_for_the_defaults(text: str) -> None:
-    Path("a.toml").write_text(text)
+def test_an_empty_group_stands_for_the_defaults() -> None:
+    Path("a.toml").write_text("[client_ip]")
     assert run("check", "--config", "a.toml", code=0).stdout == (
         "mode: remote-addr\ntrusted_proxies: nobody\n\nNothing to say.\n"
     )
 
 
+UNRELATED = [
+    ("", "the file holds nothing, and no client_ip; write the table [client_ip] with any of mode,"),
+    ('store = "memory://"\n[session]\nmax_per_user = 1', "holds 'session', 'store', and no"),
+    ("a = 1\nb = 1\nc = 1\nd = 1", "the file holds 'a', 'b', 'c', and no client_ip; write the"),
+    ('[client-ip]\nmode = "nginx"', "write client_ip in the place of 'client-ip'"),
+    ("a = 1\nb = 1\nbb = 1\n[ClientIP]", "write client_ip in the place of 'ClientIP'"),
+    ('store = "memory://"\n[clientip]', "write client_ip in the place of 'clientip'"),
+    ('Trusted-Proxy = "::1"', "write trusted_proxies in the place of 'Trusted-Proxy'"),
+    ('mode = "nginx"\n[client_ip]\nhops = 1', "mode given beside client_ip; only what is in"),
+    ('mode = "nginx"\nhops = 1\n[client_ip]', "hops, mode given beside client_ip; only"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), UNRELATED)
+def test_a_file_that_would_be_read_past_is_refused(text: str, says: str) -> None:
+    Path("a.toml").write_text(text)
+    assert says in refused("check", "--config", "a.toml")
+
+
 def test_options_from_the_environment_and_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEHOUND_CLIENT_IP__MODE", "x-forwarded-for")
-    monkeypatch.setenv("GATEHOUND_CLIENT_IP__TRUSTED_PROXIES", "10.0.0.0/8, unix")
+    monkeypatch.setenv("GATEHOUND_CLIENT_IP__TRUSTED_PROXIES", "10.0.0.0/16, unix")
     monkeypatch.setenv("GATEHOUND_CLIENT_IP__HOPS", "2")
     monkeypatch.setenv("GATEHOUND_STORE", "no such store")  # another setting is not looked at
     tree = json.loads(run("check", "--json", code=0).stdout)
-    assert (tree["trusted_proxies"], tree["options"]) == (["10.0.0.0/8", "unix"], {"hops": 2})
+    assert (tree["trusted_proxies"], tree["options"]) == (["10.0.0.0/16", "unix"], {"hops": 2})
     over = ("-o", "hops=", "--option", "trusted_proxies=192.0.2.1", "-o", "peer_port=yes")
     tree = json.loads(run("check", *over, "--json", code=0).stdout)
     assert tree["trusted_proxies"] == ["192.0.2.1/32"]
@@ -271,8 +318,13 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("--config", "broken.json"), ("'broken.json' cannot be read:",)),
     (("--config", "binary.json"), ("'binary.json' cannot be read:",)),
     (("--config", "list.json"), ("'list.json' holds no object",)),
-    (("--config", "typo.json"), ("client_ip.mdoe: there is no such setting; did you mean",)),
-    (("--config", "control.json"), (r"client_ip.\x1b[2J: there is no such setting",)),
+    (
+        ("--config", "typo.json"),
+        ("the file holds 'mdoe', and no client_ip; write mode in the place of 'mdoe'",),
+    ),
+    (("--config", "inside.json"), ("client_ip.mdoe: there is no such setting; did you mean",)),
+    (("--config", "control.json"), (r"the file holds '\x1b[2J', and no client_ip",)),
+    (("--config", "hidden.json"), (r"client_ip.\x1b[2J: there is no such setting",)),
     (("--config", "text.json"), ("client_ip: 'nginx' given; allowed is a group",)),
 ]
 
@@ -284,6 +336,8 @@ BROKEN = {
     "list.json": b"[1]",
     "typo.json": b'{"mdoe": "nginx"}',
     "control.json": b'{"\\u001b[2J": 1}',
+    "inside.json": b'{"client_ip": {"mdoe": "nginx"}}',
+    "hidden.json": b'{"client_ip": {"\\u001b[2J": 1}}',
     "text.json": b'{"client_ip": "nginx"}',
 }
 
@@ -304,7 +358,14 @@ def test_options_are_refused_as_the_guard_refuses_them(
     [
         ("GATEHOUND_CLIENT_IP__HOPS", "two", "GATEHOUND_CLIENT_IP__HOPS: 'two' given"),
         ("GATEHOUND_CLIENT_IP__MDOE", "a", "did you mean GATEHOUND_CLIENT_IP__MODE?"),
-        ("GATEHOUND_CLIENT_IP", "a", "GATEHOUND_CLIENT_IP: 'a' given; allowed is a group"),
+        ("GATEHOUND_CLIENT_IP", "a", "Error: GATEHOUND_CLIENT_IP: 'a' given; allowed is a group"),
+        (
+            "GATEHOUND_CLIENT_IP_MODE",
+            "nginx",
+            "Error: GATEHOUND_CLIENT_IP_MODE: there is no such setting; write GATEHOUND_",
+        ),
+        ("GATEHOUND_CLIENTIP__MODE", "nginx", "GATEHOUND_CLIENTIP__MODE: there is no such"),
+        ("GATEHOUND_CLIENT", "nginx", "GATEHOUND_CLIENT: there is no such setting"),
     ],
 )
 def test_a_wrong_environment_is_named_as_it_is_written(
@@ -312,6 +373,19 @@ def test_a_wrong_environment_is_named_as_it_is_written(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert says in refused("check")
+
+
+@pytest.mark.parametrize("name", ["GATEHOUND_CLIENT_IP_MODE", "GATEHOUND_CLIENT_IP__MODE"])
+def test_a_variable_without_a_value_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "")
+    assert run("check", code=0).stdout.startswith("mode: remote-addr\n")
+
+
+def test_a_stray_variable_is_not_looked_at_beside_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEHOUND_CLIENT_IP_MODE", "nginx")
+    Path("a.toml").write_text('mode = "remote-addr"')
+    run("check", "--config", "a.toml", code=0)
+    assert "GATEHOUND_CLIENT_IP_MODE" in refused("check", "-o", "mode=remote-addr")
 
 
 def test_each_problem_begins_a_line_of_its_own() -> None:
@@ -406,15 +480,15 @@ def fetched() -> tuple[str, str]:
     """The two lists as they are published: no line break at the end."""
     for name, networks in (("ips-v4", [V4[0], NEW]), ("ips-v6", V6)):
         Path(name).write_text("\n".join(networks))
-        os.utime(name, (0, datetime(2026, 2, 1, 12, tzinfo=UTC).timestamp()))
+        os.utime(name, (0, datetime(2026, 9, 1, 12, tzinfo=UTC).timestamp()))
     return "ips-v4", "ips-v6"
 
 
 def test_refresh_only_shows_the_difference_where_no_path_is_known() -> None:
     result = run("refresh", *fetched(), code=0)
     assert result.stdout.startswith(
-        "The list of 2026-02-01 has 3 networks.\n"
-        "Beside the bundled list, of 2025-10-01: 1 new, 1 gone.\n"
+        "The list of 2026-09-01 has 4 networks.\n"
+        "Beside the bundled list, of 2026-07-02: 1 new, 1 gone.\n"
         "  new   162.158.0.0/15\n"
         "  gone  131.0.72.0/22\n\n"
         "Nothing was written."
@@ -425,17 +499,17 @@ def test_refresh_only_shows_the_difference_where_no_path_is_known() -> None:
 
 
 def test_refresh_writes_what_the_resolver_reads() -> None:
-    words = (*fetched(), "--output", "new.json", "--published", "2026-02-03", "--json")
+    words = (*fetched(), "--output", "new.json", "--published", "2026-09-03", "--json")
     assert json.loads(run("refresh", *words, code=0).stdout) == {
-        "published": "2026-02-03",
-        "count": 3,
+        "published": "2026-09-03",
+        "count": 4,
         "added": [NEW],
         "removed": [V4[1]],
         "written": "new.json",
     }
-    assert cloudflare.load("new.json") == ((V4[0], NEW, *V6), date(2026, 2, 3))
+    assert cloudflare.load("new.json") == ((V4[0], NEW, *V6), date(2026, 9, 3))
     tree = json.loads(Path("new.json").read_text())
-    assert (tree["source"], tree["published"]) == (cloudflare.SOURCE, "2026-02-03")
+    assert (tree["source"], tree["published"]) == (cloudflare.SOURCE, "2026-09-03")
     assert stat.S_IMODE(Path("new.json").stat().st_mode) == 0o644
 
 
@@ -456,7 +530,7 @@ def test_refresh_renews_the_file_in_force(monkeypatch: pytest.MonkeyPatch, how: 
     assert first.stderr == ""
     Path("in-force.json").chmod(0o640)
     second = run("refresh", *words, code=0)
-    assert "Beside in-force.json, of 2026-02-01: 0 new, 0 gone." in second.stdout
+    assert "Beside in-force.json, of 2026-09-01: 0 new, 0 gone." in second.stdout
     assert stat.S_IMODE(Path("in-force.json").stat().st_mode) == 0o640
 
 
@@ -464,7 +538,7 @@ def test_refresh_mends_a_broken_list() -> None:
     Path("in-force.json").write_text("nonsense")
     words = (*fetched(), "-o", "cloudflare_ranges=in-force.json")
     result = run("refresh", *words, "--json", code=0)
-    assert "The list in force is left out: 'in-force.json': 'nonsense' is no network" in flat(
+    assert "The list in force is left out: 'in-force.json': entry 1 of it is no network" in flat(
         result.stderr
     )
     assert json.loads(result.stdout)["added"] == [NEW]
@@ -477,11 +551,11 @@ def test_output_beside_the_file_in_force_leaves_that_alone() -> None:
     before = Path("in-force.json").read_bytes()
     setting = ("-o", "cloudflare_ranges=in-force.json")
     result = run(
-        "refresh", *names, *setting, "--output", "b.json", "--published", "2026-03-01", code=0
+        "refresh", *names, *setting, "--output", "b.json", "--published", "2026-10-01", code=0
     )
     assert "To use it, set GATEHOUND_CLIENT_IP__CLOUDFLARE_RANGES" in result.stdout
     assert Path("in-force.json").read_bytes() == before
-    assert cloudflare.load("b.json").published == date(2026, 3, 1)
+    assert cloudflare.load("b.json").published == date(2026, 10, 1)
 
 
 def test_refresh_follows_a_link_and_keeps_it() -> None:
@@ -493,8 +567,11 @@ def test_refresh_follows_a_link_and_keeps_it() -> None:
 
 
 FORMS = [
-    {"result": {"ipv4_cidrs": [V4[0], NEW], "ipv6_cidrs": ["2606:4700:0::/32"]}, "success": True},
-    {"networks": [*V6, V4[0], NEW, NEW], "published": "2026-01-05"},
+    {
+        "result": {"ipv4_cidrs": [V4[0], NEW], "ipv6_cidrs": ["2606:4700:0::/32", V6[1]]},
+        "success": True,
+    },
+    {"networks": [*V6, V4[0], NEW, NEW], "published": "2026-08-05"},
 ]
 
 
@@ -502,29 +579,43 @@ FORMS = [
 def test_refresh_of_one_file(tree: dict[str, Any]) -> None:
     Path("api.json").write_text(json.dumps(tree))
     told = json.loads(run("refresh", "api.json", "--json", code=0).stdout)
-    assert (told["count"], told["added"], told["removed"]) == (3, [NEW], [V4[1]])
+    assert (told["count"], told["added"], told["removed"]) == (4, [NEW], [V4[1]])
 
 
 def test_several_files_are_as_old_as_the_oldest() -> None:
     names = fetched()
-    os.utime("ips-v6", (0, datetime(2026, 1, 2, tzinfo=UTC).timestamp()))
-    assert json.loads(run("refresh", *names, "--json").stdout)["published"] == "2026-01-02"
+    os.utime("ips-v6", (0, datetime(2026, 8, 2, tzinfo=UTC).timestamp()))
+    assert json.loads(run("refresh", *names, "--json").stdout)["published"] == "2026-08-02"
 
 
 BAD_LISTS = [
     (("ips-v4",), "'ips-v4': IPv4 and IPv6 networks are needed"),
     (("ips-v4", "ips-v4"), "'ips-v4', 'ips-v4': IPv4 and IPv6 networks are needed"),
-    (("ips-v4", "page"), "'page': '<html>' is no network"),
+    (("ips-v4", "page"), "'page': entry 1 of it is no network"),
     (("ips-v4", "ips-v6", "wide"), "'wide': '0.0.0.0/0' is no network of Cloudflare's"),
     (("ips-v4", "none"), "'none' does not exist"),
     ((), "Missing argument 'FILE...'"),
     (("ips-v4", "ips-v6", "--published", "soon"), "'soon' does not match the format '%Y-%m-%d'"),
-    (("ips-v4", "ips-v6", "--published", "2025-09-30"), "the one in force is newer, of 2025-10-01"),
+    (("ips-v4", "ips-v6", "--published", "2026-07-01"), "the one in force is newer, of 2026-07-02"),
     (("ips-v4", "ips-v6", "--published", "9999-01-01"), "which is to come; give its day with"),
     (("ips-v4", "ips-v6", "-o", "hops=two"), "-o hops: 'two' given"),
     (("ips-v4", "ips-v6", "--output", "none/a.json"), "'none/a.json' cannot be written: No such"),
     (("ips-v4", "ips-v6", "--output", "folder"), "'folder' is a directory"),
-    (("ips-v4", "ips-v6", "-o", "cloudflare_ranges=folder"), "'folder' cannot be written: Is a"),
+    (("ips-v4", "ips-v6", "-o", "cloudflare_ranges=folder"), "'folder' is no ordinary file;"),
+    (("ips-v4", "ips-v6", "-o", "cloudflare_ranges=pipe"), "'pipe' is no ordinary file; choose"),
+    (("ips-v4", "ips-v6", "--output", "pipe"), "'pipe' is no ordinary file; choose another path"),
+    (("ips-v4", "ips-v6", "--output", "to-pipe"), "'to-pipe' is no ordinary file; choose"),
+    (("ips-v4", "ips-v6", "--output", "round"), "'round' leads nowhere:"),
+    (("ips-v4", "ips-v6", "--output", "round/a.json"), "'round/a.json' leads nowhere:"),
+    (("ips-v4", "ips-v6", "-o", "cloudflare_ranges=round"), "'round' leads nowhere:"),
+    (("ips-v4", "ips-v6", "--output", "page/a.json"), "'page/a.json' leads nowhere: Not a dir"),
+    (("ips-v4", "ips-v6", "--config", "nul.json"), r"'a\x00' leads nowhere: embedded null byte"),
+    (("ips-v4", "ips-v6", "--output", "ips-v6"), "'ips-v6' is one of the files to read; choose"),
+    (("ips-v4", "ips-v6", "--output", "folder/../ips-v4"), "is one of the files to read"),
+    (("ips-v4", "to-v6", "--output", "ips-v6"), "'ips-v6' is one of the files to read"),
+    (("ips-v4", "ips-v6", "--output", "to-v6"), "'to-v6' is one of the files to read"),
+    (("ips-v4", "ips-v6", "-o", "cloudflare_ranges=ips-v4"), "'ips-v4' is one of the files to"),
+    (("ips-v4", "one-v6"), "2 of the 4 networks in force are gone; fetch both lists again, or add"),
 ]
 
 
@@ -534,12 +625,87 @@ def test_refresh_refuses_and_writes_nothing(words: tuple[str, ...], says: str) -
     Path("folder").mkdir()
     Path("page").write_text("<html>")
     Path("wide").write_text("0.0.0.0/0")
+    Path("one-v6").write_text(V6[0])
     Path("kept.json").write_text("kept")
-    aim = () if "--output" in words or "-o" in words else ("--output", "kept.json")
+    Path("nul.json").write_text('{"cloudflare_ranges": "a\\u0000"}')
+    os.mkfifo("pipe")
+    for link, to in (("to-pipe", "pipe"), ("to-v6", "ips-v6"), ("round", "circle")):
+        Path(link).symlink_to(to)
+    Path("circle").symlink_to("round")
+    aim = () if {"--output", "-o", "--config"} & {*words} else ("--output", "kept.json")
     before = sorted(Path().rglob("*"))
     assert says in refused("refresh", *words, *aim)
     assert Path("kept.json").read_text() == "kept"
     assert sorted(Path().rglob("*")) == before
+
+
+UNFOLLOWED = [
+    ("resolve", RuntimeError("Symlink loop from 'a'"), "Symlink loop from 'a'"),  # 3.11, 3.12
+    ("resolve", OSError(40, "Too many levels of symbolic links"), "Too many levels of symbolic"),
+    ("stat", PermissionError(13, "Permission denied"), "Permission denied"),
+]
+
+
+@pytest.mark.parametrize(("step", "error", "why"), UNFOLLOWED)
+def test_a_path_that_cannot_be_followed_is_refused(
+    monkeypatch: pytest.MonkeyPatch, step: str, error: Exception, why: str
+) -> None:
+    names = fetched()
+    real = getattr(Path, step)
+
+    def fail(path: Path, **more: Any) -> Any:
+        if path.name == "a.json":
+            raise error
+        return real(path, **more)
+
+    monkeypatch.setattr(Path, step, fail)
+    told = refused("refresh", *names, "--output", "a.json")
+    assert f"'a.json' leads nowhere: {why}" in told
+    assert "; choose another path with --output" in told
+    assert sorted(path.name for path in Path().iterdir()) == [*names]
+
+
+@pytest.mark.parametrize("setting", ["round", "none/a.json", "page/a.json", "a\x00"])
+def test_a_setting_that_leads_nowhere_is_no_target(setting: str) -> None:
+    names = fetched()
+    Path("page").write_text("")
+    Path("round").symlink_to("round")
+    Path("a.json").write_text(json.dumps({"cloudflare_ranges": setting}))
+    result = run("refresh", *names, "--config", "a.json", "--output", "new.json", code=0)
+    assert "Beside the bundled list" in result.stdout
+    assert "To use it, set GATEHOUND_CLIENT_IP__CLOUDFLARE_RANGES" in result.stdout
+
+
+def test_a_link_to_the_file_in_force_is_that_file() -> None:
+    Path("link.json").symlink_to("in-force.json")
+    words = (*fetched(), "-o", "cloudflare_ranges=in-force.json", "--output", "link.json")
+    assert "Restart every process of your app" in run("refresh", *words, code=0).stdout
+
+
+SHRUNK = [([NEW, V4[0]], V6, 0), ([V4[0], V4[1]], V6[:1], 0), (V4[:1], V6[:1], 2), ([NEW], V6, 2)]
+
+
+@pytest.mark.parametrize(("v4", "v6", "code"), SHRUNK)
+@pytest.mark.parametrize("aim", [(), ("--output", "a.json")])
+def test_a_list_shrinks_by_a_quarter_or_on_demand(
+    v4: list[str], v6: list[str], code: int, aim: tuple[str, ...]
+) -> None:
+    names = fetched()
+    Path("ips-v4").write_text("\n".join(v4))
+    Path("ips-v6").write_text("\n".join(v6))
+    result = run("refresh", *names, *aim, code=code)
+    assert ("add --shrink if Cloudflare has announced it" in flat(result.stderr)) == bool(code)
+    assert Path("a.json").exists() == (bool(aim) and not code)
+    assert f"{len(v4 + v6)} networks" in run("refresh", *names, *aim, "--shrink", code=0).stdout
+    assert Path("a.json").exists() == bool(aim)
+
+
+def test_a_loss_is_counted_beside_the_list_in_force() -> None:
+    Path("a.json").write_text(json.dumps({"networks": [NEW, V6[0]], "published": "2026-08-01"}))
+    words = ("refresh", *fetched(), "-o", "cloudflare_ranges=a.json")
+    run(*words, code=0)
+    Path("ips-v4").write_text(V4[1])
+    assert "2 of the 4 networks in force are gone" in refused(*words)
 
 
 @pytest.mark.parametrize("step", ["fsync", "fchmod"])

@@ -52,17 +52,23 @@ def check(
     if peer is None and (headers or pasted):
         raise Unable("header lines given without --peer; add who connects to the server")
     options, resolver = read_resolver(config, pairs)
-    request = None if peer is None else _scope(peer, (*headers, *pasted))
+    request = None if peer is None else scope_of(peer, (*headers, *pasted))
     findings = resolver.check(request)
     if as_json:
         tell_json(_tree(resolver, changed(options), findings))
     else:
-        tell((*_summary(resolver, changed(options)), "", *_told(findings)))
+        tell(
+            (
+                *_summary(resolver, changed(options)),
+                "",
+                *(lines_of(findings) or ("Nothing to say.",)),
+            )
+        )
     reached = [one for one in findings if LEVELS.index(one.level) >= LEVELS.index(fail_on)]
     raise SystemExit(1 if reached else 0)
 
 
-def _scope(peer: str, headers: Lines) -> dict[str, Any]:
+def scope_of(peer: str, headers: Lines) -> dict[str, Any]:
     """Make the ASGI scope of such a request."""
     return {
         "type": "http",
@@ -88,12 +94,16 @@ def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _told(findings: tuple[Finding, ...]) -> Iterator[str]:
-    if not findings:
-        yield "Nothing to say."
-    for one in findings:
-        yield f"{one.level}: {one.text} ({one.code})"
-        yield f"  Fix: {one.fix.removesuffix('.')}."
+def lines_of(findings: tuple[Finding, ...]) -> list[str]:
+    """Write findings for people, two lines each."""
+    return [
+        line
+        for one in findings
+        for line in (
+            f"{one.level}: {one.text} ({one.code})",
+            f"  Fix: {one.fix.removesuffix('.')}.",
+        )
+    ]
 
 
 def _tree(

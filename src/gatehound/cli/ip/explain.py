@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gatehound.cli.ip.arguments import AS_JSON, Lines, is_unix, takes_options, takes_request
+from gatehound.cli.ip.check import lines_of, scope_of
 from gatehound.cli.ip.output import fold, tell, tell_json
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def explain(
     pairs: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Explain hop by hop which address a request gets.
+    """Explain hop by hop which address a request gets, and what is doubtful in the request.
 
     Exits with 0 where the client is resolved, 1 where it is not, and 2 where the command line
     or an option is wrong.
@@ -36,11 +38,16 @@ def explain(
     _, resolver = read_resolver(config, pairs)
     reported = "unix:" if is_unix(peer) else peer
     answer = resolver.resolve(peer=reported, headers=(*headers, *pasted))
+    standing = resolver.check()
+    # Those of the request alone: what the options deserve is for `gatehound ip check`.
+    findings = resolver.check(scope_of(peer, (*headers, *pasted)))[len(standing) :]
     if as_json:
-        tell_json(tree_of(answer))
+        tell_json({**tree_of(answer), "findings": [asdict(one) for one in findings]})
     else:
         tell((sentence(answer), "", *answer.explain()))
-    for one in resolver.check():
+        if findings:
+            tell(("", *lines_of(findings)))
+    for one in standing:
         if one.code == "list-stale":  # it may be why the edge was not recognised
             click.echo(fold(f"Warning: {one.text} {one.fix}."), err=True)
     raise SystemExit(0 if answer.address is not None else 1)

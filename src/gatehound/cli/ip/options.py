@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,12 +73,25 @@ def changed(options: ClientIPSettings) -> dict[str, Any]:
 def _read(config: Path | None, pairs: Mapping[str, str]) -> tuple[ClientIPSettings, list[str]]:
     problems: list[str] = []
     if config is None:
+        problems += _astray(os.environ)
         tree = nest_environment(os.environ, PREFIX)
         said = _branch(tree, problems, text=True)
     else:
         said = _branch(_client_ip_of(_load(config)), problems, text=False)
     changes = _read_typed(pairs, problems)
     return msgspec.structs.replace(said, **changes), problems
+
+
+def _astray(environ: Mapping[str, str]) -> list[str]:
+    """Tell of variables that were meant for here and are none, as the guard would."""
+    meant = [name for name in environ if name.startswith(PREFIX + "CLIENT") and environ[name]]
+    group = PREFIX + "CLIENT_IP"  # by itself it is refused where it is read
+    wrong = [name for name in meant if name != group and not name.startswith(group + "__")]
+    return [
+        f"{name}: there is no such setting; write {PREFIX}CLIENT_IP__MODE and so on, with two "
+        "underscores after CLIENT_IP"
+        for name in wrong
+    ]
 
 
 def _raise(problems: list[str]) -> None:
@@ -96,8 +109,29 @@ def _branch(tree: Mapping[str, Any], problems: list[str], *, text: bool) -> Clie
 
 def _client_ip_of(tree: dict[str, Any]) -> dict[str, Any]:
     """Take a file for a whole tree, or for the options alone; no name is in both."""
-    is_whole = "client_ip" in tree or set(tree) <= set(Settings.__struct_fields__)
-    return tree if is_whole else {"client_ip": tree}
+    beside = sorted(set(tree) & set(NAMES))
+    if "client_ip" in tree and beside:
+        raise Unable(
+            f"--config: {', '.join(beside)} given beside client_ip; only what is in client_ip is "
+            "read; move them into it"
+        )
+    if "client_ip" not in tree and not beside:
+        given = ", ".join(map(ascii, sorted(tree)[:3])) or "nothing"
+        raise Unable(f"--config: the file holds {given}, and no client_ip; {_meant(tree)}")
+    return tree if "client_ip" in tree else {"client_ip": tree}
+
+
+def _meant(tree: Mapping[str, Any]) -> str:
+    """Say what to write into a file that holds nothing of ours."""
+    for name in sorted(set(tree) - set(Settings.__struct_fields__)):
+        if close := _nearest(name, ("client_ip", *NAMES)):
+            return f"write {close} in the place of {name!a}"
+    return f"write the table [client_ip] with any of {', '.join(NAMES)}"
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    """Find the name that was meant; "" where none is near."""
+    return next(iter(difflib.get_close_matches(name.lower().replace("-", "_"), names, n=1)), "")
 
 
 def _load(config: Path) -> dict[str, Any]:
@@ -121,8 +155,8 @@ def _read_typed(pairs: Mapping[str, str], problems: list[str]) -> dict[str, Any]
     """Read what `-o` gives; a name without a value takes its default back."""
     found: list[str] = []
     for name in (name for name in pairs if name not in NAMES):
-        close = difflib.get_close_matches(name.lower().replace("-", "_"), NAMES, n=1)
-        hint = f"did you mean {close[0]}?" if close else "leave it out."
+        close = _nearest(name, NAMES)
+        hint = f"did you mean {close}?" if close else "leave it out."
         problems.append(f"-o {name!a}: there is no such option; {hint} Allowed: {', '.join(NAMES)}")
     known = {name: value for name, value in pairs.items() if name in NAMES}
     given = {name: value for name, value in known.items() if value}

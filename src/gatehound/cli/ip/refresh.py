@@ -58,12 +58,18 @@ class Difference:
     metavar="DATE",
     help="The day of the list; without it the day that is in the files, or that of the files.",
 )
+@click.option(
+    "--shrink",
+    is_flag=True,
+    help="Take a list that lacks more than a quarter of the networks in force.",
+)
 @takes_options
 @AS_JSON
 def refresh(
     files: tuple[Path, ...],
     output: Path | None,
     published: datetime | None,
+    shrink: bool,
     config: Path | None,
     pairs: dict[str, str],
     as_json: bool,
@@ -78,6 +84,9 @@ def refresh(
     from gatehound.clientip import cloudflare
 
     setting = read_options(config, pairs).cloudflare_ranges
+    target = output or (Path(setting) if setting else None)
+    if target is not None:  # first of all: to read a device can take for ever
+        _check_target(target, files)
     try:
         new = cloudflare.join(files)
     except ValueError as error:
@@ -86,7 +95,7 @@ def refresh(
         new = new._replace(published=published.date())
     difference = _compare(new, setting)
     _check_date(difference)
-    target = output or (Path(setting) if setting else None)
+    _check_loss(difference, shrink=shrink)
     if target is not None:
         _write(target, new)
     if as_json:
@@ -122,6 +131,37 @@ def _check_date(difference: Difference) -> None:
     # A day more: it may be tomorrow where the list comes from.
     if new > datetime.now(UTC).date() + timedelta(days=1):
         raise Unable(f"the list is of {new}, which is to come; give its day with --published")
+
+
+def _check_target(target: Path, files: tuple[Path, ...]) -> None:
+    """Refuse to replace what is no list: a device, a link that turns round, a file to read."""
+    try:
+        real = target.resolve()
+        is_ordinary = stat.S_ISREG(real.stat().st_mode)
+    except FileNotFoundError:
+        return
+    # RuntimeError is what Python before 3.13 makes of a link that turns round.
+    except (OSError, RuntimeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise Unable(
+            f"{str(target)!r} leads nowhere: {why}; choose another path with --output"
+        ) from None
+    if not is_ordinary:
+        raise Unable(f"{str(target)!r} is no ordinary file; choose another path with --output")
+    if any(real == file.resolve() for file in files):
+        raise Unable(
+            f"{str(target)!r} is one of the files to read; choose another path with --output"
+        )
+
+
+def _check_loss(difference: Difference, *, shrink: bool) -> None:
+    """Refuse what looks like a piece of a list: an edge that is missing is a stranger."""
+    lost, had = len(difference.removed), len(difference.old.networks)
+    if lost * 4 > had and not shrink:
+        raise Unable(
+            f"{lost} of the {had} networks in force are gone; fetch both lists again, or add "
+            "--shrink if Cloudflare has announced it"
+        )
 
 
 def _write(target: Path, ranges: Ranges) -> None:
@@ -195,10 +235,16 @@ def _told(difference: Difference, target: Path | None, setting: str | None) -> I
         )
         return
     yield f"Written to {target}."
-    if setting is None or target.resolve() != Path(setting).resolve():
+    if not _is_in_force(target, setting):
         yield (
             "To use it, set GATEHOUND_CLIENT_IP__CLOUDFLARE_RANGES (client_ip.cloudflare_ranges) "
             "to that path, and restart every process of your app."
         )
     else:
         yield "Restart every process of your app: the list is read when one starts."
+
+
+def _is_in_force(target: Path, setting: str | None) -> bool:
+    with contextlib.suppress(OSError, ValueError):  # the setting may name no file, or no path
+        return setting is not None and target.samefile(setting)
+    return False
