@@ -209,7 +209,7 @@ def findings_in(rules: Rules, answer: ClientIP, request: Mapping[str, Any]) -> I
         yield Finding(
             "note",
             "header-ignored",
-            f"The peer ({peer or 'unknown'}) sent {', '.join(sorted(told))}, which was not read: "
+            f"The peer {peer or '(unknown)'} sent {', '.join(sorted(told))}, which was not read: "
             f"{answer.reason}.",
             "if it is a proxy of yours, choose the mode of the header that it writes, and add it "
             "to trusted_proxies",

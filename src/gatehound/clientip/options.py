@@ -90,7 +90,7 @@ def read_rules(options: Options) -> Rules:
     scheme = _read_said("scheme_header", options.scheme_header, mode, preset, problems)
     host = _read_said("host_header", options.host_header, mode, preset, problems)
     if scheme is not None and scheme == host:
-        problems.append(f"host_header: {host.text} is scheme_header too; one of the two is wrong")
+        problems.append(f"host_header: {scheme.text} is scheme_header too; one of the two is wrong")
     rules = Rules(
         find=_find(mode, preset, header),
         mode=mode,

@@ -149,9 +149,8 @@ class ClientIPResolver:
         are bytes or Latin-1 text, names in any case, in pairs or in a mapping; a mapping can
         hold one line of each name only.
         """
-        if isinstance(headers, Mapping):
-            headers = headers.items()
-        lines = headers if isinstance(headers, list | tuple) else list(headers)
+        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        lines = pairs if isinstance(pairs, list | tuple) else list(pairs)
         return self._answer(peer, peer, lines, in_pairs)
 
     def from_scope(self, scope: Mapping[str, Any]) -> ClientIP:
