@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatehound.clientip import ClientIPResolver, cloudflare
+from gatehound.clientip import ClientIPResolver, asgi, cloudflare, wsgi
 from gatehound.clientip.check import Finding
 
 X = "x-forwarded-for"
@@ -146,3 +146,28 @@ def test_a_scheme_that_no_entry_tells() -> None:
 def test_a_health_checker_is_no_undeclared_proxy() -> None:
     resolver = ClientIPResolver(**HEALTH)
     assert codes(resolver.check(scope(OWN))) == {"headerless-allowed"}
+
+
+@pytest.mark.parametrize("apply", [False, True])
+def test_inside_an_applied_app_the_peer_is_the_one_that_came(apply: bool) -> None:
+    """Else the finding would say that the server rewrites, or that a unix socket asked."""
+    resolver = ClientIPResolver(mode=X, trusted_proxies="10.0.0.1")
+    seen: list[set[str]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(codes(resolver.check(scope)))
+
+    def wsgi_app(environ: Any, start: Any) -> list[bytes]:
+        seen.append(codes(resolver.check(environ)))
+        return []
+
+    for lines in ([xff(b"203.0.113.7")], []):
+        wrapped: Any = asgi.ClientIPMiddleware(app, resolver, apply=apply)
+        with pytest.raises(StopIteration):
+            wrapped(scope(OWN, *lines), None, None).send(None)
+        environ: dict[str, Any] = {"REMOTE_ADDR": "10.0.0.1"}
+        if lines:
+            environ["HTTP_X_FORWARDED_FOR"] = "203.0.113.7"
+        start: Any = None  # the app starts no response
+        wsgi.ClientIPMiddleware(wsgi_app, resolver, apply=apply)(environ, start)
+    assert seen == [set(), set(), {"unresolved"}, {"unresolved"}]
