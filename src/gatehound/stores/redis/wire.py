@@ -158,7 +158,7 @@ class Wire:
             max_connections=MAX_CONNECTIONS,
             timeout=PATIENCE * self._deadline,  # for a free connection: a burst is not an outage
             socket_timeout=deadline,
-            socket_connect_timeout=CONNECT,
+            socket_connect_timeout=max(CONNECT, self._deadline),
             retry=retry.Retry(self._redis.backoff.NoBackoff(), 0),
             protocol=2,
         )
