@@ -65,6 +65,7 @@ def findings_of(rules: Rules) -> Iterator[Finding]:
 
 
 def _trust_findings(rules: Rules) -> Iterator[Finding]:
+    """Look at who is trusted: nobody, in vain, everybody, or some."""
     if MODES[rules.mode].find is by_peer:
         if rules.peers.listed:
             yield Finding(
@@ -89,6 +90,12 @@ def _trust_findings(rules: Rules) -> Iterator[Finding]:
             "list your proxies in trusted_proxies, and leave out trust_everyone",
         )
         return
+    yield from _public_findings(rules)
+    yield from _private_findings(rules)
+
+
+def _public_findings(rules: Rules) -> Iterator[Finding]:
+    """Look for networks in which strangers can have an address."""
     known = [n for _, trust in edges() for n in trust.networks]
     left = rules.own.minus(rules.edge).minus(TrustSet([*known, *PRIVATE, *SHARED]))
     wide = [n for n in left.networks if ip_network(n).prefixlen < WIDE[ip_network(n).version]]
@@ -108,6 +115,10 @@ def _trust_findings(rules: Rules) -> Iterator[Finding]:
             "a carrier's customers, or whoever is on the link.",
             "list the one address of your proxy in there",
         )
+
+
+def _private_findings(rules: Rules) -> Iterator[Finding]:
+    """Look for private networks that hold more than proxies."""
     inside = [n for n in rules.own.networks if trust_of(PRIVATE).covers(_first(n))]
     broad = [n for n in inside if ip_network(n).prefixlen < WIDE[4] and n != PRIVATE[3]]
     if broad:

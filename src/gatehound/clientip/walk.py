@@ -138,7 +138,8 @@ def walk_plain(lines: Sequence[str], trust: TrustSet) -> Found:
     """Walk X-Forwarded-For; the common case, one line of plain addresses, without a detour.
 
     Whatever is not as plain as that is left to `walk`, which answers alike where both can:
-    a property test compares the two. It takes half of the time, on every request.
+    a property test compares the two. Counted by callgrind for three hops, it takes two thirds
+    of the instructions.
     """
     if len(lines) == 1 and len(lines[0]) <= MAX_SCAN:
         pieces = lines[0].rsplit(",", MAX_TRUSTED_HOPS)
