@@ -25,7 +25,7 @@ _PLACES = os.pathsep.join(
 def require(part: str) -> str:
     """Return the path of a program; without it skip by name, or fail where all parts are due."""
     found = shutil.which(part, path=_PLACES)
-    return found if found is not None else _missing(part)
+    return found if found is not None else missing(part)
 
 
 def has_ipv6() -> bool:
@@ -43,10 +43,10 @@ def has_ipv6() -> bool:
 def require_ipv6() -> None:
     """Skip, or fail where all parts are due, without an IPv6 loopback address."""
     if not has_ipv6():
-        _missing("the address ::1")
+        missing("the address ::1")
 
 
-def _missing(part: str) -> NoReturn:
+def missing(part: str) -> NoReturn:
     if os.environ.get("TESTS_REQUIRE_ALL") == "1":
         pytest.fail(f"{part} is missing, and TESTS_REQUIRE_ALL=1 asks for every part")
     pytest.skip(f"{part} is missing")

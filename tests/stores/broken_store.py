@@ -344,7 +344,7 @@ class ConfirmsNothing(MemoryStore):
         answer = await super().load(alias, sid, *args, **kwargs)
         session = self._table.user(alias).sessions.get(sid)
         if session and session.previous:
-            session.previous.confirmed = 0
+            session.previous = replace(session.previous, confirmed=0)
         return answer
 
 
@@ -353,7 +353,7 @@ class ConfirmsAgainAndAgain(MemoryStore):
         answer = await super().load(alias, sid, *args, **kwargs)
         session = self._table.user(alias).sessions.get(sid)
         if session and session.previous and answer.standing is Standing.LIVE:
-            session.previous.confirmed = self._clock()
+            session.previous = replace(session.previous, confirmed=self._clock())
         return answer
 
 

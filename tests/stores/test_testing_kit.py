@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 from types import ModuleType
 
+import broken_copy
 import broken_directory
+import broken_ends
+import broken_login
 import broken_race
 import broken_store
 import broken_table
@@ -23,11 +26,13 @@ from gatehound.testing import Bench, FakeClock, FaultyStore, check_store, store_
 def _broken(module: ModuleType) -> dict[str, type[MemoryStore]]:
     own = vars(module).values()
     classes = [cls for cls in own if inspect.isclass(cls) and cls.__module__ == module.__name__]
-    return {cls.__name__: cls for cls in classes if issubclass(cls, MemoryStore)}
+    stores = {cls.__name__: cls for cls in classes if issubclass(cls, MemoryStore)}
+    return {name: cls for name, cls in stores.items() if not name.startswith("_")}
 
 
 BROKEN = _broken(broken_store) | _broken(broken_table) | _broken(broken_directory)
-BROKEN |= _broken(broken_race)
+BROKEN |= _broken(broken_race) | _broken(broken_login) | _broken(broken_ends)
+BROKEN |= _broken(broken_copy)
 
 
 @pytest.mark.parametrize("name", BROKEN)

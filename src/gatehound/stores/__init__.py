@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from gatehound.stores.base import Store
+from gatehound.stores.record import VERSION
 
-REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel")
+REDIS_SCHEMES: Final = (
+    *("redis", "rediss", "unix"),
+    *("redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"),
+)
 EXAMPLES: Final = "memory://, sqlite:////var/lib/app/sessions.db, redis://127.0.0.1:6379/0"
 
 
@@ -25,8 +29,8 @@ def store_url_problem(url: str) -> str | None:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return f"no URL given (it has no ://, and may hold a password); write {EXAMPLES}"
-    if scheme in ("redis+cluster", "redis+sentinel"):
-        return f"{scheme}:// is not supported by this release; use redis:// for one server"
+    if scheme.endswith("+sentinel") and not rest.partition("/")[2].strip("/"):
+        return f"{scheme}:// names no service; write {scheme}://host:26379,host:26379/service"
     if scheme == "sqlite" and not rest.lstrip("/"):
         return "sqlite:/// names no file; write sqlite:////absolute/path or sqlite:///relative/path"
     if scheme not in ("memory", "sqlite", *REDIS_SCHEMES):
@@ -41,11 +45,14 @@ def open_store(
     suspends: bool,
     event_retention: int,
     clock: Callable[[], int] | None = None,
+    wait_replicas: int = 0,
+    write_version: int = VERSION,
 ) -> Store:
     """Build the store that `url` names; nothing is connected to or opened yet.
 
     `suspends` asks for one that waits on an event loop (ASGI) or never does (WSGI); the
-    memory store never does. `event_retention` is in milliseconds. `clock` is for tests.
+    memory store never does. `event_retention` is in milliseconds. `clock` is for tests. Of
+    replicas to wait for and versions of the record only Redis knows; the others ignore them.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "memory":
@@ -65,6 +72,8 @@ def open_store(
         suspends=suspends,
         clock=clock,
         event_retention=event_retention,
+        wait=wait_replicas,
+        write_version=write_version,
     )
 
 

@@ -15,22 +15,12 @@ from typing import Final, TypeVar
 
 from gatehound.model import Event
 from gatehound.stores import rule
-from gatehound.stores.answer import EventQuery, Memory, Meta, NewSession, Query, Standing
+from gatehound.stores.answer import Before, EventQuery, Memory, Meta, NewSession, Query, Standing
 from gatehound.stores.record import FLAGGED, Record, Security, Seen, Tombstone
 
 T = TypeVar("T")
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")  # as HINCRBY reads one
 _CURSOR: Final = re.compile(r"[0-9]{16}(-[0-9a-f]{16})?")
-
-
-@dataclass(slots=True)
-class _Previous:
-    """The secret before the current one; `confirmed` 0 until the current one was presented."""
-
-    secret_hash: bytes
-    rotated: int
-    grace: int | None
-    confirmed: int = 0
 
 
 @dataclass(slots=True)
@@ -41,7 +31,7 @@ class SessionEntry:
     seen: Seen
     memory: Memory
     data: dict[str, bytes] = field(default_factory=dict)
-    previous: _Previous | None = None
+    previous: Before | None = None
 
     @classmethod
     def of(cls, new: NewSession, now: int) -> SessionEntry:
@@ -69,6 +59,10 @@ class SessionEntry:
         """The order in which sessions are oldest."""
         return self.security.created, self.security.sid
 
+    def is_seen_as(self, seen: Seen) -> bool:
+        """True where the newest pair of network and agent is known, and the same."""
+        return bool(seen.pairs[0]) and self.seen.pairs[0] == seen.pairs[0]
+
     def has_expired(self, now: int) -> bool:
         security = self.security
         return now >= min(security.expires, self.seen.last_seen + security.idle)
@@ -91,18 +85,25 @@ class SessionEntry:
     def confirm(self, now: int) -> None:
         """Note that the current secret was presented: the grace of the old one begins."""
         if self.previous is not None and not self.previous.confirmed:
-            self.previous.confirmed = now
+            self.previous = replace(self.previous, confirmed=now)
 
     def slide(self, now: int, touch: int | None) -> int:
         """Move last seen to now where it is due, and return what it was; else return 0."""
         before = self.seen.last_seen
-        if touch is None or now - before < max(touch, 0):
+        if touch is None or now - before < max(touch, 1):  # at 0 nothing would move
             return 0
         self.seen = replace(self.seen, last_seen=now)
         return before
 
-    def replace_secret(self, secret_hash: bytes, now: int, grace: int | None) -> None:
-        self.previous = _Previous(self.security.secret_hash, now, grace)
+    def may_rotate(self, old_hash: bytes, now: int, *, proven: bool) -> bool:
+        """True for the current secret and, where somebody proved who they are, a graced one."""
+        standing = self.standing(old_hash, now)[0]
+        return standing is Standing.LIVE or (proven and standing is Standing.GRACE)
+
+    def replace_secret(
+        self, old_hash: bytes, secret_hash: bytes, now: int, grace: int | None
+    ) -> None:
+        self.previous = Before(old_hash, now, grace=grace)
         self.security = replace(self.security, secret_hash=secret_hash, rotated=now)
 
     def upgrade(

@@ -11,17 +11,19 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from gatehound.errors import StoreUnavailable
 from gatehound.model import EndReason, Event
 from gatehound.stores import rule
 from gatehound.stores._entry import SessionEntry, UserEntry
-from gatehound.stores.answer import Answer, Finished, NewSession, Revoked, Standing
+from gatehound.stores.answer import Answer, Ends, Finished, NewSession, Revoked, Standing
 from gatehound.stores.record import Record, Tombstone
 
 MAX_SESSIONS: Final = 1000  # of one user where the caller sets no limit
 MAX_AGENTS: Final = 10_000  # texts of up to 512 bytes: 5 MB
+MAX_ENDS: Final = 10_000  # ends between two polls of a watch, which are 0.25 s apart
 _FULL: Final = "the memory store is full: it holds max_users=%d users"
 _log = logging.getLogger(__name__)
 
@@ -55,6 +57,27 @@ class EventLog:
             self._events.popleft()
 
 
+class EndLog:
+    """The sids of the sessions that ended last, in order; a place is how many had ended then."""
+
+    def __init__(self, size: int) -> None:
+        self._sids: deque[bytes] = deque(maxlen=size)
+        self._count = 0
+
+    def write(self, sid: bytes) -> None:
+        self._sids.append(sid)
+        self._count += 1
+
+    def since(self, place: str) -> Ends:
+        here = str(self._count)
+        if not place:
+            return Ends((), False, False, here)
+        new = self._count - int(place) if place.isdecimal() else -1
+        if not 0 <= new <= len(self._sids):
+            return Ends((), False, True, here)
+        return Ends(tuple(islice(self._sids, len(self._sids) - new, None)), False, False, here)
+
+
 class CounterTable:
     """Counters of the present window of each kind; earlier windows are dropped."""
 
@@ -80,6 +103,7 @@ class Table:
 
     def __init__(self, log: EventLog, max_users: int) -> None:
         self.log = log
+        self.ended = EndLog(MAX_ENDS)
         self.users: dict[bytes, UserEntry] = {}
         self.agents: dict[bytes, str] = {}
         self.epoch = 0  # of everybody, also of those who are not in the table
@@ -124,6 +148,7 @@ class Table:
     def make_room(self, user: UserEntry, new: NewSession, now: int) -> tuple[Finished, ...] | None:
         """End what stands in the way of a new session; None, and nobody ended, if denied."""
         staying = [entry for entry in user.oldest_first() if entry.sid != new.replaces]
+        staying.sort(key=lambda entry: not entry.is_seen_as(new.seen))  # of those, oldest first
         limit = MAX_SESSIONS if new.limit is None else new.limit
         surplus = staying[: max(len(staying) + 1 - limit, 0)]
         if surplus and new.on_limit == "deny":
@@ -147,6 +172,7 @@ class Table:
             record = user.record(entry)
             until = now + rule.tombstone_life(now, entry.security.expires)
             user.bury(entry.sid, Tombstone(reason, now), until)
+            self.ended.write(entry.sid)
             self.log.write(tell(record, now), now)
             finished.append(Finished(record, reason, now))
         return tuple(finished)
@@ -159,6 +185,15 @@ class Table:
         finished = self.end(user, entries, reason, now, partial(rule.event_for, event))
         user.raise_epoch(now, above=self.epoch)
         return Revoked(finished, user.epoch, now)
+
+    def forget(self, user: UserEntry, user_id: str, now: int) -> int:
+        """Erase a user; return how many living sessions went."""
+        living = len(user.living(now))
+        for sid in user.sessions:
+            self.ended.write(sid)
+        self.log.forget(user_id)
+        user.forget()
+        return living
 
     def epoch_of(self, user: UserEntry) -> int:
         return max(user.epoch, self.epoch)
@@ -216,5 +251,5 @@ class Table:
             del self.agents[next(iter(self.agents))]
 
 
-def _expired_event(reason: EndReason, record: Record, at: int) -> Event:
-    return rule.expired_event(record, reason, at)
+def _expired_event(reason: EndReason, record: Record, at: int) -> Event | None:
+    return rule.told_expiry(record, reason, at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -203,9 +203,79 @@ class EventPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """Which sessions ended since a place, and the place to ask from next.
+
+    `everyone`: all sessions that were there ended, named or not; those that began during the
+    question have to be asked about. `missed`: sessions may have ended that are not named,
+    because a connection was lost or the place is too old; ask about each that matters.
+    """
+
+    sids: tuple[bytes, ...]
+    everyone: bool
+    missed: bool
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class Meta:
     """What must agree between the settings and a store that was used before."""
 
     fingerprint: bytes  # 16 bytes that stand for identity_key
     namespace: str
     layout: int = LAYOUT
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The secret before the current one, and until when it is of use.
+
+    `confirmed` is when the current one was first presented, 0 for not yet; `grace` is None after
+    a privilege rotation.
+    """
+
+    secret_hash: bytes
+    rotated: int
+    confirmed: int = 0
+    grace: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """All that a store holds of one session."""
+
+    record: Record
+    before: Before | None = None
+    memory: bytes = b""
+    data: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All that a store holds of one user, but for events, as `dump` gives and `restore` takes it.
+
+    `ended` is sid -> (tombstone, until when it is kept). `epoch` is 0 where nothing was ended for
+    all. `agents` are the User-Agent texts of the sessions by their digests.
+    """
+
+    alias: bytes
+    sessions: tuple[Holding, ...] = ()
+    ended: Mapping[bytes, tuple[Tombstone, int]] = field(
+        default_factory=dict[bytes, tuple[Tombstone, int]]
+    )
+    epoch: int = 0
+    disabled: bool = False
+    user_memory: bytes = b""
+    agents: Mapping[bytes, str] = field(default_factory=dict[bytes, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """Some users, the moment before which everybody's sessions are over, and where to go on.
+
+    `cursor` is "" at the end. A user may come twice; `not_before` is 0 where nothing was ended.
+    """
+
+    users: tuple[Holdings, ...]
+    not_before: int = 0
+    cursor: str = ""

@@ -17,9 +17,10 @@ Rules that hold for every method of every store
     them once after StoreUnavailable. `count`, `data_incr` and `append` are not: never repeat.
 6.  A session that has run out of time is ended by whoever notices: `load`, `create`,
     `sessions` or `sweep`. Its tombstone and its `session_expired` event are written once, in
-    the same step. Ended sessions leave a tombstone for as long as their cookie may come back
-    (until their absolute expiry, at least one hour and at most 14 days), at most 8 a user,
-    the newest kept.
+    the same step; of a visitor's (ANONYMOUS) no event is. The caller that ended it is told, so
+    that sinks hear of each: `load` ends no other session of the user, and `search` none. Ended
+    sessions leave a tombstone for as long as their cookie may come back (until their absolute
+    expiry, at least one hour and at most 14 days), at most 8 a user, the newest kept.
 7.  The event that belongs to a change is written with the change. Its `at` is always the
     store's now, its `id` the store's. Events are kept for the retention given at construction
     (90 days by default).
@@ -39,10 +40,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
+from gatehound.clientip.check import Finding
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import (
     Answer,
     Created,
+    Dump,
+    Ends,
     EventPage,
     EventQuery,
     Finished,
@@ -64,6 +68,7 @@ class Store(ABC):
 
     kind: ClassVar[str]
     suspends: bool
+    tells: bool = False  # True: `ends` waits until it is told; False: ask again after 0.25 s
 
     # --- life of the store ---
 
@@ -89,11 +94,14 @@ class Store(ABC):
         """Create a session within the user's limit, and write `event`.
 
         In one step: refuse a disabled user or a changed epoch; end what has expired; end
-        `replaces` (reason REPLACED); while the limit is reached end the oldest by
-        (created, sid) with reason LIMIT and event `session_terminated_limit`, or refuse;
-        write user id, roles, record, memory and agent text; write `event`. The roles of a
-        user are those of the latest login. If `sid` is there with the same secret hash,
-        change nothing and return it as Created; with another hash, Refused("sid").
+        `replaces` (reason REPLACED); while the limit is reached end a session with reason
+        LIMIT and event `session_terminated_limit`, or refuse; write user id, roles, record,
+        memory and agent text; write `event`. At the limit the sessions whose newest pair,
+        `seen.pairs[0]`, is that of the new session and not empty go first, so that a robot
+        which logs in per call ends its own; then the others; each the oldest first by
+        (created, sid). The roles of a user are those of the latest login. If `sid` lives with
+        the same secret hash, change nothing and return it as Created; with another hash, or
+        where it ended and its tombstone is there, Refused("sid").
         """
 
     @abstractmethod
@@ -132,6 +140,10 @@ class Store(ABC):
         10 minutes, then for `grace`). `record.security.rotated` becomes now. `authenticated`
         sets that time to now; `methods` and `aal` replace where given; `absolute` moves the
         absolute end to now + absolute.
+        A privilege rotation that is `authenticated` is also accepted with an old secret while
+        it is valid (GRACE): who proves again who they are must not fail because another of
+        their requests was just given a new secret. `old_hash` then is the secret before, as
+        always, and the one that was current until now is of no more use (REUSED, "stale").
         LIVE: done, or done before with this `new_hash`. Else the answer that `load` would
         give for `old_hash`, and nothing changed.
         """
@@ -160,7 +172,8 @@ class Store(ABC):
 
     @abstractmethod
     async def epoch(self, alias: bytes) -> int:
-        """Return what `create` compares: the greater of the user's epoch and everybody's.
+        """Return what `create` compares: it grows when all of the user's sessions are ended, or
+        everybody's.
 
         It is asked of the store each time, and 0 where nothing was ever ended for all.
         """
@@ -266,6 +279,17 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def ends(self, place: str, *, wait: float) -> Ends:
+        """Say which sessions ended since `place`, in any process and in whatever way.
+
+        `place` is "" (from now on: answered at once, with no names) or what the answer before
+        said. Expired sessions count when somebody notices; a rotation ends nothing; one end
+        may be named twice. A store that `tells` waits up to `wait` seconds for the first end
+        and holds a connection until the call is cancelled or `close`; others answer at once. A
+        store that does not suspend may raise UsageError: what stays open needs an event loop.
+        """
+
+    @abstractmethod
     async def search(self, query: Query) -> Page:
         """Return living sessions that match, newest first by (created, sid)."""
 
@@ -301,3 +325,32 @@ class Store(ABC):
     @abstractmethod
     async def events(self, query: EventQuery) -> EventPage:
         """Return events that match, newest first."""
+
+    # --- for operators ---
+
+    async def findings(self) -> list[Finding]:
+        """Say what an operator should know of the place where sessions live; [] for nothing.
+
+        StoreUnavailable where it cannot be asked.
+        """
+        return []
+
+    @abstractmethod
+    async def dump(self, cursor: str = "", *, limit: int = 100) -> Dump:
+        """Return all that is stored of some users, about `limit` of them, in no order.
+
+        Everybody who is there during the whole run comes at least once: whoever has a session
+        (over or not), a tombstone or an epoch, is disabled or remembered. Each user is as at one
+        moment; the run is not. `cursor` is "" or that of the answer before; one that no answer
+        gave, or a server that was added meanwhile, may leave users out or repeat them. Nothing is
+        ended by it.
+        """
+
+    @abstractmethod
+    async def restore(self, dump: Dump) -> None:
+        """Put users of another store, or of a backup, in the place of what is stored of them.
+
+        Each user whole or not at all. Secrets, times and reasons stay as they are, so that nobody
+        is signed out; no event is written. The epoch of a user and everybody's `not_before` only
+        move forward. Who is not in `dump` is left alone. It may be repeated.
+        """

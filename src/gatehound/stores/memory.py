@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 
 from gatehound.errors import StoreMismatch
 from gatehound.model import EndReason, Event
-from gatehound.stores import rule
+from gatehound.stores import _copying, rule
 from gatehound.stores._entry import (
     differing,
     fits,
@@ -39,6 +39,8 @@ from gatehound.stores._table import CounterTable, EventLog, Table
 from gatehound.stores.answer import (
     Answer,
     Created,
+    Dump,
+    Ends,
     EventPage,
     EventQuery,
     Finished,
@@ -150,12 +152,11 @@ class MemoryStore(Store):
             user, session = self._table.living(alias, sid, now)
             if session is None:
                 return self._table.answer(alias, sid, old_hash, now)
-            current = session.security.secret_hash
-            if hmac.compare_digest(current, new_hash):
+            if hmac.compare_digest(session.security.secret_hash, new_hash):
                 return Answer(Standing.LIVE, now, user.record(session))
-            if not hmac.compare_digest(current, old_hash):
+            if not session.may_rotate(old_hash, now, proven=authenticated and grace is None):
                 return self._table.answer(alias, sid, old_hash, now)
-            session.replace_secret(new_hash, now, grace)
+            session.replace_secret(old_hash, new_hash, now, grace)
             session.upgrade(
                 authenticated=now if authenticated else None,
                 methods=methods,
@@ -289,27 +290,11 @@ class MemoryStore(Store):
 
     async def forget(self, alias: bytes, user_id: str) -> int:
         with self._step() as now:
-            self._table.log.forget(user_id)
-            living = self._table.user(alias).living(now)
-            self._table.user(alias).forget()
-            return len(living)
+            return self._table.forget(self._table.user(alias), user_id, now)
 
     async def export(self, alias: bytes, user_id: str) -> dict[str, Any]:
         with self._step() as now:
-            user = self._table.user(alias)
-            living = {entry.sid.hex(): entry for entry in user.living(now)}
-            records = [user.record(entry) for entry in living.values()]
-            newest = self._table.log.newest_first(now)
-            return {
-                "sessions": records,
-                "agents": self._table.agents_of({record.seen.agent for record in records}),
-                "ended": {sid.hex(): stone for sid, stone in user.tombstones(now).items()},
-                "memory": {name: entry.memory.data for name, entry in living.items()},
-                "user_memory": user.memory_at(now).data,
-                "data": {name: dict(entry.data) for name, entry in living.items()},
-                "events": [event for event in newest if event.user_id == user_id],
-                "disabled": user.disabled,
-            }
+            return _copying.export(self._table, alias, user_id, now)
 
     # --- everyone ---
 
@@ -318,6 +303,10 @@ class MemoryStore(Store):
             count = self._table.end_everyone(now)
             self._table.log.write(event, now)
             return count
+
+    async def ends(self, place: str, *, wait: float) -> Ends:
+        with self._step():
+            return self._table.ended.since(place)
 
     async def search(self, query: Query) -> Page:
         with self._step() as now:
@@ -370,6 +359,16 @@ class MemoryStore(Store):
             found = [event for event in newest if matches_event(event, query)]
         page, cursor = paged(found, lambda event: event.id, query.cursor, query.limit)
         return EventPage(page, cursor)
+
+    # --- for operators ---
+
+    async def dump(self, cursor: str = "", *, limit: int = 100) -> Dump:
+        with self._step() as now:
+            return _copying.dump(self._table, cursor, limit, now)
+
+    async def restore(self, dump: Dump) -> None:
+        with self._step() as now:
+            _copying.restore(self._table, dump, now)
 
     # --- steps; the lock is held ---
 

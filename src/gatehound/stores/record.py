@@ -16,10 +16,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from gatehound.errors import StoreCorrupt
+from gatehound.errors import SettingsError, StoreCorrupt
 from gatehound.model import END_REASONS, METHODS, EndReason
 
-VERSION: Final = 1
+VERSION: Final = 1  # what this release writes, unless it is told to write an older one
+READS: Final = frozenset({1})  # what it reads: that, and the one before
 MAX_VALUE_BYTES: Final = 64  # Redis's default hash-max-listpack-value
 SID_BYTES: Final = 8
 ALIAS_BYTES: Final = 12
@@ -34,12 +35,25 @@ FLAGGED: Final = 4
 STEP_UP: Final = 8
 NOTIFIED: Final = 16  # its user and the admins were told of it
 
-# version, flags, aal, sid tag, secret hash, created, authenticated, expires, idle seconds,
-# methods, rotated
-_SECURITY: Final = struct.Struct(">BBB4s16sQQQIHQ")
-# version, last seen, place id, country, agent digest, pair, pair, address length, address
-_SEEN: Final = struct.Struct(">BQI2s6s6s6sB16s")
-_TOMBSTONE: Final = struct.Struct(">BBQ")
+# Times take 48 bits and spans 40 (34 years): every byte here is paid for once a session.
+# Positions are counted again by the scripts in stores/redis/scripts/core.lua: change both.
+#
+# version, flags, aal, methods, sid tag, secret hash, created, expires - created, idle seconds,
+# and then, unless both are 0: authenticated - created, rotated - created
+_SECURITY: Final = struct.Struct(">BBBH4s16s6s5sI")
+_SINCE: Final = struct.Struct(">5s5s")
+# version, last seen, shape, agent digest, and then what the shape says
+_SEEN: Final = struct.Struct(">B6sB6s")
+_PLACE: Final = struct.Struct(">I2s")
+# What a part has at least, in every version that is read.
+SECURITY_BYTES: Final = _SECURITY.size
+SEEN_BYTES: Final = _SEEN.size
+_TOMBSTONE: Final = struct.Struct(">BB6s")
+# The shape: how many pairs (2 bits), which address (2 bits), whether place and country follow.
+_V4: Final = 4
+_V6: Final = 8
+_HAS_PLACE: Final = 16
+_ADDRESS_BYTES: Final = {0: 0, _V4: 4, _V6: 16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +75,47 @@ class Security:
     methods: tuple[str, ...] = ("password",)
     rotated: int = 0
 
-    def pack(self) -> bytes:
-        """Return the stored form: 61 bytes."""
-        return _SECURITY.pack(
-            VERSION,
+    def pack(self, version: int = VERSION) -> bytes:
+        """Return the stored form: 40 bytes, 50 once it was rotated or authenticated again."""
+        packed = _SECURITY.pack(
+            version,
             self.flags,
             self.aal,
+            methods_to_bits(self.methods),
             self.sid[:4],
             self.secret_hash,
-            self.created,
-            self.authenticated,
-            self.expires,
+            self.created.to_bytes(6),
+            _since(self.created, self.expires),
             self.idle // 1000,
-            methods_to_bits(self.methods),
-            self.rotated,
+        )
+        if self.authenticated <= self.created and self.rotated <= self.created:
+            return packed
+        return packed + _SINCE.pack(
+            _since(self.created, self.authenticated), _since(self.created, self.rotated)
         )
 
     @classmethod
     def unpack(cls, sid: bytes, data: bytes) -> Security:
         """Read the stored form; StoreCorrupt where it is not one, or not of this `sid`."""
         _check(data, _SECURITY.size, "security part")
-        _, flags, aal, tag, secret_hash, created, authenticated, expires, idle, bits, rotated = (
-            _SECURITY.unpack_from(data)
-        )
+        _, flags, aal, bits, tag, secret_hash, created, life, idle = _SECURITY.unpack_from(data)
         if tag != sid[:4]:
             raise StoreCorrupt("the answer belongs to another session: a reply was mixed up")
+        start = int.from_bytes(created)
+        authenticated = rotated = b""
+        if len(data) >= _SECURITY.size + _SINCE.size:
+            authenticated, rotated = _SINCE.unpack_from(data, _SECURITY.size)
         return cls(
             sid=sid,
             secret_hash=secret_hash,
-            created=created,
-            authenticated=authenticated,
-            expires=expires,
+            created=start,
+            authenticated=start + int.from_bytes(authenticated),
+            expires=start + int.from_bytes(life),
             idle=idle * 1000,
             flags=flags,
             aal=aal,
             methods=methods_from_bits(bits),
-            rotated=rotated,
+            rotated=start + int.from_bytes(rotated),
         )
 
 
@@ -116,31 +135,37 @@ class Seen:
     agent: bytes = bytes(PAIR_BYTES)
     pairs: tuple[bytes, bytes] = (b"", b"")
 
-    def pack(self) -> bytes:
-        """Return the stored form: 50 bytes."""
-        return _SEEN.pack(
-            VERSION,
-            self.last_seen,
-            self.place,
-            self.country.encode("ascii"),
-            self.agent,
-            *self.pairs,
-            len(self.address),
-            self.address,
-        )
+    def pack(self, version: int = VERSION) -> bytes:
+        """Return the stored form: 14 to 48 bytes, 30 for one pair, a place and an IPv4 address."""
+        pairs = [pair for pair in self.pairs if pair]
+        shape = len(pairs) | {0: 0, 4: _V4, 16: _V6}[len(self.address)]
+        where = b""
+        if self.place or self.country:
+            shape |= _HAS_PLACE
+            where = _PLACE.pack(self.place, self.country.encode("ascii"))
+        head = _SEEN.pack(version, self.last_seen.to_bytes(6), shape, self.agent)
+        return b"".join((head, *pairs, where, self.address))
 
     @classmethod
     def unpack(cls, data: bytes) -> Seen:
         """Read the stored form; StoreCorrupt where it is not one."""
         _check(data, _SEEN.size, "seen part")
-        _, last_seen, place, country, agent, first, second, size, address = _SEEN.unpack_from(data)
+        _, last_seen, shape, agent = _SEEN.unpack_from(data)
+        at, end = _SEEN.size, _SEEN.size + PAIR_BYTES * (shape & 3)
+        pairs = [data[i : i + PAIR_BYTES] for i in range(at, end, PAIR_BYTES)]
+        place, country = 0, b""
+        size = _ADDRESS_BYTES.get(shape & (_V4 | _V6), 0)
+        _check(data, end + size + (_PLACE.size if shape & _HAS_PLACE else 0), "seen part")
+        if shape & _HAS_PLACE:
+            place, country = _PLACE.unpack_from(data, end)
+            end += _PLACE.size
         return cls(
-            last_seen=last_seen,
-            address=address[:size],
+            last_seen=int.from_bytes(last_seen),
+            address=data[end : end + size],
             country=country.rstrip(b"\0").decode("latin-1"),
             place=place,
             agent=agent,
-            pairs=(_pair(first), _pair(second)),
+            pairs=(pairs[0] if pairs else b"", pairs[1] if len(pairs) > 1 else b""),
         )
 
 
@@ -186,9 +211,9 @@ class Tombstone:
     reason: EndReason
     at: int
 
-    def pack(self) -> bytes:
-        """Return the stored form: 10 bytes."""
-        return _TOMBSTONE.pack(VERSION, self.reason.code, self.at)
+    def pack(self, version: int = VERSION) -> bytes:
+        """Return the stored form: 8 bytes."""
+        return _TOMBSTONE.pack(version, self.reason.code, self.at.to_bytes(6))
 
     @classmethod
     def unpack(cls, data: bytes) -> Tombstone:
@@ -196,7 +221,7 @@ class Tombstone:
         _check(data, _TOMBSTONE.size, "tombstone")
         _, code, at = _TOMBSTONE.unpack_from(data)
         reason = END_REASONS[code] if code < len(END_REASONS) else EndReason.ADMIN
-        return cls(reason, at)
+        return cls(reason, int.from_bytes(at))
 
 
 def expiry(now: int, *, expires: int, idle: int, last_seen: int) -> EndReason | None:
@@ -226,11 +251,22 @@ def methods_from_bits(bits: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _pair(data: bytes) -> bytes:
-    return data if data.strip(b"\0") else b""
+def check_version(version: int) -> None:
+    """Raise SettingsError for a version of the record that this release cannot write."""
+    if version not in READS:
+        allowed = ", ".join(str(known) for known in sorted(READS))
+        raise SettingsError(
+            f"write_version: {version} given; this release writes {allowed}; "
+            f"leave it out for {VERSION}"
+        )
+
+
+def _since(start: int, end: int) -> bytes:
+    """A span in 40 bits. A server's clock may have stepped back: then it is 0."""
+    return max(end - start, 0).to_bytes(5)
 
 
 def _check(data: bytes, size: int, what: str) -> None:
-    if len(data) < size or data[0] != VERSION:
+    if len(data) < size or data[0] not in READS:
         version = data[0] if data else None
         raise StoreCorrupt(f"{what} of {len(data)} bytes, version {version}: cannot be read")

@@ -6,11 +6,12 @@ Times are milliseconds since 1970, durations milliseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from gatehound.model import EndReason, Event
-from gatehound.stores.answer import Finished, Memory, Standing
-from gatehound.stores.record import Record
+from gatehound.stores.answer import Finished, Holdings, Memory, Standing
+from gatehound.stores.record import ANONYMOUS, Record, Tombstone
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -55,6 +56,13 @@ def expired_event(record: Record, reason: EndReason, at: int) -> Event:
     return _filled(Event("session_expired"), record, at, reason.value)
 
 
+def told_expiry(record: Record, reason: EndReason, at: int) -> Event | None:
+    """Return `expired_event` for a user, None for a visitor who never signed in."""
+    # Visitors come and go all day long: their events would push out those of users.
+    is_anonymous = record.security.flags & ANONYMOUS
+    return None if is_anonymous else expired_event(record, reason, at)
+
+
 def limit_event(record: Record, at: int) -> Event:
     """The event that a store writes when the limit ends a session."""
     return _filled(Event("session_terminated_limit"), record, at, EndReason.LIMIT.value)
@@ -76,6 +84,18 @@ def _filled(template: Event, record: Record, at: int, reason: str) -> Event:
         notify=template.notify,
         at=at / 1000,
     )
+
+
+def ended_before(user: Holdings, not_before: int) -> Holdings:
+    """Return a user of a copy with a tombstone for each session that ended with everybody's."""
+    ended = dict(user.ended)
+    for held in user.sessions:
+        security = held.record.security
+        if security.created < not_before:
+            until = not_before + tombstone_life(not_before, security.expires)
+            ended[security.sid] = (Tombstone(EndReason.EVERYONE, not_before), until)
+    kept = tuple(held for held in user.sessions if held.record.sid not in ended)
+    return replace(user, sessions=kept, ended=ended)
 
 
 def tombstone_life(now: int, expires: int) -> int:

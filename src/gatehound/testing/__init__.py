@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatehound.testing.bench import Bench, Check, OpenStore, run_check
 from gatehound.testing.clock import FakeClock
 from gatehound.testing.faulty import FaultyStore
-from gatehound.testing.store_checks import check_store, store_checks
+from gatehound.testing.store_checks import check_store, store_checks, store_machine
 
 __all__ = [
     "Bench",
@@ -16,4 +16,5 @@ __all__ = [
     "check_store",
     "run_check",
     "store_checks",
+    "store_machine",
 ]

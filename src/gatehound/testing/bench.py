@@ -56,7 +56,20 @@ class Bench:
     def __init__(self, open_store: OpenStore) -> None:
         self.clock = FakeClock()
         self.store = open_store(self.clock)
+        self._open_store = open_store
+        self._opened = [self.store]
         self._minted = 0
+
+    async def another(self) -> Store:
+        """Return a second store of the same kind, fresh, empty and prepared, on the same clock."""
+        self._opened.append(self._open_store(self.clock))
+        await self._opened[-1].prepare(META)
+        return self._opened[-1]
+
+    async def close(self) -> None:
+        """Close every store that this bench opened."""
+        for store in self._opened:
+            await store.close()
 
     def mint(self, size: int) -> bytes:
         """Return `size` bytes that look random and are the same in every run."""
@@ -180,7 +193,7 @@ def run_check(open_store: OpenStore, check: Check) -> None:
             await bench.store.prepare(META)
             await check(bench)
         finally:
-            await bench.store.close()
+            await bench.close()
 
     if bench.store.suspends:
         asyncio.run(whole())

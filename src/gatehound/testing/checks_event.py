@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gatehound.model import Event
 from gatehound.stores.answer import EventQuery
+from gatehound.stores.record import ANONYMOUS
 from gatehound.stores.rule import DAY
 from gatehound.testing.bench import MADE_UP_CURSORS, Bench, equal
 
@@ -142,6 +143,20 @@ async def check_events_are_kept_for_the_retention(bench: Bench) -> None:
     names = [event.name for event in await bench.events()]
     equal(names, ["token_forged", "token_forged"], "events after 91 days")
     equal(await bench.events(user_id="anna"), [], "events of the user after 91 days")
+
+
+async def check_visitors_expire_without_an_event(bench: Bench) -> None:
+    """They come and go all day long: their events would push out those of users."""
+    visitors = [await bench.login(flags=ANONYMOUS, idle=600_000, user_id="") for _ in range(4)]
+    user = await bench.login(idle=600_000)
+    bench.clock.advance(1800)
+    equal((await bench.load(visitors[0])).expired, True, "who notices at a load is told")
+    noticed = [*(await bench.store.sessions(visitors[1].alias)).finished]
+    noticed += await bench.store.sweep()
+    sids = {done.record.sid for done in noticed}
+    equal(sids, {user.sid, *(new.sid for new in visitors[1:])}, "who notices is told of each")
+    events = await bench.events("session_expired")
+    equal([event.public_id for event in events], [user.sid.hex()], "events of expired sessions")
 
 
 async def check_events_survive_a_made_up_cursor(bench: Bench) -> None:

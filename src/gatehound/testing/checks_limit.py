@@ -43,6 +43,37 @@ async def check_limit_breaks_ties_by_sid(bench: Bench) -> None:
         equal(_named(created.finished), {(expected, EndReason.LIMIT)}, "of equals, the lowest sid")
 
 
+async def check_limit_ends_those_of_the_same_pair_first(bench: Bench) -> None:
+    """A robot that logs in per call ends its own sessions, and not those of its owner."""
+    alias, robot, owner = bench.alias(), bench.mint(6), bench.mint(6)
+    made = []
+    for pairs in ((owner, robot), (robot, b""), (owner, b""), (robot, owner), (b"", b"")):
+        made.append(await bench.login(alias=alias, seen=bench.seen(pairs=pairs)))
+        bench.clock.advance(1)
+    new = bench.new(alias=alias, limit=5, seen=bench.seen(pairs=(robot, owner)))
+    denied = await bench.store.create(replace(new, on_limit="deny"))
+    equal(denied, Refused("limit", bench.clock()), "the same pair where the limit denies")
+    created = await bench.store.create(new)
+    assert isinstance(created, Created), f"expected Created, got {created}"
+    equal(_named(created.finished), {(made[1].sid, EndReason.LIMIT)}, "the oldest of its pair")
+    seen = bench.seen(pairs=(robot, b""))
+    created = await bench.store.create(bench.new(alias=alias, limit=3, seen=seen))
+    assert isinstance(created, Created), f"expected Created, got {created}"
+    expected = {(sid, EndReason.LIMIT) for sid in (made[3].sid, new.sid, made[0].sid)}
+    equal(_named(created.finished), expected, "all of its pair, then the oldest of the others")
+
+
+async def check_limit_takes_no_pair_for_no_match(bench: Bench) -> None:
+    alias = bench.alias()
+    first = await bench.login(alias=alias, limit=2)
+    bench.clock.advance(1)
+    await bench.login(alias=alias, limit=2, seen=bench.seen(pairs=(b"", b"")))
+    seen = bench.seen(pairs=(b"", b""))
+    created = await bench.store.create(bench.new(alias=alias, limit=2, seen=seen))
+    assert isinstance(created, Created), f"expected Created, got {created}"
+    equal(_named(created.finished), {(first.sid, EndReason.LIMIT)}, "the oldest of all")
+
+
 async def check_lower_limit_ends_as_many_as_needed(bench: Bench) -> None:
     alias = bench.alias()
     for _ in range(5):

@@ -120,6 +120,45 @@ async def check_race_rotations(bench: Bench) -> None:
         equal(len((await bench.store.sessions(old.alias)).records), 1, "sessions")
 
 
+async def check_race_rotations_with_a_graced_secret(bench: Bench) -> None:
+    old = await bench.login()
+    ids, issued = (old.alias, old.sid), bench.secret()
+    await bench.store.rotate(*ids, old.secret_hash, issued, grace=MINUTE)
+    secrets = [bench.secret() for _ in range(8)]
+    rotate = partial(bench.store.rotate, *ids, old.secret_hash, authenticated=True)
+    answers = await bench.parallel([partial(rotate, secret) for secret in secrets])
+    winners = [s for s, a in zip(secrets, answers, strict=True) if a.standing is Standing.LIVE]
+    equal(len(winners), 1, "proofs that won, of 8")
+    refused = [answer.standing for answer in answers].count(Standing.SUPERSEDED)
+    equal(refused, 7, "proofs that were told superseded")
+    made = [replace(old, secret_hash=secret) for secret in (old.secret_hash, issued, *secrets)]
+    living = [new.secret_hash for new in made if await bench.lives(new)]
+    equal(living, winners, "exactly the winner's secret authenticates")
+
+
+async def check_race_on_an_unknown_session_makes_nothing(bench: Bench) -> None:
+    """A made-up id is only ever looked up: whoever sends it fixes no session and fills no store."""
+    stranger, known = bench.new(), await bench.login()
+    store = bench.store
+    for alias in (stranger.alias, known.alias):
+        ids = (alias, stranger.sid)
+        before = await store.export(alias, stranger.user_id)
+        load = partial(store.load, *ids, stranger.secret_hash, touch=0)
+        rotate = partial(store.rotate, *ids, stranger.secret_hash, bench.secret())
+        remember = partial(
+            store.remember, *ids, stranger.secret_hash, memory=Memory(b"x"), seen=stranger.seen
+        )
+        revoke = partial(store.revoke, alias, only=stranger.sid, reason=EndReason.LOGOUT)
+        write = partial(store.data_set, *ids, {"a": b"1"})
+        add = partial(store.data_incr, *ids, "n")
+        calls: list[Call] = [load, rotate, remember, revoke, write, add]
+        await bench.parallel(calls * 4)
+        standing(await bench.load(replace(stranger, alias=alias)), Standing.UNKNOWN, "after it")
+        equal(await store.export(alias, stranger.user_id), before, "what is stored of the user")
+    equal(await bench.search(), {known.sid}, "search")
+    equal((await bench.events(), await store.epoch(stranger.alias)), ([], 0), "events, epoch")
+
+
 async def check_race_expiry_is_noticed_once(bench: Bench) -> None:
     for _ in range(4):
         new = await bench.login(user_id="anna")

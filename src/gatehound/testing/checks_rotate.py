@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gatehound.model import EndReason, Event
-from gatehound.stores.answer import Answer, NewSession, Standing
+from gatehound.stores.answer import Answer, NewSession, Query, Standing
 from gatehound.stores.record import FLAGGED, REMEMBERED, STEP_UP
 from gatehound.testing.bench import HOUR, MINUTE, Bench, equal, standing
 
@@ -104,13 +104,16 @@ async def check_rotate_with_an_old_secret_changes_nothing(bench: Bench) -> None:
     equal(await bench.record(new), before, "a rotate that was refused changes nothing")
 
 
-async def _lose(bench: Bench, old: NewSession) -> Answer:
+async def _lose(
+    bench: Bench, old: NewSession, *, authenticated: bool = True, grace: int | None = None
+) -> Answer:
     return await bench.store.rotate(
         old.alias,
         old.sid,
         old.secret_hash,
         bench.secret(),
-        authenticated=True,
+        grace=grace,
+        authenticated=authenticated,
         methods=("totp",),
         aal=3,
         absolute=99 * HOUR,
@@ -119,10 +122,50 @@ async def _lose(bench: Bench, old: NewSession) -> Answer:
 
 
 async def check_rotate_of_a_graced_secret_changes_nothing(bench: Bench) -> None:
-    old = await bench.login()
+    old = await bench.login(flags=STEP_UP)
     new = await _rotate(bench, old, MINUTE)
-    standing(await _lose(bench, old), Standing.GRACE, "rotate with the secret before")
-    equal(await bench.lives(new), True, "the current secret")
+    before = await bench.record(new)
+    for authenticated, grace in ((False, None), (False, MINUTE), (True, MINUTE)):
+        answer = await _lose(bench, old, authenticated=authenticated, grace=grace)
+        standing(answer, Standing.GRACE, f"authenticated={authenticated}, grace={grace}")
+        equal(await bench.record(new), before, "the session after it")
+
+
+async def check_proof_is_accepted_with_a_graced_secret(bench: Bench) -> None:
+    """Who proves again who they are must not fail because a new secret is on its way to them."""
+    for confirmed in (False, True):
+        old = await bench.login()
+        issued = await _rotate(bench, old, 10 * MINUTE)
+        if confirmed:
+            standing(await bench.load(issued), Standing.LIVE, "the secret that was issued")
+        bench.clock.advance(300)
+        new = replace(old, secret_hash=bench.secret())
+        for time in ("first", "second"):
+            answer = await bench.store.rotate(
+                *(old.alias, old.sid, old.secret_hash, new.secret_hash), authenticated=True, aal=2
+            )
+            standing(answer, Standing.LIVE, f"the {time} time, confirmed: {confirmed}")
+        security = (await bench.record(new)).security
+        told = (security.secret_hash, security.authenticated, security.rotated, security.aal)
+        equal(told, (new.secret_hash, bench.clock(), bench.clock(), 2), "the session after it")
+        standing(await bench.load(old), Standing.SUPERSEDED, "the secret that it was done with")
+        standing(await bench.load(issued), Standing.REUSED, "the one issued before", "stale")
+        equal(len((await bench.store.sessions(old.alias)).records), 1, "sessions")
+        bench.clock.advance(60)
+        standing(await bench.load(old), Standing.REUSED, "a minute later", "recent")
+
+
+async def check_proof_is_refused_with_a_secret_past_its_grace(bench: Bench) -> None:
+    for confirmed, reuse in ((False, "orphan"), (True, "recent")):
+        old = await bench.login()
+        new = await _rotate(bench, old, 10 * MINUTE)
+        if confirmed:
+            await bench.load(new)
+        before = await bench.store.search(Query(alias=old.alias))
+        bench.clock.advance(600)
+        standing(await _lose(bench, old), Standing.REUSED, "the graced secret, too late", reuse)
+        after = await bench.store.search(Query(alias=old.alias))
+        equal(after.records, before.records, "the session after it")
 
 
 async def check_rotate_of_nothing_makes_nothing(bench: Bench) -> None:

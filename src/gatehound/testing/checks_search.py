@@ -76,6 +76,16 @@ async def check_search_returns_only_the_living(bench: Bench) -> None:
     equal(await bench.search(alias=over.alias), set(), "search of a user whose time is over")
 
 
+async def check_search_leaves_noticing_to_others(bench: Bench) -> None:
+    """It has no way to say what it ended, so that nobody would hear of it."""
+    over = await bench.login(idle=600_000)
+    bench.clock.advance(1800)
+    equal(await bench.search(alias=over.alias), set(), "search of the user")
+    equal(await bench.search(), set(), "search")
+    equal(await bench.events(), [], "events after it")
+    equal((await bench.load(over)).expired, True, "the first who is told that it is over")
+
+
 async def _pages(bench: Bench, query: Query) -> list[Page]:
     pages = [await bench.store.search(query)]
     while pages[-1].cursor:

@@ -79,6 +79,18 @@ async def check_repeated_create_writes_no_second_event(bench: Bench) -> None:
     equal(len(await bench.events("session_created")), 1, "session_created events")
 
 
+async def check_create_again_after_its_session_was_over(bench: Bench) -> None:
+    """A session whose time is over is not there, also for the call that made it."""
+    new = await bench.login(user_id="anna")
+    bench.clock.advance(2 * 3600)
+    for time in ("first", "second"):
+        equal(await bench.store.create(new), Refused("sid", bench.clock()), f"the {time} time")
+    await bench.store.sessions(new.alias)
+    answer = await bench.load(new)
+    equal((answer.standing, answer.expired), (Standing.ENDED, False), "load after it")
+    equal(len(await bench.events("session_expired")), 1, "session_expired events")
+
+
 async def check_create_refuses_a_taken_sid(bench: Bench) -> None:
     new = await bench.login(memory=b"mine")
     event = Event("session_created", user_id="anna")
@@ -137,7 +149,7 @@ async def check_was_seen_tells_the_activity_before(bench: Bench) -> None:
     new = await bench.login()
     start = bench.clock()
     bench.clock.advance(120)
-    cases = ((None, 0), (3 * MINUTE, 0), (MINUTE, start), (MINUTE, 0))
+    cases = ((None, 0), (3 * MINUTE, 0), (MINUTE, start), (MINUTE, 0), (0, 0))
     for touch, expected in cases:
         answer = await bench.load(new, touch=touch)
         equal(answer.was_seen, expected, f"was_seen of a load with touch={touch}")
@@ -205,6 +217,16 @@ async def check_any_secret_notices_expiry(bench: Bench) -> None:
     bench.clock.advance(2 * 3600)
     answer = await bench.load(replace(new, secret_hash=bench.secret()))
     equal((answer.standing, answer.expired), (Standing.ENDED, True), "a wrong secret, too late")
+
+
+async def check_expiry_of_each_session_is_told_to_somebody(bench: Bench) -> None:
+    """Who notices that one is over may leave the others; none may end without a word."""
+    made = [await bench.login(idle=10 * MINUTE)]
+    made += [await bench.login(alias=made[0].alias, idle=10 * MINUTE) for _ in range(2)]
+    bench.clock.advance(15 * 60)
+    told = [(await bench.load(new)).expired for new in made]
+    equal(told, [True] * 3, "expired, for the first who asks for each")
+    equal(len(await bench.events("session_expired")), 3, "session_expired events")
 
 
 async def check_who_notices_expiry_learns_whose_it_was(bench: Bench) -> None:

@@ -4,15 +4,19 @@
     check_store(lambda clock: MyStore(clock=clock))
 
 A store is right if this passes. `store_checks()` lists the checks for a test runner.
+`store_machine` looks for what nobody thought of a check for; it needs hypothesis.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Collection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gatehound.testing.bench import Check, OpenStore, run_check
+
+if TYPE_CHECKING:
+    from gatehound.testing.machine import StoreMachine
 
 SUBJECTS: Final = (
     "meta",
@@ -25,7 +29,9 @@ SUBJECTS: Final = (
     "user",
     "search",
     "event",
+    "ends",
     "count",
+    "copy",
     "race",
 )
 
@@ -55,6 +61,17 @@ def check_store(open_store: OpenStore, *, only: Collection[str] | None = None) -
     if failures:
         count = f"{len(failures)} of {len(chosen)} store checks failed:"
         raise AssertionError("\n".join([count, *failures]))
+
+
+def store_machine(open_store: OpenStore) -> type[StoreMachine]:
+    """Return a hypothesis state machine that compares a store with a model, step by step.
+
+    `open_store` is that of `check_store`. Its `TestCase` is for unittest and pytest; give it
+    your own `settings`. ImportError where hypothesis is not installed.
+    """
+    from gatehound.testing.machine import StoreMachine
+
+    return type("StoreMachine", (StoreMachine,), {"open_store": staticmethod(open_store)})
 
 
 def _failure(open_store: OpenStore, name: str, check: Check) -> str:

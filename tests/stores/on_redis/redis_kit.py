@@ -44,12 +44,13 @@ async def load(store: RedisStore, session: NewSession, touch: int | None = None)
 @contextmanager
 def commands(admin: Any) -> Iterator[dict[str, int]]:
     """Count the commands that the server ran meanwhile, without what a connection begins with."""
+    greetings = ("client", "select", "info", "config", "auth", "hello", "role")
     counted: dict[str, int] = {}
     admin.config_resetstat()
     yield counted
     for name, stats in admin.info("commandstats").items():
         command = name.removeprefix("cmdstat_")
-        if command.split("|")[0] not in ("client", "select", "info", "config", "auth", "hello"):
+        if command.split("|")[0] not in greetings:
             counted[command] = stats["calls"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from binascii import crc_hqx
 from collections.abc import Callable
@@ -14,14 +15,12 @@ from redis_kit import CHANCE, MINUTE, Body, everything, load, new
 from gatehound._sync import run_sync
 from gatehound.errors import SettingsError
 from gatehound.model import END_REASONS, EndReason
-from gatehound.stores.answer import (
-    Created,
-    Standing,
-)
+from gatehound.stores.answer import Created, Memory, Query, Standing
 from gatehound.stores.record import MAX_VALUE_BYTES
 from gatehound.stores.redis import RedisStore
 from gatehound.stores.redis.keys import BUCKETS, Keys
-from gatehound.stores.redis.script import script
+from gatehound.stores.redis.script import PIECE, script
+from gatehound.testing import FakeClock
 
 SCRIPTS = sorted(
     file.name.removesuffix(".lua")
@@ -108,14 +107,33 @@ def test_every_script_touches_keys_of_one_slot(store: RedisStore, admin: Any) ->
 def test_every_key_but_the_named_ones_has_an_end(play: Callable[[Body], None], admin: Any) -> None:
     async def body(store: RedisStore) -> None:
         await everything(store)
+        await store._calls.draw_line(1)
         endless: set[str] = set()
         ending: set[str] = set()
         for key in admin.scan_iter(count=1000):
-            kind = key.split(b"}:")[1].split(b":")[0] if b"}:" in key else key.split(b":")[2]
+            tagged = re.match(rb"gh:own:\{[0-9a-z]+\}(ev|i[0-9]*$|n$|[ulxhmd])", key)
+            kind = tagged[1][:2] if tagged else key.split(b":")[2]
             (endless if admin.pttl(key) == -1 else ending).add(kind.decode())
-        assert endless == {"x", "meta", "i", "ev"}
-        assert ending == {"u", "l", "m", "h", "d", "c", "ua"}
+        assert endless == {"x", "meta", "i", "i1", "ev"}
+        assert ending == {"u", "l", "m", "h", "d", "n", "c", "ua"}
         await store.forget(new().alias, "nobody")
+
+    play(body)
+
+
+def test_an_unknown_session_makes_no_key(play: Callable[[Body], None], admin: Any) -> None:
+    async def body(store: RedisStore) -> None:
+        stranger = new()
+        ids = (stranger.alias, stranger.sid)
+        before = admin.dbsize()
+        for touch in (None, 0):
+            await load(store, stranger, touch)
+        await store.rotate(*ids, stranger.secret_hash, b"n" * 16)
+        await store.remember(*ids, stranger.secret_hash, memory=Memory(b"x"), agent="Made up")
+        await store.data_set(*ids, {"a": b"1"})
+        await store.data_incr(*ids, "n")
+        await store.revoke(stranger.alias, only=stranger.sid, reason=EndReason.USER)
+        assert admin.dbsize() == before
 
     play(body)
 
@@ -132,7 +150,7 @@ def test_users_hash_stays_compact(store: RedisStore, admin: Any) -> None:
         hashes = (alias, session.sid, session.secret_hash)
         run_sync(store.rotate(*hashes, b"n" * 16, grace=MINUTE))
     run_sync(store.revoke(alias, only=session.sid, reason=EndReason.USER))
-    [key] = [key for key in admin.scan_iter() if b"}:u:" in key]
+    [key] = [key for key in admin.scan_iter() if b"}u" in key]
     sizes = {field: len(value) for field, value in admin.hgetall(key).items()}
     assert max(sizes.values()) <= MAX_VALUE_BYTES
     assert len(sizes) == 4 * 3 + 3 + 2
@@ -146,5 +164,70 @@ def test_users_hash_stays_compact(store: RedisStore, admin: Any) -> None:
 def test_a_session_of_an_ordinary_user_is_small(store: RedisStore, admin: Any) -> None:
     session = new()
     run_sync(store.create(session))
-    [key] = [key for key in admin.scan_iter() if b"}:u:" in key]
-    assert admin.memory_usage(key) < 300
+    [key] = [key for key in admin.scan_iter() if b"}u" in key]
+    assert admin.memory_usage(key) <= 208
+
+
+def test_three_sessions_of_a_user_are_small(store: RedisStore, admin: Any) -> None:
+    alias = CHANCE.randbytes(12)
+    for _ in range(3):
+        run_sync(store.create(new(alias)))
+    [key] = [key for key in admin.scan_iter() if b"}u" in key]
+    assert admin.memory_usage(key) <= 3 * 140
+
+
+def test_a_directory_stays_compact(url: str, admin: Any) -> None:
+    """Its pieces are split before they would become tables, and go when they are empty."""
+    clock, alias = FakeClock(), CHANCE.randbytes(12)
+    store = RedisStore(url, namespace="own", suspends=False, clock=clock)
+    made = []
+    for n in range(2 * PIECE + 1):
+        made.append(new(alias, limit=None))
+        run_sync(store.create(made[-1]))
+        clock.advance(ms=n % 2)  # two in each millisecond
+    index = store._keys.bucket(alias) + b"i"
+    pieces = [index + start for start in admin.zrange(index, 0, -1)]
+    assert [admin.zcard(piece) for piece in pieces] == [PIECE, PIECE, 1]
+    assert {bytes(admin.object("encoding", piece)) for piece in pieces} <= {b"listpack", b"ziplist"}
+    found = [r.sid for r in run_sync(store.search(Query(limit=1000))).records]
+    assert sorted(found) == sorted(session.sid for session in made)
+    for session in made[: PIECE + 1]:
+        run_sync(store.revoke(alias, only=session.sid, reason=EndReason.USER))
+    assert admin.exists(*pieces) == 2
+    assert [index + start for start in admin.zrange(index, 0, -1)] == pieces[1:]
+    run_sync(store.close())
+
+
+@pytest.mark.slow
+def test_a_directory_stays_whole_where_the_clock_steps_back(url: str, admin: Any) -> None:
+    clock, alias = FakeClock(), CHANCE.randbytes(12)
+    store = RedisStore(url, namespace="own", suspends=False, clock=clock)
+    made = []
+    for _ in range(5 * PIECE):
+        clock.advance(ms=CHANCE.choice((-50, -7, -1, 0, 0, 1, 3, 20, 40)))
+        made.append(new(alias, limit=None))
+        run_sync(store.create(made[-1]))
+    index = store._keys.bucket(alias) + b"i"
+    starts = [int(start) for start in admin.zrange(index, 0, -1)]
+    for start, end in zip(starts, [*starts[1:], 9e15], strict=True):
+        scores = [score for _, score in admin.zrange(index + b"%d" % start, 0, -1, withscores=True)]
+        assert scores
+        assert start <= min(scores)
+        assert max(scores) < end
+        assert len(scores) <= PIECE
+    run_sync(store.revoke(alias, reason=EndReason.USER))
+    assert admin.exists(index, *(index + b"%d" % start for start in starts)) == 0
+    run_sync(store.close())
+
+
+def test_more_sessions_of_one_moment_than_a_piece_holds(url: str, admin: Any) -> None:
+    store = RedisStore(url, namespace="own", suspends=False, clock=FakeClock())
+    alias = CHANCE.randbytes(12)
+    made = [new(alias, limit=None) for _ in range(PIECE + 20)]
+    for session in made:
+        run_sync(store.create(session))
+    found = [r.sid for r in run_sync(store.search(Query(limit=1000))).records]
+    assert sorted(found) == sorted(session.sid for session in made)
+    run_sync(store.revoke(alias, reason=EndReason.USER))
+    assert [key for key in admin.scan_iter() if b"}i" in key] == []
+    run_sync(store.close())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +20,7 @@ from gatehound.stores.answer import (
 )
 from gatehound.stores.redis import RedisStore
 from gatehound.stores.redis.clock import StoreClock
+from gatehound.stores.redis.keys import BUCKETS
 from gatehound.stores.redis.load import Loader
 from gatehound.stores.redis.script import NO_GRACE, script
 from gatehound.stores.rule import standing_of_previous
@@ -54,7 +54,7 @@ def test_the_first_load_of_a_process_is_one_trip(play: Callable[[Body], None], u
     async def body(store: RedisStore) -> None:
         session = new()
         await store.create(session)
-        for touch, words in ((None, "HMGET+HGET+TIME"), (MINUTE, "EVALSHA+HGET")):
+        for touch, words in ((None, "HMGET+GET+TIME"), (MINUTE, "EVALSHA+GET")):
             other = RedisStore(url, namespace="own", suspends=store.suspends)
             with trips(other) as sent:
                 assert (await load(other, session, touch)).standing is Standing.LIVE
@@ -84,14 +84,13 @@ def test_another_process_learns_of_the_end_of_everyone(url: str, admin: Any) -> 
     for touch in (None, 0):
         assert run_sync(load(theirs, session, touch)).standing is Standing.LIVE
     clock.advance(ms=1)
-    # As after a restored backup: nothing is deleted, only the line is drawn.
-    admin.hset("gh:own:meta", "not_before", clock())
+    run_sync(ours._calls.draw_line(clock()))  # nothing is deleted: as right after revoke_everyone
     clock.advance(ms=2_000)
     with trips(theirs) as sent:
         answer = run_sync(load(theirs, session, MINUTE))
     assert (answer.standing, answer.ended.reason) == (Standing.ENDED, EndReason.EVERYONE)
     assert not answer.expired
-    assert sent[0] == "HMGET+HGET+TIME"
+    assert sent[0] == "HMGET+GET+TIME"
     later = new()
     run_sync(theirs.create(later))
     assert run_sync(load(ours, later)).standing is Standing.LIVE
@@ -121,9 +120,24 @@ def test_the_script_reads_a_line_that_was_drawn_meanwhile(url: str, admin: Any) 
     session = new()
     run_sync(store.create(session))
     clock.advance(ms=2_000)
-    admin.hset("gh:own:meta", "not_before", clock())
+    other = RedisStore(url, namespace="own", suspends=False, clock=clock)
+    run_sync(other._calls.draw_line(clock()))
     answer = run_sync(load(store, session, 0))
     assert (answer.standing, answer.ended.reason) == (Standing.ENDED, EndReason.EVERYONE)
+    for opened in (store, other):
+        run_sync(opened.close())
+
+
+def test_the_line_moves_on_and_never_back(url: str, admin: Any) -> None:
+    clock = FakeClock()
+    store = RedisStore(url, namespace="own", suspends=False, clock=clock)
+    key = store._keys.line(store._keys.buckets[9])
+    assert run_sync(store._calls.draw_line()) == clock()
+    assert (int(admin.get(key)), admin.pttl(key) > 400 * 24 * HOUR) == (clock(), True)
+    assert run_sync(store._calls.draw_line()) == clock() + 1  # in the same millisecond
+    assert run_sync(store._calls.draw_line(5)) == clock() + 1
+    assert int(admin.get(key)) == clock() + 1
+    assert len([name for name in admin.scan_iter() if name.endswith(b"}n")]) == BUCKETS
     run_sync(store.close())
 
 
@@ -142,9 +156,10 @@ def test_local_time_only_suspects(store: RedisStore, monkeypatch: pytest.MonkeyP
 
 def test_a_clock_knows_nothing_before_the_first_reply() -> None:
     clock = StoreClock()
-    assert (clock.now, clock.fresh, clock.override) == (None, False, b"")
+    assert (clock.now, clock.is_fresh(b"line"), clock.override) == (None, False, b"")
     clock.learn(1_000)
-    assert clock.learn_not_before(b"5")
+    assert clock.learn_not_before(b"5", b"line")
+    assert (clock.is_fresh(b"line"), clock.is_fresh(b"other")) == (True, False)
     assert not clock.learn_not_before(b"4")
     assert not clock.learn_not_before(None)
     assert clock.not_before == 5
@@ -199,10 +214,12 @@ def test_lua_and_python_agree_on_the_secret_before(
     previous = (
         b"\x01"
         + b"o" * 16
-        + struct.pack(">QQI", rotated, confirmed, NO_GRACE if grace is None else grace)
+        + rotated.to_bytes(6)
+        + confirmed.to_bytes(6)
+        + (NO_GRACE if grace is None else grace).to_bytes(4)
     )
     head, _, _ = script("load").text.partition("local U, SID, HASH")
     body = "return {standing(ARGV[5], ARGV[6], ARGV[7])}"
-    told = admin.eval(head + body, 0, _T, "", 0, 0, b"\x01" * 61, previous, b"o" * 16)
+    told = admin.eval(head + body, 0, _T, "", 0, 0, b"\x01" * 50, previous, b"o" * 16)
     standing, reuse = standing_of_previous(_T, rotated=rotated, confirmed=confirmed, grace=grace)
     assert [part.decode() for part in told] == [standing.value, reuse]

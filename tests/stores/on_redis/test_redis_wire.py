@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import queue
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,8 +31,17 @@ from gatehound.stores.redis import RedisStore
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("redis+cluster://:s3cret@a:1", "not there yet"),
-        ("redis+sentinel://:s3cret@a:1", "not there yet"),
+        ("redis+cluster://:s3cret@a:1/1", "a cluster has only 0"),
+        ("redis+cluster://:s3cret@a:1,b:port", r"redis\+cluster:// URL that cannot be read"),
+        ("redis+cluster://:s3cret@a:1,b:2?socket_timeout=9", "sets socket_timeout"),
+        ("redis+sentinel://:s3cret@a:1", "names no service"),
+        ("redis+sentinel://:s3cret@a:1/main/x", "database 'x'"),
+        ("redis+sentinel://:s3cret@a:1/main/1/2", "database '1/2'"),
+        ("redis+elsewhere://:s3cret@a:1", "use redis://"),
+        ("redis://:s3cret@a?sentinel_password=x", "sets sentinel_password"),
+        ("redis://:s3cret@a?ssl_ca_certs=/x", "sets ssl_ca_certs"),
+        ("rediss://:s3cret@a?ssl_nothing=1", "sets ssl_nothing"),
+        ("rediss://:s3cret@a?ssl_ca_certs=/nowhere/ca.pem", "ssl_ca_certs=/nowhere/ca.pem: there"),
         ("http://:s3cret@a", "use redis://"),
         ("s3cret", "use redis://"),
         ("redis://:s3cret@a:port", "cannot be read"),
@@ -56,6 +67,9 @@ def test_bad_url_is_refused_without_showing_it(url: str, words: str, suspends: b
         ("rediss://:s3cret@db.example?ssl_cert_reqs=required", "db.example:6379"),
         ("redis://", "localhost:6379"),
         ("unix://user:s3cret@/run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("redis+cluster://user:s3cret@a:1,b", "a:1,b:6379"),
+        ("rediss+cluster://:s3cret@[2001:db8::1]:7000,b:2", "[2001:db8::1]:7000,b:2"),
+        ("redis+sentinel://:s3cret@a,b:1/main?sentinel_password=s3cret", "a:26379,b:1/main"),
     ],
 )
 def test_nothing_shows_the_password(url: str, place: str) -> None:
@@ -89,10 +103,15 @@ def test_another_key_or_bucket_count_is_a_mismatch(store: RedisStore, admin: Any
 # --- replies that belong to somebody else ---
 
 
+def client_of(store: RedisStore) -> Any:
+    wire = store._wire
+    return wire.nodes.client(wire.target.seeds[0], False)
+
+
 @contextmanager
 def replies(store: RedisStore, reply: Any) -> Iterator[None]:
     """Let the next command be answered with what is another's."""
-    client = store._wire._client(False)
+    client = client_of(store)
     execute = client.execute_command
 
     def wrong(*command: Any, **options: Any) -> Any:
@@ -121,16 +140,16 @@ def test_a_mixed_up_reply_is_refused(
         ours, theirs = new(), new()
         for session in (ours, theirs):
             await store.create(session)
-        await load(store, ours)
+        await load(store, ours, 0)  # so that the server has the script
         wrong = reply
         if reply == "theirs":
             key = store._keys.user(theirs.alias)
             sid = theirs.sid
             wrong = admin.hmget(key, sid, sid + b"t", sid + b"p", "@u", "@r")
-        before = store._wire._client(False)
+        before = client_of(store)
         with replies(store, wrong), pytest.raises(StoreCorrupt, match="another question"):
             await load(store, ours, touch)
-        assert store._wire._client(False) is not before
+        assert client_of(store) is not before
         assert (await load(store, ours)).record.sid == ours.sid
 
     play(body)
@@ -175,7 +194,7 @@ def test_cancelled_calls_leave_no_reply_behind(url: str, admin: Any) -> None:
 def test_a_child_opens_its_own_connections(store: RedisStore, admin: Any) -> None:
     session = new()
     run_sync(store.create(session))
-    mine = store._wire._blocking
+    mine = client_of(store)
     read, write = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: a fork beside threads
@@ -183,9 +202,9 @@ def test_a_child_opens_its_own_connections(store: RedisStore, admin: Any) -> Non
     if child == 0:
         verdict = b"no"
         try:
-            fresh = store._wire._blocking is None
+            fresh = not store._wire.nodes._blocking
             answers = [run_sync(load(store, session)).standing for _ in range(50)]
-            if fresh and set(answers) == {Standing.LIVE} and store._wire._blocking is not mine:
+            if fresh and set(answers) == {Standing.LIVE} and client_of(store) is not mine:
                 verdict = b"ok"
         finally:
             os.write(write, verdict)
@@ -196,7 +215,7 @@ def test_a_child_opens_its_own_connections(store: RedisStore, admin: Any) -> Non
     assert os.read(read, 2) == b"ok"
     os.close(read)
     os.close(write)
-    assert store._wire._blocking is mine
+    assert client_of(store) is mine
 
 
 def test_a_child_leaves_the_loop_of_its_parent_alone(url: str, admin: Any) -> None:
@@ -209,7 +228,7 @@ def test_a_child_leaves_the_loop_of_its_parent_alone(url: str, admin: Any) -> No
             child = os.fork()
         if child == 0:
             gc.collect()
-            os._exit(0 if not list(store._wire._of_loop) else 1)
+            os._exit(0 if not list(store._wire.nodes._of_loop) else 1)
         status = os.waitpid(child, 0)[1]  # noqa: ASYNC222 - the child ends at once
         assert status == 0
         assert (await load(store, session)).standing is Standing.LIVE
@@ -228,7 +247,7 @@ def test_two_loops_in_turn_share_a_store(url: str, admin: Any) -> None:
 
     async def second() -> None:
         assert (await load(store, session, 0)).standing is Standing.LIVE
-        assert len(store._wire._of_loop) == 1
+        assert len(store._wire.nodes._of_loop) == 1
         await store.close()
         await store.close()
 
@@ -247,7 +266,7 @@ def test_a_loop_that_closed_nothing_is_forgotten(url: str, admin: Any) -> None:
 
     async def again() -> None:
         await store.ping()
-        assert len(store._wire._of_loop) == 1
+        assert len(store._wire.nodes._of_loop) == 1
         await store.close()
 
     asyncio.run(ping())
@@ -282,3 +301,28 @@ def test_threads_share_a_store(store: RedisStore) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_an_older_pool_is_closed_but_for_what_is_in_use(store: RedisStore) -> None:
+    """redis-py before 7 closes all connections of a pool, or none."""
+    closed: list[str] = []
+
+    class Connection:
+        def __init__(self, name: str) -> None:
+            self.disconnect = lambda: closed.append(name)
+
+    class Pool:
+        def __init__(self) -> None:
+            self.pool: queue.LifoQueue[Any] = queue.LifoQueue()
+
+        def disconnect(self) -> None:
+            raise AssertionError("this closes what other threads read from")
+
+    pool = Pool()
+    idle = [None, Connection("first"), Connection("second")]
+    for connection in idle:
+        pool.pool.put_nowait(connection)
+    client = SimpleNamespace(connection_pool=pool)
+    run_sync(store._wire.nodes._disconnect(client, inuse=False))
+    assert sorted(closed) == ["first", "second"]
+    assert pool.pool.queue == idle

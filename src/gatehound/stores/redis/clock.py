@@ -23,12 +23,12 @@ _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 class StoreClock:
     """The store's time, carried on; `given` replaces both it and this machine's (tests only)."""
 
-    __slots__ = ("_given", "_offset", "_seen_at", "not_before")
+    __slots__ = ("_given", "_looked", "_offset", "not_before")
 
     def __init__(self, given: Callable[[], int] | None = None) -> None:
         self._given = given
         self._offset: int | None = None
-        self._seen_at: int | None = None
+        self._looked: dict[bytes, int] = {}  # line -> when it was read
         self.not_before = 0
 
     @property
@@ -43,21 +43,25 @@ class StoreClock:
             return self._given()
         return None if self._offset is None else _local() + self._offset
 
-    @property
-    def fresh(self) -> bool:
-        """True where `not_before` was read less than a second ago."""
-        if self._seen_at is None:
+    def is_fresh(self, line: bytes) -> bool:
+        """True where this line was read less than a second ago.
+
+        Each bucket has one, so that a server that is down costs only those whose sessions it has.
+        """
+        looked = self._looked.get(line)
+        if looked is None:
             return False
         local = _local() if self._given is None else self._given()
-        return 0 <= local - self._seen_at < FRESH_FOR
+        return 0 <= local - looked < FRESH_FOR
 
     def learn(self, now: int) -> None:
         """Take the time of a reply over."""
         self._offset = now - _local()
 
-    def learn_not_before(self, value: bytes | None) -> bool:
-        """Take `not_before` over, which never moves back; True if it moved."""
-        self._seen_at = _local() if self._given is None else self._given()
+    def learn_not_before(self, value: bytes | None, line: bytes | None = None) -> bool:
+        """Take over what a line says, which never moves back; True if it moved."""
+        if line is not None:
+            self._looked[line] = _local() if self._given is None else self._given()
         moved = int(value or 0) > self.not_before
         if moved:
             self.not_before = int(value or 0)

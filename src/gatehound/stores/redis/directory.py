@@ -18,9 +18,13 @@ from gatehound.stores.redis.call import Calls
 from gatehound.stores.redis.form import read_finished
 from gatehound.stores.redis.keys import BUCKETS
 from gatehound.stores.redis.merge import Key, Merge, Source
+from gatehound.stores.redis.trouble import SlotMoving
+from gatehound.stores.redis.wire import Command
 
-# Places that one call of the sweep looks at: about half a millisecond of the server's time.
-_PLACES: Final = 100
+# Pieces that one trip names for a bucket.
+_PIECES: Final = 8
+# Sessions that one call ends when all of a piece may end: no more lie in one, as a rule.
+_PATIENTLY: Final = 1_000
 _CURSOR: Final = re.compile(r"([0-9]{1,16})-([0-9a-f]{16})-([0-9a-f]{24})")
 
 Member = tuple[bytes, bytes]
@@ -67,39 +71,41 @@ class Directory:
 
     async def end_all(self) -> int:
         """Move `not_before` and end every session behind it; return how many."""
-        clock = self._calls.clock
-        _, not_before = await self._calls.run("everyone", [self._calls.keys.meta], patient=True)
-        clock.learn_not_before(not_before)
+        line = await self._calls.draw_line()
         count = 0
         for bucket in await self._occupied():
-            count += len(await self._sweep_bucket(bucket, None, until=clock.not_before))
+            count += len(await self._sweep_bucket(bucket, None, until=line))
         return count
 
     async def _occupied(self) -> list[int]:
         """Name the buckets where there is a directory or a stream of events."""
         prefixes = self._calls.keys.buckets
         commands = [("EXISTS", prefix + b"i", prefix + b"ev") for prefix in prefixes]
-        replies = await self._calls.wire.batch(commands, patient=True)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return [bucket for bucket, count in enumerate(replies) if count]
+        counts = await self._all(commands)
+        return [bucket for bucket, count in enumerate(counts) if count]
 
     async def _sweep_bucket(
         self, bucket: int, limit: int | None, until: int | None = None
     ) -> list[Finished]:
         prefix = self._calls.keys.buckets[bucket]
         keys = (prefix + b"i", prefix + b"ev")
+        bound = b"" if until is None else until
         finished: list[Finished] = []
-        place = 0
-        while place >= 0 and (limit is None or len(finished) < limit):
-            room = _PLACES if limit is None else limit - len(finished)
-            bound = b"" if until is None else until
-            now, place, done = await self._calls.run(
-                "sweep", keys, place, _PLACES, room, bound, patient=True
-            )
+        after = b"-inf"
+        while after:
+            room = _PATIENTLY if limit is None else limit - len(finished)
+            try:
+                now, piece, is_whole, done = await self._calls.run(
+                    "sweep", keys, after, room, bound, patient=True
+                )
+            except SlotMoving:  # what is left here is found by another sweep
+                break
             for alias, user_id, roles, *item in done:
                 finished += read_finished(alias, user_id, roles, [item], now)
+            if limit is not None and len(finished) >= limit:
+                break
+            if is_whole:
+                after = piece and b"(" + piece
         return finished
 
     async def _read(self, members: Sequence[Member], now: int) -> list[Record | None]:
@@ -121,7 +127,7 @@ class Directory:
             raise parts
         if parts[0] is None:
             return None
-        if parts[0][3:7] != sid[:4]:
+        if parts[0][5:9] != sid[:4]:
             raise await self._calls.wire.mixed_up()
         try:
             return await self._calls.record(alias, sid, parts)
@@ -129,24 +135,58 @@ class Directory:
             return None  # one session of another release must not hide all others
 
     async def _fill(self, sources: Sequence[Source[Member]]) -> None:
+        """Read on, in one trip for the pieces where they are not known, and one for members."""
+        await self._name_pieces([source for source in sources if not source.pieces])
+        open_ = [source for source in sources if source.pieces]
         commands = [
             (
-                *("ZREVRANGEBYSCORE", self._calls.keys.buckets[source.bucket] + b"i"),
+                "ZREVRANGEBYSCORE",
+                self._index(source) + source.pieces[0],
                 *("+inf" if source.before is None else source.before[0], "-inf"),
                 *("WITHSCORES", "LIMIT", 0, source.count),
             )
-            for source in sources
+            for source in open_
         ]
-        replies = await self._calls.wire.batch(commands, patient=True)
-        for source, flat in zip(sources, replies, strict=True):
-            if isinstance(flat, Exception):
-                raise flat
-            members, scores = flat[::2], flat[1::2]
-            source.more = len(members) == source.count
-            items = [_item(*pair) for pair in zip(members, scores, strict=True)]
+        for source, flat in zip(open_, await self._all(commands), strict=True):
+            items = [_item(*pair) for pair in zip(flat[::2], flat[1::2], strict=True)]
+            if len(items) < source.count:
+                source.pieces.popleft()
+                source.more = bool(source.pieces) or source.more_pieces
             # Sessions of the millisecond where the last page ended come again.
             before = source.before
             source.items.extend(i for i in items if before is None or i[0] < before)
+
+    async def _name_pieces(self, sources: Sequence[Source[Member]]) -> None:
+        """Name the next pieces; none left means that the source is at its end."""
+        commands = [
+            (
+                *("ZREVRANGEBYSCORE", self._index(source)),
+                *(_before(source), "-inf", "LIMIT", 0, _PIECES),
+            )
+            for source in sources
+        ]
+        for source, pieces in zip(sources, await self._all(commands), strict=True):
+            source.pieces.extend(pieces)
+            source.last_piece = pieces[-1] if pieces else b""
+            source.more = bool(pieces)
+            source.more_pieces = len(pieces) == _PIECES
+
+    async def _all(self, commands: Sequence[Command]) -> list[Any]:
+        """Send reading commands in one trip; the first failure is the failure of all."""
+        replies = await self._calls.wire.batch(commands, patient=True) if commands else []
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def _index(self, source: Source[Member]) -> bytes:
+        return self._calls.keys.buckets[source.bucket] + b"i"
+
+
+def _before(source: Source[Member]) -> bytes | int:
+    if source.last_piece:
+        return b"(" + source.last_piece
+    return b"+inf" if source.before is None else source.before[0]
 
 
 def _item(member: bytes, score: bytes) -> tuple[Key, Member]:

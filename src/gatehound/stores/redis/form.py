@@ -9,17 +9,19 @@ from typing import Any, Final
 
 from gatehound.errors import StoreCorrupt
 from gatehound.model import END_REASONS, Event
-from gatehound.stores.answer import Finished, Memory, NewSession
+from gatehound.stores.answer import Before, Finished, Memory, NewSession
 from gatehound.stores.record import (
     MAX_USER_ID_BYTES,
-    VERSION,
     Record,
     Security,
     Seen,
     Tombstone,
 )
+from gatehound.stores.redis.script import NO_GRACE
 from gatehound.stores.rule import MAX_DATA_FIELDS, check_memory
 
+# Of the envelope: what is in it is versioned by those who remember.
+MEMORY_VERSION: Final = 1
 NO_EVENT: Final = (b"", b"", b"", b"", b"")
 
 
@@ -68,12 +70,39 @@ def read_finished(
     )
 
 
+def read_before(data: bytes | None) -> Before | None:
+    """Read the secret before; its layout is in core.lua."""
+    if data is None:
+        return None
+    grace = int.from_bytes(data[29:33])
+    rotated, confirmed = int.from_bytes(data[17:23]), int.from_bytes(data[23:29])
+    return Before(data[1:17], rotated, confirmed, None if grace == NO_GRACE else grace)
+
+
+def pack_before(before: Before, version: int) -> bytes:
+    """Return what `read_before` reads."""
+    grace = NO_GRACE if before.grace is None else before.grace
+    times = before.rotated.to_bytes(6) + before.confirmed.to_bytes(6)
+    return bytes([version]) + before.secret_hash + times + grace.to_bytes(4)
+
+
+def stone_until(stone: bytes) -> int:
+    """Until when a tombstone is of use."""
+    return int.from_bytes(stone[2:8]) + 1000 * int.from_bytes(stone[8:11])
+
+
+def pack_stone(stone: Tombstone, until: int, version: int) -> bytes:
+    """Return a tombstone as the scripts write it."""
+    life = min(max(-((stone.at - until) // 1000), 0), 0xFFFFFF)
+    return stone.pack(version) + life.to_bytes(3)
+
+
 def read_stones(items: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Tombstone]:
     """Build tombstones by sid."""
     return {sid: Tombstone.unpack(data) for sid, data in items}
 
 
-def pack_new(new: NewSession) -> tuple[bytes, bytes, bytes]:
+def pack_new(new: NewSession, version: int) -> tuple[bytes, bytes, bytes]:
     """Return the two parts, with `absolute` for the end and no times, and the user id.
 
     ValueError for a user id or evidence over the limits.
@@ -85,7 +114,7 @@ def pack_new(new: NewSession) -> tuple[bytes, bytes, bytes]:
     security = Security(
         sid=new.sid,
         secret_hash=new.secret_hash,
-        created=0,
+        created=0,  # the script puts the server's time in
         authenticated=0,
         expires=new.absolute,
         idle=new.idle,
@@ -93,7 +122,7 @@ def pack_new(new: NewSession) -> tuple[bytes, bytes, bytes]:
         aal=new.aal,
         methods=new.methods,
     )
-    return security.pack(), replace(new.seen, last_seen=0).pack(), user_id
+    return security.pack(version), replace(new.seen, last_seen=0).pack(version), user_id
 
 
 def pack_next_memory(owner: bytes, memory: Memory | None) -> tuple[bytes, bytes]:
@@ -106,14 +135,14 @@ def pack_next_memory(owner: bytes, memory: Memory | None) -> tuple[bytes, bytes]
 
 def pack_memory(owner: bytes, memory: Memory) -> bytes:
     """Evidence as stored. 4 bytes of its owner show a reply that belongs to another question."""
-    return bytes([VERSION]) + owner[:4] + memory.version.to_bytes(4, "big") + memory.data
+    return bytes([MEMORY_VERSION]) + owner[:4] + memory.version.to_bytes(4, "big") + memory.data
 
 
 def read_memory(owner: bytes, data: bytes | None) -> Memory:
     """Read evidence; StoreCorrupt where it is of another owner or release."""
     if not data:
         return Memory()
-    if data[0] != VERSION or data[1:5] != owner[:4]:
+    if data[0] != MEMORY_VERSION or data[1:5] != owner[:4]:
         raise StoreCorrupt("evidence of another owner or release")
     return Memory(data[9:], int.from_bytes(data[5:9], "big"))
 
@@ -161,27 +190,6 @@ def too_many_fields() -> ValueError:
         f"a session keeps at most {MAX_DATA_FIELDS} data fields: delete some, or keep large "
         "collections elsewhere"
     )
-
-
-def compare_meta(wanted: Mapping[str, bytes], stored: Mapping[str, bytes | None]) -> list[str]:
-    """Say what differs, for people. The fingerprint stands for a key and is not shown."""
-    problems = []
-    for name, value in wanted.items():
-        was = stored[name]
-        if was == value:
-            continue
-        if name == "fingerprint":
-            problems.append(
-                "identity_key is not the one that this store was first used with: set the old "
-                "one, or use an empty database"
-            )
-        else:
-            old = (was or b"nothing").decode("utf-8", "replace")
-            problems.append(
-                f"{name} is {value.decode()!r}, but this store was first used with {old!r}: "
-                "use the old one, or an empty database"
-            )
-    return problems
 
 
 def _loads(data: bytes) -> Any:

@@ -47,7 +47,7 @@ class Keys:
                 f"namespace is {namespace!r}: use 1 to 32 of a-z, 0-9 and '-', like 'default'"
             )
         self._plain = f"gh:{namespace}:".encode()
-        self.buckets = tuple(self._plain + b"{" + tag.encode() + b"}:" for tag in _TAGS)
+        self.buckets = tuple(self._plain + b"{" + tag.encode() + b"}" for tag in _TAGS)
         self.meta = self._plain + b"meta"
 
     def bucket(self, alias: bytes) -> bytes:
@@ -56,33 +56,42 @@ class Keys:
 
     def user(self, alias: bytes) -> bytes:
         """The hash of a user: all sessions, tombstones, user id, roles, epoch."""
-        return self.bucket(alias) + b"u:" + alias
+        return self.bucket(alias) + b"u" + alias
 
     def texts(self, alias: bytes) -> bytes:
         """User id and roles that are too long for the user's hash."""
-        return self.bucket(alias) + b"l:" + alias
+        return self.bucket(alias) + b"l" + alias
 
     def disabled(self, alias: bytes) -> bytes:
         """The mark of a disabled user."""
-        return self.bucket(alias) + b"x:" + alias
+        return self.bucket(alias) + b"x" + alias
 
     def user_memory(self, alias: bytes) -> bytes:
         """What detectors remember of the user."""
-        return self.bucket(alias) + b"h:" + alias
+        return self.bucket(alias) + b"h" + alias
 
     def memory(self, alias: bytes, sid: bytes) -> bytes:
         """What detectors remember of the session."""
-        return self.bucket(alias) + b"m:" + alias + b":" + sid
+        return self.bucket(alias) + b"m" + alias + sid
 
     def data(self, alias: bytes, sid: bytes) -> bytes:
         """App data of the session."""
-        return self.bucket(alias) + b"d:" + alias + b":" + sid
+        return self.bucket(alias) + b"d" + alias + sid
 
     def of_user(self, alias: bytes) -> tuple[bytes, ...]:
         """All keys of a user with a name known beforehand, in the order that scripts declare."""
         bucket = self.bucket(alias)
-        of_alias = [bucket + kind + alias for kind in (b"u:", b"l:", b"x:", b"h:")]
+        of_alias = [bucket + kind + alias for kind in (b"u", b"l", b"x", b"h")]
         return (*of_alias, bucket + b"i", bucket + b"ev")
+
+    def line(self, bucket: bytes) -> bytes:
+        """The moment before which everybody's sessions are over, as this bucket was told."""
+        return bucket + b"n"
+
+    def line_beside(self, key: bytes) -> bytes | None:
+        """The line of the bucket that a key lies in; None for a key of no bucket."""
+        bucket, brace, _ = key.partition(b"}")
+        return bucket + b"}n" if brace else None
 
     def agent(self, digest: bytes) -> bytes:
         """The text of one User-Agent, whoever sent it."""

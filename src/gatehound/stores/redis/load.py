@@ -76,9 +76,9 @@ class Loader:
         security, seen, previous, user_id, roles = parts
         if not security or not seen:
             return None
-        if security[3:7] != sid[:4]:
+        if security[5:9] != sid[:4]:
             raise await self._calls.wire.mixed_up()
-        if security[7:23] != secret_hash or _waits_for_confirmation(previous):
+        if security[9:25] != secret_hash or _waits_for_confirmation(previous):
             return None
         record = await self._calls.record(alias, sid, (security, seen, user_id, roles))
         clock = self._calls.clock
@@ -107,7 +107,7 @@ class Loader:
     async def _end(self, alias: bytes, sid: bytes) -> Answer | None:
         """End what is over, with all its keys; None where somebody else was there first."""
         now, user_id, roles, _, finished, stones, _ = await self._calls.run(
-            "sessions", self._calls.keys.of_user(alias), alias
+            "sessions", self._calls.keys.of_user(alias), alias, sid
         )
         for done in read_finished(alias, user_id, roles, finished, now):
             if done.record.sid == sid:
@@ -122,4 +122,4 @@ def _waits_for_confirmation(previous: bytes | None) -> bool:
     """True after a routine rotation whose new secret was not presented yet: a write is due."""
     if previous is None:
         return False
-    return previous[25:33] == bytes(8) and int.from_bytes(previous[33:37]) != NO_GRACE
+    return previous[23:29] == bytes(6) and int.from_bytes(previous[29:33]) != NO_GRACE

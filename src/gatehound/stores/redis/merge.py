@@ -22,13 +22,19 @@ _CHUNK: Final = 100
 
 @dataclass(slots=True)
 class Source(Generic[T]):
-    """One bucket: read on from below `before` (None: from its newest), `count` at a time."""
+    """One bucket: read on from below `before` (None: from its newest), `count` at a time.
+
+    What has `piece` in its name is for a bucket that is stored in pieces.
+    """
 
     bucket: int
     before: Key | None
     count: int
     more: bool = True
     items: deque[tuple[Key, T]] = field(default_factory=deque)
+    pieces: deque[bytes] = field(default_factory=deque)
+    last_piece: bytes = b""
+    more_pieces: bool = True
 
 
 # Fill the sources, in one trip: append items older than `before` and tell if there may be more.

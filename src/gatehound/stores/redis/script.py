@@ -16,14 +16,17 @@ from gatehound.model import END_REASONS, EndReason
 from gatehound.stores import record, rule
 
 NO_GRACE: Final = 0xFFFF_FFFF  # a privilege rotation, in the 4 bytes of the grace
+LINE_LIFE: Final = 401 * rule.DAY  # longer than any session may live
 LINGER: Final = rule.DAY  # how long the sweep may notice what ran out
+# Sessions in one piece of a directory. Redis keeps up to 128 in compact form (its
+# zset-max-listpack-entries), where each takes 35 bytes instead of 140.
+PIECE: Final = 100
 POINTER: Final = b"\xff"  # stands for a long text; no UTF-8 text begins so
 
 _CONSTANTS: Final = {
-    "VERSION": record.VERSION,
     "SID_BYTES": record.SID_BYTES,
-    "SECURITY_BYTES": len(record.Security(bytes(8), bytes(16), 0, 0, 0, 0).pack()),
-    "SEEN_BYTES": len(record.Seen(0).pack()),
+    "SECURITY_BYTES": record.SECURITY_BYTES,
+    "SEEN_BYTES": record.SEEN_BYTES,
     "NO_GRACE": NO_GRACE,
     "SUPERSEDED_FOR": rule.SUPERSEDED_FOR,
     "UNCONFIRMED_FOR": rule.UNCONFIRMED_FOR,
@@ -31,6 +34,7 @@ _CONSTANTS: Final = {
     "ABSOLUTE": EndReason.ABSOLUTE.code,
     "EVERYONE": EndReason.EVERYONE.code,
     "LINGER": LINGER,
+    "LINE_LIFE": LINE_LIFE,
     "MAX_DATA_FIELDS": rule.MAX_DATA_FIELDS,
     "MAX_COUNTER_NAMES": rule.MAX_COUNTER_NAMES,
 }
@@ -38,13 +42,15 @@ _USER_CONSTANTS: Final = {
     "LIMIT_REASON": EndReason.LIMIT.code,
     "REPLACED": EndReason.REPLACED.code,
     "MAX_VALUE_BYTES": record.MAX_VALUE_BYTES,
+    "PIECE": PIECE,
+    "ANONYMOUS": record.ANONYMOUS,
     "TOMBSTONE_MIN": rule.TOMBSTONE_MIN,
     "TOMBSTONE_MAX": rule.TOMBSTONE_MAX,
     "TOMBSTONES_PER_USER": rule.TOMBSTONES_PER_USER,
     "USER_MEMORY_LIFE": rule.USER_MEMORY_LIFE,
 }
 # Scripts that need no more than the core: load is on the path of every request.
-_LEAN: Final = frozenset({"load", "data", "count", "everyone"})
+_LEAN: Final = frozenset({"load", "data", "count", "everyone", "line"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Script:
 @cache
 def script(name: str) -> Script:
     """Read a script; work of the first call, a look-up afterwards."""
-    parts = [_assign(_CONSTANTS), _source("core")]
+    parts = [_assign(_CONSTANTS), _reads(), _source("core")]
     if name not in _LEAN:
         parts += [_assign(_USER_CONSTANTS), _reasons(), _source("user")]
     text = "\n".join([*parts, _source(name)])
@@ -72,6 +78,11 @@ def _source(name: str) -> str:
 
 def _assign(constants: dict[str, int]) -> str:
     return "\n".join(f"local {name} = {value}" for name, value in constants.items())
+
+
+def _reads() -> str:
+    versions = ", ".join(f"[{version}] = true" for version in sorted(record.READS))
+    return f"local READS = {{{versions}}}"
 
 
 def _reasons() -> str:

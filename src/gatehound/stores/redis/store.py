@@ -11,12 +11,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from gatehound.errors import StoreError, StoreMismatch
+from gatehound.clientip.check import Finding
 from gatehound.model import EndReason, Event
 from gatehound.stores import rule
 from gatehound.stores.answer import (
     Answer,
     Created,
+    Dump,
+    Ends,
     EventPage,
     EventQuery,
     Finished,
@@ -31,17 +33,23 @@ from gatehound.stores.answer import (
     Revoked,
 )
 from gatehound.stores.base import Store
-from gatehound.stores.record import Seen, methods_to_bits
+from gatehound.stores.record import VERSION, Seen, check_version, methods_to_bits
 from gatehound.stores.redis import form
 from gatehound.stores.redis.call import Calls
+from gatehound.stores.redis.channel import Channel
 from gatehound.stores.redis.clock import StoreClock
+from gatehound.stores.redis.copying import Copying
 from gatehound.stores.redis.counters import Counters
 from gatehound.stores.redis.directory import Directory
+from gatehound.stores.redis.fields import Fields
+from gatehound.stores.redis.finding import server_findings
 from gatehound.stores.redis.journal import Journal
-from gatehound.stores.redis.keys import BUCKETS, Keys
+from gatehound.stores.redis.keys import Keys
 from gatehound.stores.redis.load import Loader
+from gatehound.stores.redis.meta import agree
 from gatehound.stores.redis.script import NO_GRACE
-from gatehound.stores.redis.wire import PROMPT, Command, Wire
+from gatehound.stores.redis.trouble import SlotMoving
+from gatehound.stores.redis.wire import PROMPT, Wire
 
 
 class RedisStore(Store):
@@ -51,7 +59,11 @@ class RedisStore(Store):
     (True) and its blocking one. `clock` replaces the server's time, in milliseconds; it is for
     tests, and for nothing else: processes whose clocks differ would not agree on who is signed in.
     `event_retention` is in milliseconds. `deadline` is how many seconds a read may take, and a
-    write four times as many; then StoreUnavailable. SettingsError where redis-py is missing, or
+    write four times as many; then StoreUnavailable. `write_version` is the version of new
+    records: while an older release runs beside this one, set it to the one that both read.
+    `wait` is how many replicas a login, a rotation and an end of sessions wait for, up to 500 ms;
+    it narrows the window in which a failover loses them, and guarantees nothing.
+    SettingsError where redis-py is missing, or
     `url` or `namespace` cannot be used; nothing is opened. Set Redis's `maxmemory-policy` to
     `noeviction`: with any other, signed-in people are signed out when memory is short.
     """
@@ -67,15 +79,22 @@ class RedisStore(Store):
         clock: Callable[[], int] | None = None,
         event_retention: int = rule.EVENT_RETENTION,
         deadline: float = PROMPT,
+        write_version: int = VERSION,
+        wait: int = 0,
     ) -> None:
-        self.suspends = suspends
+        check_version(write_version)
+        self._version = write_version
+        self.suspends = self.tells = suspends
         self._keys = Keys(namespace)
         self._wire = Wire(url, suspends=suspends, deadline=deadline)
-        self._calls = Calls(self._wire, self._keys, StoreClock(clock), event_retention)
+        self._calls = Calls(self._wire, self._keys, StoreClock(clock), event_retention, wait)
         self._loader = Loader(self._calls)
         self._directory = Directory(self._calls)
         self._journal = Journal(self._calls)
         self._counters = Counters(self._calls)
+        self._channel = Channel(self._calls)
+        self._fields = Fields(self._calls)
+        self._copying = Copying(self._calls, self._counters, write_version)
         self._namespace = namespace
 
     def __repr__(self) -> str:
@@ -84,23 +103,7 @@ class RedisStore(Store):
     # --- life of the store ---
 
     async def prepare(self, meta: Meta) -> None:
-        wanted: dict[str, bytes] = {
-            "fingerprint": meta.fingerprint,
-            "namespace": meta.namespace.encode(),
-            "layout": b"%d" % meta.layout,
-            "buckets": b"%d" % BUCKETS,
-        }
-        stored = await self._meta(wanted)
-        if None in stored.values():
-            # Only into an empty store: a full server refuses writes, and apps must start there.
-            commands: list[Command] = [("HSETNX", self._keys.meta, *i) for i in wanted.items()]
-            for reply in await self._wire.batch(commands, patient=True):
-                if isinstance(reply, StoreError):
-                    raise reply
-            stored = await self._meta(wanted)
-        problems = form.compare_meta(wanted, stored)
-        if problems:
-            raise StoreMismatch(problems)
+        await agree(self._wire, self._keys.meta, meta)
 
     async def ping(self) -> int:
         return await self._calls.refresh()
@@ -111,14 +114,12 @@ class RedisStore(Store):
     # --- one session ---
 
     async def create(self, new: NewSession, event: Event | None = None) -> Created | Refused:
-        security, seen, user_id = form.pack_new(new)
+        security, seen, user_id = form.pack_new(new, self._version)
         if new.epoch is not None:
             # What a login began with is compared with the line of now: one that is a second old
             # would let in who began before everybody was ended, or refuse who began after.
-            await self._calls.refresh(patient=True)
-        now, word, *rest = await self._calls.run(
-            "create",
-            self._keys.of_user(new.alias),
+            await self._calls.refresh(beside=self._keys.user(new.alias), patient=True)
+        args: tuple[Any, ...] = (
             *(new.sid, security, seen, user_id, form.pack_roles(new.roles)),
             form.pack_memory(new.sid, Memory(new.memory, 1)) if new.memory else b"",
             b"" if new.limit is None else new.limit,
@@ -126,9 +127,20 @@ class RedisStore(Store):
             b"" if new.epoch is None else new.epoch,
             *(new.replaces or b"", new.alias),
             *form.pack_event(event),
-            patient=True,
-            beside=self._counters.keep_agent(new.seen.agent, new.agent),
         )
+        keys, beside = (
+            self._keys.of_user(new.alias),
+            self._counters.keep_agent(new.seen.agent, new.agent),
+        )
+        try:
+            reply = await self._calls.run(
+                "create", keys, *args, patient=True, beside=beside, wait=True
+            )
+        except SlotMoving:
+            if await self._wire.call("EXISTS", self._keys.disabled(new.alias), patient=True):
+                return Refused("disabled", self._calls.clock.now or 0)
+            reply = await self._calls.run_alone("create", keys[0], *args)
+        now, word, *rest = reply
         if word != b"created":
             return Refused(word.decode(), now)
         *parts, finished = rest
@@ -170,6 +182,7 @@ class RedisStore(Store):
             *form.pack_event(event),
             patient=True,
             again=True,
+            wait=True,
         )
         return await self._loader.answer(alias, sid, reply)
 
@@ -188,8 +201,11 @@ class RedisStore(Store):
         return await self._revoke(alias, mode, only or keep or b"", reason, event)
 
     async def sessions(self, alias: bytes) -> Listed:
+        return await self._listed(alias, "all")
+
+    async def _listed(self, alias: bytes, ends: str) -> Listed:
         now, user_id, roles, living, finished, _, _ = await self._calls.run(
-            "sessions", self._keys.of_user(alias), alias
+            "sessions", self._keys.of_user(alias), alias, ends
         )
         records = form.read_listed(alias, user_id, roles, living)
         cut = self._calls.clock.not_before
@@ -198,7 +214,7 @@ class RedisStore(Store):
 
     async def epoch(self, alias: bytes) -> int:
         own = await self._calls.read("HGET", self._keys.user(alias), "@e", anew=True)
-        return max(int(own or 0), self._calls.clock.not_before)
+        return int(own or 0) + self._calls.clock.not_before  # as epoch_of in user.lua
 
     # --- evidence ---
 
@@ -228,7 +244,7 @@ class RedisStore(Store):
             *(sid, secret_hash),
             *form.pack_next_memory(sid, memory),
             *form.pack_next_memory(alias, user_memory),
-            seen.pack() if seen else b"",
+            seen.pack(self._version) if seen else b"",
             *(set_flags, clear_flags, alias),
             *(part for event in events for part in form.pack_event(event)),
             patient=True,
@@ -244,35 +260,16 @@ class RedisStore(Store):
     async def data_get(
         self, alias: bytes, sid: bytes, names: Collection[str] | None = None
     ) -> dict[str, bytes]:
-        if names is None:
-            found = await self._data(alias, sid, "all")
-        else:
-            found = await self._data(alias, sid, "get", *map(form.to_bytes, names))
-        return {form.to_text(name): value for name, value in form.pairs(found or ()).items()}
+        return await self._fields.get(alias, sid, names)
 
     async def data_set(self, alias: bytes, sid: bytes, values: Mapping[str, bytes]) -> bool:
-        rule.check_data(values)
-        flat = [part for name, value in values.items() for part in (form.to_bytes(name), value)]
-        done = await self._data(alias, sid, "set", *flat)
-        if done == -1:
-            raise form.too_many_fields()
-        return done is not None
+        return await self._fields.set(alias, sid, values)
 
     async def data_delete(self, alias: bytes, sid: bytes, names: Collection[str]) -> int:
-        return await self._data(alias, sid, "delete", *map(form.to_bytes, names)) or 0
+        return await self._fields.delete(alias, sid, names)
 
     async def data_incr(self, alias: bytes, sid: bytes, name: str, by: int = 1) -> int | None:
-        rule.check_data_name(name)
-        if not -(1 << 63) <= by < 1 << 63:
-            raise ValueError(f"data field {name!r} cannot grow by {by}: 64 bits are kept")
-        total = await self._data(alias, sid, "incr", form.to_bytes(name), by)
-        if total == -1:
-            raise form.too_many_fields()
-        if total == -2:
-            raise ValueError(
-                f"data field {name!r} holds no decimal integer, or the sum leaves 64 bits"
-            )
-        return None if total is None else int(total)
+        return await self._fields.incr(alias, sid, name, by)
 
     # --- users ---
 
@@ -318,10 +315,13 @@ class RedisStore(Store):
             await self._journal.append(replace(event, at=0.0))
         return count
 
+    async def ends(self, place: str, *, wait: float) -> Ends:
+        return await self._channel.ends(place, wait)
+
     async def search(self, query: Query) -> Page:
         if query.alias is None:
             return await self._directory.search(query)
-        listed = await self.sessions(query.alias)
+        listed = await self._listed(query.alias, "none")
         return await self._directory.search(query, siblings=listed.records)
 
     async def sweep(self, limit: int = 1000) -> tuple[Finished, ...]:
@@ -344,6 +344,17 @@ class RedisStore(Store):
     async def events(self, query: EventQuery) -> EventPage:
         return await self._journal.page(query)
 
+    # --- for operators ---
+
+    async def findings(self) -> list[Finding]:
+        return await server_findings(self._wire, prefix=self._keys.meta.removesuffix(b"meta"))
+
+    async def dump(self, cursor: str = "", *, limit: int = 100) -> Dump:
+        return await self._copying.dump(cursor, limit)
+
+    async def restore(self, dump: Dump) -> None:
+        await self._copying.restore(dump)
+
     # --- what several of them do ---
 
     async def _revoke(
@@ -357,23 +368,14 @@ class RedisStore(Store):
         disable: bool = False,
     ) -> Revoked:
         name, _, _, event_reason, rest = form.pack_event(event)
-        now, epoch, user_id, roles, finished = await self._calls.run(
-            "revoke",
-            self._keys.of_user(alias),
-            *(mode, sid, reason.code, b"1" if disable else b"", alias),
-            *(name, event_reason, rest),
-            patient=True,
-        )
+        keys = self._keys.of_user(alias)
+        args = (mode, sid, reason.code, b"1" if disable else b"", alias, name, event_reason, rest)
+        try:
+            reply = await self._calls.run("revoke", keys, *args, patient=True, wait=True)
+        except SlotMoving:
+            if disable:
+                await self._wire.call("SET", self._keys.disabled(alias), "1", patient=True)
+            reply = await self._calls.run_alone("revoke", keys[0], *args)
+        now, epoch, user_id, roles, finished = reply
         done = form.read_finished(alias, user_id, roles, finished, now)
         return Revoked(done, int(epoch), now)
-
-    async def _meta(self, names: Collection[str]) -> dict[str, bytes | None]:
-        stored = await self._wire.call("HMGET", self._keys.meta, *names, patient=True)
-        return dict(zip(names, stored, strict=True))
-
-    async def _data(self, alias: bytes, sid: bytes, *args: bytes | str | int) -> Any:
-        """Return what data.lua says, None for a dead session."""
-        keys = (self._keys.user(alias), self._keys.data(alias, sid))
-        patient = args[0] not in ("all", "get")
-        _, *rest = await self._calls.run("data", keys, sid, *args, patient=patient)
-        return rest[0] if rest else None

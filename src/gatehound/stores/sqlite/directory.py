@@ -10,7 +10,7 @@ from gatehound.stores.answer import Finished, Page, Query
 from gatehound.stores.record import Record
 from gatehound.stores.rule import TOMBSTONE_MAX, TOMBSTONE_MIN, TOMBSTONES_PER_USER
 from gatehound.stores.sqlite.ending import all_of, expire
-from gatehound.stores.sqlite.evidence import OF_USER, memory
+from gatehound.stores.sqlite.evidence import OF_USER, fields, memory
 from gatehound.stores.sqlite.log import agents, drop_counters
 from gatehound.stores.sqlite.row import (
     EVENT,
@@ -19,7 +19,6 @@ from gatehound.stores.sqlite.row import (
     to_bytes,
     to_event,
     to_record,
-    to_text,
     to_tombstone,
     write_event,
 )
@@ -234,4 +233,4 @@ def _fields(tx: Tx, record: Record) -> dict[str, bytes]:
     rows = tx.db.execute(
         "SELECT name, value FROM data WHERE alias = ? AND sid = ?", (record.alias, record.sid)
     )
-    return {to_text(name): value for name, value in rows}
+    return fields(rows)

@@ -18,13 +18,14 @@ from gatehound.stores.rule import (
     HOUR,
     TOMBSTONES_PER_USER,
     event_for,
-    expired_event,
+    told_expiry,
     tombstone_life,
 )
 from gatehound.stores.sqlite.row import (
     SESSION,
     Row,
     Tx,
+    checked,
     to_record,
     to_row,
     to_tombstone,
@@ -56,7 +57,7 @@ def is_living(tx: Tx, alias: bytes, sid: bytes) -> bool:
     ).fetchone()
     if values is None:
         return False
-    expires, idle, last_seen = values
+    expires, idle, last_seen = checked("sessions", values, int, int, int)
     return expiry(tx.now, expires=expires, idle=idle, last_seen=last_seen) is None
 
 
@@ -76,12 +77,12 @@ def tombstone(tx: Tx, alias: bytes, sid: bytes) -> Tombstone | None:
 
 def epoch(tx: Tx, alias: bytes) -> int:
     """Return the user's epoch: the greater of their own and that of everybody."""
-    (value,) = tx.db.execute(
+    row = tx.db.execute(
         "SELECT max(coalesce((SELECT epoch FROM epochs WHERE alias = ?), 0), "
         "coalesce((SELECT value FROM meta WHERE name = 'everyone'), 0))",
         (alias,),
     ).fetchone()
-    return int(value)
+    return int(checked("epochs", row, int)[0])
 
 
 # --- ending ---
@@ -117,7 +118,7 @@ def expire(tx: Tx, records: Iterable[Record]) -> tuple[Finished, ...]:
     for record in records:
         reason = record.expiry(tx.now)
         if reason is not None:
-            event = expired_event(record, reason, tx.now)
+            event = told_expiry(record, reason, tx.now)
             finished.append(end(tx, record, reason, event))
     if finished:
         bury(tx, finished[0].record.alias)

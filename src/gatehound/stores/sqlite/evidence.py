@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from gatehound.model import Event
 from gatehound.stores.answer import Memory, Remembered
@@ -13,7 +13,7 @@ from gatehound.stores.record import Seen
 from gatehound.stores.rule import MAX_DATA_FIELDS, USER_MEMORY_LIFE
 from gatehound.stores.sqlite.ending import is_living, living
 from gatehound.stores.sqlite.life import accepts, note_agent
-from gatehound.stores.sqlite.row import Row, Tx, to_bytes, to_text, write_event
+from gatehound.stores.sqlite.row import Row, Tx, checked, damaged, to_bytes, to_text, write_event
 
 OF_USER: Final = b""  # stands where a sid would: what is remembered of the user
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
@@ -68,7 +68,7 @@ def memory(tx: Tx, alias: bytes, sid: bytes) -> Memory:
         "WHERE alias = ? AND sid = ? AND (sid <> x'' OR until > ?)",
         (alias, sid, tx.now),
     ).fetchone()
-    return Memory() if values is None else Memory(*values)
+    return Memory() if values is None else Memory(*checked("memories", values, bytes, int))
 
 
 def _write_memory(tx: Tx, alias: bytes, sid: bytes, kept: Memory) -> None:
@@ -111,9 +111,17 @@ def data_get(tx: Tx, alias: bytes, sid: bytes, names: Collection[str] | None) ->
         rows = tx.db.execute(
             "SELECT name, value FROM data WHERE alias = ? AND sid = ?", (alias, sid)
         )
-        return {to_text(name): value for name, value in rows}
+        return fields(rows)
     found = {name: _field(tx, alias, sid, name) for name in names}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def fields(rows: Iterable[Sequence[Any]]) -> dict[str, bytes]:
+    """Read rows of (name, value); StoreCorrupt where one is damaged."""
+    try:
+        return {to_text(n): v for n, v in (checked("data", row, bytes, bytes) for row in rows)}
+    except ValueError as error:
+        raise damaged("data", error) from error
 
 
 def data_set(tx: Tx, alias: bytes, sid: bytes, values: Mapping[str, bytes]) -> bool:
@@ -164,4 +172,4 @@ def _field(tx: Tx, alias: bytes, sid: bytes, name: str) -> bytes | None:
         "SELECT value FROM data WHERE alias = ? AND sid = ? AND name = ?",
         (alias, sid, to_bytes(name)),
     ).fetchone()
-    return None if values is None else bytes(values[0])
+    return None if values is None else bytes(checked("data", values, bytes)[0])

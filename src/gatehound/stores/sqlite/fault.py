@@ -36,9 +36,13 @@ _UNAVAILABLE: Final = {
         "cannot be opened: check that the directory exists, that this process may write to it "
         "(for the -wal and -shm beside the file) and that it may open more files (ulimit -n)"
     ),
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full or a quota is reached; make room",
+    sqlite3.SQLITE_FULL: (
+        "cannot grow: the disk is full or a quota is reached; make room (nothing has to be "
+        "restarted)"
+    ),
     sqlite3.SQLITE_IOERR: (
-        "cannot be read or written ({error}): look at the disk and at the kernel's log"
+        "cannot be read or written ({error}): look for a full disk, a quota or a limit of file "
+        "sizes (ulimit -f), then at the disk and at the kernel's log"
     ),
     sqlite3.SQLITE_NOMEM: "cannot be used: this process has no memory left",
     sqlite3.SQLITE_PERM: "may not be opened by this process: check the owner and the mode",
@@ -50,14 +54,24 @@ _UNAVAILABLE: Final = {
 }
 # What only a mistake in the calling code can cause: an alias of the wrong length, a list where
 # bytes belong. 0 is an error that Python raised by itself.
+_BY_PYTHON: Final = 0
 _MISTAKES: Final = frozenset(
     {
-        0,
+        _BY_PYTHON,
         sqlite3.SQLITE_CONSTRAINT,
         sqlite3.SQLITE_MISMATCH,
         sqlite3.SQLITE_MISUSE,
         sqlite3.SQLITE_RANGE,
         sqlite3.SQLITE_TOOBIG,
+    }
+)
+# What is written was looked for in the same step, so a row that is there twice, or a text that is
+# none, was not written by us.
+_DOUBLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+        sqlite3.SQLITE_CONSTRAINT_ROWID,
+        sqlite3.SQLITE_CONSTRAINT_UNIQUE,
     }
 )
 _UNKNOWN: Final = "did not answer ({error})"
@@ -73,13 +87,37 @@ def is_busy(error: sqlite3.Error) -> bool:
     return code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def is_passing(error: sqlite3.Error) -> bool:
+    """True where the connection is as good as before: a lock, or no room for a write."""
+    return is_busy(error) or is_full(error)
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """True where a write had no room, as far as SQLite can tell: a quota is an error of I/O."""
+    extended = getattr(error, "sqlite_errorcode", 0)
+    return code(error) == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_WRITE
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    if code(error) == _BY_PYTHON:  # OperationalError: a text of the file does not decode
+        return isinstance(error, sqlite3.OperationalError)
+    return getattr(error, "sqlite_errorcode", 0) in _DOUBLE
+
+
+def damage(path: Path, why: object, number: int = sqlite3.SQLITE_CORRUPT) -> StoreCorrupt:
+    """Return the error for a file that cannot be read as what it should be."""
+    return StoreCorrupt(f"the session file {path} {_CORRUPT[number].format(error=why)}")
+
+
 def explain(error: sqlite3.Error, path: Path, waited_ms: int) -> StoreError | None:
     """Turn an error into one that names the file and what to do; None for a caller's mistake."""
     number = sqlite3.SQLITE_BUSY if is_busy(error) else code(error)
+    if _is_damage(error):
+        number = sqlite3.SQLITE_CORRUPT
     if number in _MISTAKES:
         return None
     if number in _CORRUPT:
-        return StoreCorrupt(f"the session file {path} {_CORRUPT[number].format(error=error)}")
+        return damage(path, error, number)
     text = _UNAVAILABLE.get(number, _UNKNOWN)
     detail = text.format(error=error, seconds=waited_ms / 1000)
     return StoreUnavailable(f"the session file {path} {detail}")

@@ -26,7 +26,7 @@ from gatehound.stores.sqlite.ending import (
     stored,
     tombstone,
 )
-from gatehound.stores.sqlite.row import Row, Tx, roles_to, to_bytes, write_event
+from gatehound.stores.sqlite.row import Row, Tx, roles_to, to_bytes, whose, write_event
 
 _USABLE: Final = (Standing.LIVE, Standing.GRACE)
 
@@ -71,6 +71,8 @@ def create(tx: Tx, new: NewSession, event: Event | None) -> Created | Refused:
 def _make_room(tx: Tx, new: NewSession, records: list[Record]) -> tuple[Finished, ...] | None:
     """End what stands in the way of a new session; None, and nothing ended, if denied."""
     staying = [record for record in records if record.sid != new.replaces]
+    pair = new.seen.pairs[0]
+    staying.sort(key=lambda record: not pair or record.seen.pairs[0] != pair)
     surplus = [] if new.limit is None else staying[: max(len(staying) + 1 - new.limit, 0)]
     if surplus and new.on_limit == "deny":
         return None
@@ -86,8 +88,8 @@ def _make_room(tx: Tx, new: NewSession, records: list[Record]) -> tuple[Finished
 
 _INSERT: Final = """INSERT INTO sessions (
     alias, sid, user_id, roles, secret, created, authenticated, expires, idle, flags, aal,
-    methods, rotated, last_seen, address, country, place, agent, pair1, pair2
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    methods, rotated, last_seen, address, country, place, agent, pair1, pair2, whose
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
 def _fresh(new: NewSession, now: int) -> Record:
@@ -108,13 +110,14 @@ def _fresh(new: NewSession, now: int) -> Record:
 
 def _insert(tx: Tx, record: Record, new: NewSession) -> None:
     alias, roles, it, seen = record.alias, roles_to(record.roles), record.security, record.seen
+    user_id = to_bytes(record.user_id)
     tx.db.execute(
         _INSERT,
         (
-            *(alias, it.sid, to_bytes(record.user_id), roles, it.secret_hash, it.created),
+            *(alias, it.sid, user_id, roles, it.secret_hash, it.created),
             *(it.authenticated, it.expires, it.idle, it.flags, it.aal),
             *(methods_to_bits(it.methods), it.rotated, seen.last_seen, seen.address),
-            *(seen.country, seen.place, seen.agent, *seen.pairs),
+            *(seen.country, seen.place, seen.agent, *seen.pairs, whose(alias, it.sid, user_id)),
         ),
     )
     # The roles of a user are those of the latest login.
@@ -162,6 +165,12 @@ def look_at_all(tx: Tx, alias: bytes) -> Listed | None:
     if any(record.expiry(tx.now) for record in records):
         return None
     return Listed(tuple(records), tx.now)
+
+
+def list_living(tx: Tx, alias: bytes) -> Listed:
+    """List the living sessions of a user where nothing can be written now."""
+    records = all_of(tx, alias)
+    return Listed(tuple(record for record in records if not record.expiry(tx.now)), tx.now)
 
 
 # --- load ---
@@ -222,6 +231,18 @@ def load(tx: Tx, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None
     return Answer(found, tx.now, record, reuse=reuse, was_seen=was_seen)
 
 
+def judge(tx: Tx, alias: bytes, sid: bytes, secret_hash: bytes) -> Answer:
+    """Answer `load` where nothing can be written now: what is due waits for a later call."""
+    row = stored(tx, alias, sid)
+    if row is None:
+        return _gone(tx, alias, sid)
+    reason = row.record.expiry(tx.now)
+    if reason is not None:
+        return Answer(Standing.ENDED, tx.now, ended=Tombstone(reason, tx.now))
+    found, reuse = standing(row, secret_hash, tx.now)
+    return Answer(found, tx.now, row.record, reuse=reuse)
+
+
 def _again(tx: Tx, row: Row) -> Record:
     """Read a session again after it was changed in this step."""
     changed = stored(tx, row.record.alias, row.record.sid)
@@ -261,20 +282,24 @@ def rotate(
     upgrade: Upgrade,
     event: Event | None,
 ) -> Answer:
-    """Replace the secret where `old_hash` is the current one; else answer as `load` does."""
+    """Replace the secret where `old_hash` may do that; else answer as `load` does."""
     row = living(tx, alias, sid)
     if row is not None:
         security = row.record.security
         if hmac.compare_digest(security.secret_hash, new_hash):
             return Answer(Standing.LIVE, tx.now, row.record)
-        if hmac.compare_digest(security.secret_hash, old_hash):
-            _replace_secret(tx, row, new_hash, grace, upgrade)
+        found, _ = standing(row, old_hash, tx.now)
+        proven = upgrade.authenticated and grace is None
+        if found is Standing.LIVE or (proven and found is Standing.GRACE):
+            _replace_secret(tx, row, old_hash, new_hash, grace, upgrade)
             write_event(tx, event)
             return Answer(Standing.LIVE, tx.now, _again(tx, row))
     return load(tx, alias, sid, old_hash, None)
 
 
-def _replace_secret(tx: Tx, row: Row, new_hash: bytes, grace: int | None, upgrade: Upgrade) -> None:
+def _replace_secret(
+    tx: Tx, row: Row, old_hash: bytes, new_hash: bytes, grace: int | None, upgrade: Upgrade
+) -> None:
     record, old = row.record, row.record.security
     expires = old.expires if upgrade.absolute is None else tx.now + upgrade.absolute
     tx.db.execute(
@@ -282,7 +307,7 @@ def _replace_secret(tx: Tx, row: Row, new_hash: bytes, grace: int | None, upgrad
         "authenticated = ?, expires = ?, aal = ?, methods = ?, flags = ? "
         "WHERE alias = ? AND sid = ?",
         (
-            *(new_hash, old.secret_hash, tx.now, grace),
+            *(new_hash, old_hash, tx.now, grace),
             tx.now if upgrade.authenticated else old.authenticated,
             expires,
             old.aal if upgrade.aal is None else upgrade.aal,

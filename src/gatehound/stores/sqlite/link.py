@@ -13,17 +13,23 @@ Rules of this file
     closing it in the child would be worse
     (https://www.sqlite.org/howtocorrupt.html, section 2.6).
 3.  A transaction ends in the call that began it, whatever happens in between.
-4.  Under an event loop nothing waits on the loop. Reads and small writes run on it with a
-    busy timeout of 0. What found the file locked, what waits for the disk (synchronous=FULL)
-    and what walks over many rows runs in one thread of this store.
-5.  The WAL is emptied by connections that may wait, each time it holds CHECKPOINT_PAGES, and
+4.  Under an event loop nothing waits on the loop. Reads and small writes run on it; what found
+    the file locked, what waits for the disk (synchronous=FULL) and what walks over many rows
+    runs in one thread of this store.
+5.  A lock of somebody else is tried again every 1 to 2 ms until the patience of the call ends.
+    SQLite's own waits grow to 100 ms: with several writers some never meet the free moment.
+6.  The WAL is emptied by connections that may wait, each time it holds CHECKPOINT_PAGES, and
     by the thread after CHECKPOINT_WRITES writes of a loop. While somebody reads for long (a
     backup) it grows; afterwards it is cut back to WAL_BYTES.
+7.  A file that was used is never made anew: one that was deleted, moved, replaced or set back
+    while the app runs makes the store unavailable until it is put right or the app restarts.
+    What takes rights away looks each time; everything else once in WATCH_EVERY.
 """
 
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import sqlite3
 import threading
@@ -37,75 +43,41 @@ from typing import Final, NoReturn, TypeVar
 
 from gatehound.errors import StoreUnavailable
 from gatehound.stores.sqlite import place
-from gatehound.stores.sqlite.fault import explain, is_busy
+from gatehound.stores.sqlite.fault import damage, explain, is_busy, is_full, is_passing
+from gatehound.stores.sqlite.handle import Handle
 from gatehound.stores.sqlite.row import Tx
-from gatehound.stores.sqlite.schema import install, refuse_rollback_journal
+from gatehound.stores.sqlite.schema import reached
 
 T = TypeVar("T")
+log = logging.getLogger("gatehound.stores.sqlite")
 
-# SQLite's own default: 1000 pages of 4 KiB make a WAL of 4 MB.
-CHECKPOINT_PAGES: Final = 1000
-# A touch writes two to four pages, so this is about as often.
+SHORT: Final = 0.001  # seconds between two tries for a lock, at first
+LONG: Final = 0.002
+# A touch writes two to four pages, so this is about as often as CHECKPOINT_PAGES.
 CHECKPOINT_WRITES: Final = 400
-WAL_BYTES: Final = 16 * 2**20  # what is left of a WAL that grew while a long read was running
-
-_ON_OPEN: Final = (
-    "PRAGMA synchronous = NORMAL",
-    # What is deleted is overwritten with zeros: secrets' hashes and addresses do not linger in
-    # free pages. It costs about 2 us a write here; Debian's SQLite does it by default.
-    "PRAGMA secure_delete = ON",
-    "PRAGMA cell_size_check = ON",
-    "PRAGMA temp_store = MEMORY",
-    f"PRAGMA journal_size_limit = {WAL_BYTES}",
-)
-
-
-class Handle:
-    """One connection of one thread, opened when it is first used; `lock` guards its use."""
-
-    __slots__ = ("__weakref__", "_full", "_wait", "db", "lock")
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.db: sqlite3.Connection | None = None
-        self._full = False
-        self._wait = 0
-
-    def open(self, path: Path, wait: int) -> sqlite3.Connection:
-        """Return the connection, ready to wait `wait` ms for a lock of somebody else."""
-        if self.db is None:
-            self.db = _connect(path, wait)
-            self._full, self._wait = False, wait
-        if wait != self._wait:
-            self.db.execute(f"PRAGMA busy_timeout = {wait:d}")
-            self._wait = wait
-        return self.db
-
-    def sync(self, db: sqlite3.Connection, *, full: bool) -> None:
-        """Choose what a commit waits for; not possible inside a transaction."""
-        if full != self._full:
-            db.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL")
-            self._full = full
-
-    def close(self) -> None:
-        """Close the connection; the next use opens another."""
-        db, self.db = self.db, None
-        if db is not None:
-            with suppress(sqlite3.Error):
-                db.close()
-
-    def __del__(self) -> None:
-        # A thread that ended, or a store that nobody holds any more.
-        self.close()
+# A job of an administrator, and the queue in front of a thread that moves, may take longer
+# than a call that a request waits for.
+JOB: Final = 5
+# What may be left out waits for a quarter of what a request waits for what may not; after it
+# was left out once, the others do not wait at all for a second.
+LIGHT: Final = 0.25
+TIRED_FOR: Final = 1.0
+SAY_AFTER = 10.0  # seconds in which each try failed: a moment of many logins is no fault
+NEVER: Final = -1e9
+WATCH_EVERY: Final = 1.0  # seconds: as the stat and the small read cost a third of a load
 
 
 class Kind(enum.Enum):
-    """What a piece of work needs: nothing, a snapshot, the write lock, and the disk."""
+    """What a piece of work needs: nothing, a snapshot, the write lock, the disk, the last room."""
 
     LOOK = enum.auto()  # one statement that reads
     READ = enum.auto()
     WRITE = enum.auto()
     DURABLE = enum.auto()
+    ENDING = enum.auto()  # DURABLE, and on a full disk worth a second try
+
+
+_DURABLE: Final = (Kind.DURABLE, Kind.ENDING)
 
 
 class Link:
@@ -122,6 +94,10 @@ class Link:
         self._suspends = suspends
         self._clock = clock
         self._deadline = deadline
+        self._known: place.Identity | None = None
+        self._reached = 0
+        self._watched = self._tired = self._moved = NEVER  # times of the monotonic clock
+        self._left_out_since = 0.0
         self.start_over()
         _LINKS.add(self)
 
@@ -132,25 +108,72 @@ class Link:
         self._writes = 0
 
     async def run(self, work: Callable[[Tx], T], kind: Kind, *, aside: bool = False) -> T:
-        """Run work in one step; `aside` keeps it off an event loop from the start.
+        """Run work in one step; `aside` is a job, kept off an event loop from the start.
 
         Under an event loop DURABLE work is always aside, for it waits for the disk.
         """
+        patience = self._deadline * (JOB if aside else 1)
         if not self._suspends:
-            return self._explained(work, kind, self._deadline)
-        if not aside and kind is not Kind.DURABLE:
+            return self._explained(work, kind, patience, time.monotonic() + patience / 1000)
+        if not aside and kind not in _DURABLE:
             try:
-                answer = self._attempt(work, kind, 0)
+                answer = self._attempt(work, kind, on_loop=True)
             except sqlite3.Error as error:
                 if not is_busy(error):
-                    self._reraise(error)
+                    self._reraise(error, patience)
             else:
                 if kind is Kind.WRITE:
                     self._checkpoint_sometimes()
                 return answer
         # The deadline counts from here: a queue in front of the thread does not prolong it.
-        until = time.monotonic() + self._deadline / 1000
-        return await self._in_thread(lambda: self._in_time(work, kind, until))
+        asked = time.monotonic()
+        return await self._in_thread(lambda: self._in_time(work, kind, patience, asked))
+
+    async def run_or(self, work: Callable[[Tx], T], otherwise: Callable[[Tx], T]) -> T:
+        """Run a write that may be left out; where the file takes none now, only `otherwise`.
+
+        A disk that is full, or a lock that stays, must not sign anybody out.
+        """
+        now = time.monotonic()
+        patience = 0 if now < self._tired else int(self._deadline * LIGHT)
+        until = now + patience / 1000
+        try:
+            if self._suspends:
+                answer = await self._on_loop(work, patience, until)
+            else:
+                answer = self._explained(work, Kind.WRITE, patience, until)
+        except StoreUnavailable as error:
+            answer = await self.run(otherwise, Kind.LOOK)
+            self._leave_out(error)
+        else:
+            self._left_out_since = 0.0
+        return answer
+
+    async def _on_loop(self, work: Callable[[Tx], T], patience: int, until: float) -> T:
+        """Write from the loop, waiting as a loop waits: a login in the thread may wait longer."""
+        import asyncio  # only where a loop is running anyway
+
+        step = SHORT
+        while True:
+            try:
+                answer = self._attempt(work, Kind.WRITE, on_loop=True)
+            except sqlite3.Error as error:
+                if not is_busy(error) or time.monotonic() + step > until:
+                    self._reraise(error, patience)
+                await asyncio.sleep(step)
+                step = min(step * 2, LONG)
+            else:
+                self._checkpoint_sometimes()
+                return answer
+
+    def _leave_out(self, error: StoreUnavailable) -> None:
+        now = time.monotonic()
+        self._tired = now + TIRED_FOR
+        if not self._left_out_since:
+            self._left_out_since = now
+        if now >= self._left_out_since + SAY_AFTER:
+            self._left_out_since = now
+            log.warning("no activity is written, so people will be signed out as idle: %s", error)
 
     async def checkpoint(self) -> None:
         """Move what is in the WAL into the file and empty it, unless somebody reads it now."""
@@ -166,6 +189,8 @@ class Link:
             if executor is not None:
                 executor.shutdown(wait=False)  # what is in its queue is still done
         self._close_idle()
+        # Whatever is there at the next use is meant.
+        self._known, self._reached, self._watched = None, 0, NEVER
 
     def _close_idle(self) -> None:
         for handle in tuple(self.handles.values()):
@@ -175,24 +200,37 @@ class Link:
 
     # --- one attempt, in this thread ---
 
-    def _attempt(self, work: Callable[[Tx], T], kind: Kind, wait: int) -> T:
+    def _attempt(self, work: Callable[[Tx], T], kind: Kind, *, on_loop: bool = False) -> T:
         handle = self.handles.get(threading.get_ident()) or self._new_handle()
         with handle.lock:
             try:
-                db = handle.open(self.path, wait)
-                if kind is Kind.LOOK:
-                    return work(Tx(db, self._clock()))
-                return self._transact(handle, db, work, kind)
+                db = handle.open(self.path, self._known, checkpoints=not on_loop)
+                if kind in _DURABLE or time.monotonic() >= self._watched + WATCH_EVERY:
+                    self._watch(handle, db)
+                return self._step(handle, db, work, kind)
             except sqlite3.Error as error:
-                if not is_busy(error):
+                if not is_passing(error):
                     handle.close()  # so that the next call meets the file as it is then
                 raise
+            except UnicodeDecodeError as error:  # what SQLite says quotes damaged bytes
+                handle.close()
+                raise damage(self.path, error.reason) from error
+
+    def _step(
+        self, handle: Handle, db: sqlite3.Connection, work: Callable[[Tx], T], kind: Kind
+    ) -> T:
+        if kind is Kind.LOOK:
+            return work(Tx(db, self._clock()))
+        answer = self._transact(handle, db, work, kind)
+        if kind in _DURABLE:
+            self._reached = max(self._reached, reached(db))
+        return answer
 
     def _transact(
         self, handle: Handle, db: sqlite3.Connection, work: Callable[[Tx], T], kind: Kind
     ) -> T:
         if kind is not Kind.READ:
-            handle.sync(db, full=kind is Kind.DURABLE)
+            handle.sync(db, full=kind in _DURABLE)
         try:
             db.execute("BEGIN" if kind is Kind.READ else "BEGIN IMMEDIATE")
             answer = work(Tx(db, self._clock()))  # the time is taken once the lock is held
@@ -202,32 +240,63 @@ class Link:
                 _undo(handle, db)
         return answer
 
+    def _watch(self, handle: Handle, db: sqlite3.Connection) -> None:
+        """See whether the name still belongs to what is open, and that it did not go back."""
+        before = self._reached  # another thread may raise it while this one reads
+        try:
+            place.refuse_another(self.path, handle.identity)
+        except StoreUnavailable:
+            handle.close()
+            raise
+        now = reached(db)
+        if now < before:
+            raise StoreUnavailable(
+                f"the session file {self.path} was set back while it was in use (a backup was "
+                "restored): restart the app and end everybody's sessions (it brings ended ones "
+                "back)"
+            )
+        self._known, self._reached = handle.identity, max(now, self._reached)
+        self._watched = time.monotonic()
+
     def _new_handle(self) -> Handle:
         with _gate:
             return self.handles.setdefault(threading.get_ident(), Handle())
 
     # --- errors and deadlines ---
 
-    def _explained(self, work: Callable[[Tx], T], kind: Kind, wait: int) -> T:
-        try:
-            return self._attempt(work, kind, wait)
-        except sqlite3.Error as error:
-            self._reraise(error)
+    def _explained(self, work: Callable[[Tx], T], kind: Kind, patience: int, until: float) -> T:
+        step = SHORT
+        while True:
+            try:
+                return self._attempt(work, kind)
+            except sqlite3.Error as error:
+                if kind is Kind.ENDING and is_full(error):
+                    kind = Kind.DURABLE
+                    self._checkpoint_quietly()  # what is in the file already makes room in the WAL
+                elif not is_busy(error) or time.monotonic() + step > until:
+                    self._reraise(error, patience)
+                else:
+                    time.sleep(step)
+                    step = min(step * 2, LONG)
 
-    def _reraise(self, error: sqlite3.Error) -> NoReturn:
-        told = explain(error, self.path, self._deadline)
+    def _reraise(self, error: sqlite3.Error, patience: int) -> NoReturn:
+        told = explain(error, self.path, patience)
         if told is None:
             raise error
         raise told from error
 
-    def _in_time(self, work: Callable[[Tx], T], kind: Kind, until: float) -> T:
-        left = int((until - time.monotonic()) * 1000)
-        if left <= 0:
+    def _in_time(self, work: Callable[[Tx], T], kind: Kind, patience: int, asked: float) -> T:
+        """Run work in the thread; a queue that moves may take longer than one lock."""
+        allowed = patience / 1000
+        until = min(max(asked, self._moved) + allowed, asked + JOB * allowed)
+        if time.monotonic() >= until:
             raise StoreUnavailable(
                 f"the session file {self.path} had a queue of writes that did not move for "
-                f"{self._deadline / 1000:g} s: another process holds the lock, or the disk is slow"
+                f"{allowed:g} s: another process holds the lock, or the disk is slow"
             )
-        return self._explained(work, kind, left)
+        answer = self._explained(work, kind, patience, until)
+        self._moved = time.monotonic()
+        return answer
 
     # --- the thread of this store ---
 
@@ -252,7 +321,7 @@ class Link:
 
     def _checkpoint_quietly(self) -> None:
         with suppress(sqlite3.Error):  # the next one will do
-            self._attempt(_passive, Kind.LOOK, self._deadline)
+            self._attempt(_passive, Kind.LOOK)
 
 
 def _undo(handle: Handle, db: sqlite3.Connection) -> None:
@@ -263,48 +332,15 @@ def _undo(handle: Handle, db: sqlite3.Connection) -> None:
 
 
 def _truncate(tx: Tx) -> None:
-    tx.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    tx.db.execute("PRAGMA busy_timeout = 250")  # for those that read just now; writers wait too
+    try:
+        tx.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        tx.db.execute("PRAGMA busy_timeout = 0")
 
 
 def _passive(tx: Tx) -> None:
     tx.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-
-
-def _connect(path: Path, wait: int) -> sqlite3.Connection:
-    place.make(path)
-    db = sqlite3.connect(
-        path,
-        timeout=wait / 1000,
-        isolation_level=None,
-        check_same_thread=False,  # the lock of the handle does that; a fork closes from outside
-        cached_statements=256,
-    )
-    try:
-        for statement in _ON_OPEN:
-            db.execute(statement)
-        # A connection that may not wait belongs to a loop: the thread does its checkpoints.
-        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES if wait else 0:d}")
-        install(db, path)  # before the file is changed to WAL: it may be of something else
-        _patiently(db, "PRAGMA journal_mode = WAL", wait)
-        refuse_rollback_journal(db, path)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _patiently(db: sqlite3.Connection, statement: str, wait: int) -> None:
-    """Run a PRAGMA; changing to WAL asks no busy handler, so wait here, `wait` ms at most."""
-    until = time.monotonic() + wait / 1000
-    while True:
-        try:
-            db.execute(statement)
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() >= until:
-                raise
-            time.sleep(0.005)
-        else:
-            return
 
 
 # --- forks ---

@@ -1,5 +1,7 @@
 """Where the file is: refuse places that cannot work, make it readable by its owner only.
 
+Also which file it is: one that was deleted or replaced under a running app is not made anew.
+
 MUST NOT open a database file that may exist already: POSIX drops all locks that a process
 has on a file when any descriptor of that file is closed in it, SQLite's locks included
 (https://www.sqlite.org/howtocorrupt.html, section 2.2). So the file is only ever opened here
@@ -13,9 +15,12 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from gatehound.errors import SettingsError, StoreUnavailable
+from gatehound.errors import SettingsError, StoreCorrupt, StoreUnavailable
 
 MOUNTS = Path("/proc/mounts")
+
+Identity = tuple[int, int]  # device and inode
+NO_FILE: Final[Identity] = (0, 0)
 
 # WAL needs memory that all processes share and locks that hold; a file system that crosses
 # the network has neither (https://www.sqlite.org/wal.html, disadvantage 2).
@@ -83,6 +88,7 @@ def make(path: Path) -> None:
         with _making:
             _make_directory(path.parent)
             refuse_network(path)
+            _refuse_orphan(path)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             os.close(descriptor)
     except FileExistsError:
@@ -103,6 +109,73 @@ def _make_directory(directory: Path) -> None:
     missing = [parent for parent in (directory, *directory.parents) if not parent.exists()]
     for parent in reversed(missing):
         parent.mkdir(mode=0o700, exist_ok=True)
+        _sync(parent.parent)
+
+
+def _sync(directory: Path) -> None:
+    """Put the names in a directory on the disk; SQLite does so for the one its file is in."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_orphan(path: Path) -> None:
+    """Raise StoreCorrupt for a WAL without its database: SQLite would delete it unread.
+
+    The WAL is looked at first: whoever makes a database just now writes that before its WAL.
+    """
+    if _size(path.with_name(f"{path.name}-wal")) and not _size(path):
+        raise StoreCorrupt(
+            f"the session file {path} is missing or empty, but its -wal is there: put the file "
+            "back, or restore a backup and end everybody's sessions, or move the -wal and -shm "
+            "away and let everybody sign in again (disabled users have to be disabled again)"
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+# --- which file it is ---
+
+
+def identity(path: Path) -> Identity | None:
+    """Say which file has this name now, None where none has."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - on the way of requests, and half as fast through Path
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the session file {path} cannot be reached ({error.strerror}): check its directory"
+        ) from error
+    return found.st_dev, found.st_ino
+
+
+def refuse_another(path: Path, known: Identity) -> None:
+    """Raise StoreUnavailable where the name belongs to no file, or to another than `known`.
+
+    What is written into a file that has no name is lost with the process, and nobody else
+    sees it: a session that was ended here would live there.
+    """
+    found = identity(path)
+    if found == known:
+        return
+    if found is None:
+        raise StoreUnavailable(
+            f"the session file {path} was deleted or moved while it was in use: move it back, "
+            "or restart the app to begin with an empty one (everybody signs in again, and "
+            "disabled users have to be disabled again)"
+        )
+    raise StoreUnavailable(
+        f"the session file {path} was replaced while it was in use: restart the app, and if it "
+        "is a backup, end everybody's sessions (it brings ended ones back)"
+    )
 
 
 def refuse_network(path: Path) -> None:

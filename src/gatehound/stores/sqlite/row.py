@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,14 @@ from gatehound.stores.record import Record, Security, Seen, Tombstone, methods_f
 SESSION: Final = (
     "SELECT alias, sid, user_id, roles, secret, created, authenticated, expires, idle, flags, "
     "aal, methods, rotated, last_seen, address, country, place, agent, pair1, pair2, "
-    "previous, confirmed, grace FROM sessions "
+    "previous, confirmed, grace, whose FROM sessions "
+)
+# SQLite keeps no checksum of what it stores, and a column of any type holds a value of any.
+_SHAPE: Final = (bytes, bytes, bytes, str, bytes, *(int,) * 9, bytes, str, int, *(bytes,) * 3)
+_SHAPES: Final = frozenset(
+    (*_SHAPE, previous, int, grace, int)
+    for previous in (bytes, type(None))
+    for grace in (int, type(None))
 )
 EVENT: Final = "SELECT id, at, name, user_id, public_id, body FROM events "
 
@@ -51,6 +59,11 @@ def to_row(values: Sequence[Any]) -> Row:
     alias, sid, user_id, roles, secret = values[:5]
     created, authenticated, expires, idle, flags, aal, methods, rotated = values[5:13]
     last_seen, address, country, place, agent, first, second = values[13:20]
+    previous, confirmed, grace, mark = values[20:24]
+    if tuple(map(type, values)) not in _SHAPES:
+        raise damaged("sessions", "a value is of another type")
+    if mark != whose(alias, sid, user_id):
+        raise damaged("sessions", "it does not say whose it is")
     try:
         security = Security(
             sid=sid,
@@ -67,8 +80,33 @@ def to_row(values: Sequence[Any]) -> Row:
         seen = Seen(last_seen, address, country, place, agent, (first, second))
         record = Record(alias, to_text(user_id), roles_from(roles), security, seen)
     except (AttributeError, TypeError, ValueError) as error:
-        raise StoreCorrupt(f"a row of the table sessions cannot be read: {error}") from error
-    return Row(record, *values[20:23])
+        raise damaged("sessions", error) from error
+    return Row(record, previous, confirmed, grace)
+
+
+def checked(table: str, values: Sequence[Any], *types: type) -> Sequence[Any]:
+    """Return values of a row as they are; StoreCorrupt where one is of another type."""
+    if tuple(map(type, values)) != types:
+        raise damaged(table, "a value is of another type")
+    return values
+
+
+def damaged(table: str, why: object) -> StoreCorrupt:
+    """Return the error for a row that no release wrote."""
+    return StoreCorrupt(
+        f"a row of the table {table} cannot be read ({why}): the session file is damaged; restore "
+        "a backup and end everybody's sessions, or move the file away together with its -wal and "
+        "-shm and let everybody sign in again"
+    )
+
+
+def whose(alias: bytes, sid: bytes, user_id: bytes) -> int:
+    """Return the checksum of the columns that say whose a session is.
+
+    It is against a flipped bit that makes user 17 of user 16, not against somebody who writes
+    to the file: they can write any user.
+    """
+    return zlib.crc32(b"%b%b%b" % (alias, sid, user_id))
 
 
 def to_record(values: Sequence[Any]) -> Record:
@@ -81,24 +119,25 @@ def to_event(values: Sequence[Any]) -> Event:
     number, at, name, user_id, public_id, body = values
     try:
         reason, address, detail, notify = json.loads(body)
-    except (TypeError, ValueError) as error:
-        raise StoreCorrupt(f"event {number} cannot be read: {error}") from error
-    return Event(
-        name=name,
-        user_id=None if user_id is None else to_text(user_id),
-        public_id=None if public_id is None else to_text(public_id),
-        reason=reason,
-        address=address,
-        detail=detail,
-        notify=notify,
-        at=at / 1000,
-        id=str(number),
-    )
+        return Event(
+            name=name,
+            user_id=None if user_id is None else to_text(user_id),
+            public_id=None if public_id is None else to_text(public_id),
+            reason=reason,
+            address=address,
+            detail=detail,
+            notify=notify,
+            at=at / 1000,
+            id=str(number),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise damaged("events", f"event {number}: {error}") from error
 
 
 def to_tombstone(code: int, at: int) -> Tombstone:
     """Read why and when a session ended; a reason of a later release reads as ADMIN."""
-    return Tombstone(END_REASONS[code] if code < len(END_REASONS) else EndReason.ADMIN, at)
+    checked("tombstones", (code, at), int, int)
+    return Tombstone(END_REASONS[code] if 0 <= code < len(END_REASONS) else EndReason.ADMIN, at)
 
 
 def write_event(tx: Tx, event: Event | None) -> None:

@@ -15,9 +15,9 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from gatehound.errors import SettingsError, StoreMismatch
+from gatehound.errors import SettingsError, StoreCorrupt, StoreMismatch
 
-VERSION: Final = 1
+VERSION: Final = 2
 APPLICATION: Final = 0x47484E44  # "GHND", for file(1) and against a foreign file
 
 _TABLES: Final = (
@@ -26,6 +26,7 @@ _TABLES: Final = (
         alias BLOB NOT NULL CHECK (length(alias) = 12),
         sid BLOB NOT NULL CHECK (length(sid) = 8),
         user_id BLOB NOT NULL,
+        whose INTEGER NOT NULL, -- checksum of alias, sid and user_id
         roles TEXT NOT NULL,
         secret BLOB NOT NULL CHECK (length(secret) = 16),
         created INTEGER NOT NULL,
@@ -125,10 +126,21 @@ _TABLES: Final = (
 )
 
 
-def install(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in an empty file; refuse a file of something else or of a later release."""
-    if _marks(db) == (APPLICATION, VERSION):
+def install(db: sqlite3.Connection, path: Path, *, is_known: bool) -> None:
+    """Make the tables in an empty file; refuse a file of something else or of a later release.
+
+    `is_known` says that this process has used the file: then nothing is made, for what was
+    there is gone.
+    """
+    marks = _marks(db)
+    if marks == (APPLICATION, VERSION):
         return
+    if is_known and marks[0] != APPLICATION:
+        raise StoreCorrupt(
+            f"the session file {path} was emptied or overwritten while it was in use: stop the "
+            "app, then restore a backup and end everybody's sessions, or move the file away "
+            "together with its -wal and -shm and let everybody sign in again"
+        )
     # Another process may be making the tables: what is there is judged under the lock only.
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -139,6 +151,12 @@ def install(db: sqlite3.Connection, path: Path) -> None:
     finally:
         if db.in_transaction:
             db.execute("ROLLBACK")
+
+
+def reached(db: sqlite3.Connection) -> int:
+    """Return the number of the latest event: it only grows, unless a backup was restored."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return row[0] if row else 0
 
 
 def _marks(db: sqlite3.Connection) -> tuple[int, int]:

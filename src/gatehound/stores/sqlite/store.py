@@ -12,11 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from gatehound.clientip.check import Finding
 from gatehound.errors import StoreMismatch
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import (
     Answer,
     Created,
+    Dump,
+    Ends,
     EventPage,
     EventQuery,
     Finished,
@@ -39,7 +42,7 @@ from gatehound.stores.rule import (
     check_data_name,
     check_memory,
 )
-from gatehound.stores.sqlite import directory, ending, evidence, life, log
+from gatehound.stores.sqlite import copying, directory, ending, ends, evidence, life, log
 from gatehound.stores.sqlite.link import Kind, Link
 from gatehound.stores.sqlite.place import check_name
 from gatehound.stores.sqlite.row import Tx, write_event
@@ -56,8 +59,10 @@ class SQLiteStore(Store):
     a database of something else. `clock` returns milliseconds since 1970 (None: the
     system's). `event_retention` is in milliseconds.
 
-    `suspends=False` (WSGI) waits in the calling thread for the lock of another process, 5 s
-    at most, then StoreUnavailable. `suspends=True` (ASGI) never waits on the event loop.
+    `suspends=False` (WSGI) waits in the calling thread for the lock of another process, 1 s
+    at most (5 s for `prepare` and for what walks over many rows), then StoreUnavailable.
+    `suspends=True` (ASGI) never waits on the event loop. `load` does not fail where only its
+    touch cannot be written: the session slides at a later one.
 
     Usable from any thread, any loop and after a fork. What a crash of the machine may lose:
     touches, evidence, app data and events of the last moments. Logins, rotations and ends of
@@ -65,7 +70,7 @@ class SQLiteStore(Store):
     """
 
     kind: ClassVar[str] = "sqlite"
-    deadline: ClassVar[int] = 5000  # ms that a call waits for others before StoreUnavailable
+    deadline: ClassVar[int] = 1000  # ms that a call waits for others before StoreUnavailable
 
     def __init__(
         self,
@@ -86,7 +91,7 @@ class SQLiteStore(Store):
     # --- life of the store ---
 
     async def prepare(self, meta: Meta) -> None:
-        problems = await self._run(lambda tx: _prepare(tx, meta), Kind.DURABLE)
+        problems = await self._run(lambda tx: _prepare(tx, meta), Kind.DURABLE, aside=True)
         if problems:
             raise StoreMismatch(problems)
 
@@ -110,7 +115,10 @@ class SQLiteStore(Store):
         )
         if answer is not None:
             return answer
-        return await self._run(lambda tx: life.load(tx, alias, sid, secret_hash, touch), Kind.WRITE)
+        return await self._link.run_or(
+            lambda tx: life.load(tx, alias, sid, secret_hash, touch),
+            lambda tx: life.judge(tx, alias, sid, secret_hash),
+        )
 
     async def rotate(
         self,
@@ -145,14 +153,16 @@ class SQLiteStore(Store):
         event: Event | None = None,
     ) -> Revoked:
         return await self._run(
-            lambda tx: ending.revoke(tx, alias, only, keep, reason, event), Kind.DURABLE
+            lambda tx: ending.revoke(tx, alias, only, keep, reason, event), Kind.ENDING
         )
 
     async def sessions(self, alias: bytes) -> Listed:
         listed = await self._run(lambda tx: life.look_at_all(tx, alias), Kind.LOOK)
         if listed is not None:
             return listed
-        return await self._run(lambda tx: life.sessions(tx, alias), Kind.WRITE)
+        return await self._link.run_or(
+            lambda tx: life.sessions(tx, alias), lambda tx: life.list_living(tx, alias)
+        )
 
     async def epoch(self, alias: bytes) -> int:
         return await self._run(lambda tx: ending.epoch(tx, alias), Kind.LOOK)
@@ -179,8 +189,10 @@ class SQLiteStore(Store):
         check_memory(memory, user_memory)
         change = evidence.Change(seen, agent, set_flags, clear_flags, events)
         given = (memory, user_memory)
+        # A flag takes rights away (a step-up is due), and must outlast a power cut.
+        kind = Kind.DURABLE if set_flags else Kind.WRITE
         return await self._run(
-            lambda tx: evidence.remember(tx, alias, sid, secret_hash, given, change), Kind.WRITE
+            lambda tx: evidence.remember(tx, alias, sid, secret_hash, given, change), kind
         )
 
     # --- app data, field by field ---
@@ -206,7 +218,7 @@ class SQLiteStore(Store):
     # --- users ---
 
     async def disable(self, alias: bytes, event: Event | None = None) -> Revoked:
-        return await self._run(lambda tx: ending.disable(tx, alias, event), Kind.DURABLE)
+        return await self._run(lambda tx: ending.disable(tx, alias, event), Kind.ENDING)
 
     async def enable(self, alias: bytes) -> bool:
         return await self._run(lambda tx: ending.enable(tx, alias), Kind.DURABLE)
@@ -217,7 +229,7 @@ class SQLiteStore(Store):
         Deleted rows are overwritten with zeros in the file. What was copied is out of reach:
         backups, snapshots of the file system, the spare blocks of a flash disk.
         """
-        count = await self._run(lambda tx: directory.forget(tx, alias, user_id), Kind.DURABLE)
+        count = await self._run(lambda tx: ends.forget(tx, alias, user_id), Kind.ENDING, aside=True)
         await self._link.checkpoint()
         return count
 
@@ -234,7 +246,12 @@ class SQLiteStore(Store):
         About 20 us a session, while no other process can write: beyond 200,000 sessions some
         of their calls reach their deadline. Logins that began before are refused by epoch.
         """
-        return await self._run(lambda tx: directory.revoke_everyone(tx, event), Kind.DURABLE)
+        return await self._run(
+            lambda tx: directory.revoke_everyone(tx, event), Kind.ENDING, aside=True
+        )
+
+    async def ends(self, place: str, *, wait: float) -> Ends:
+        return await self._run(lambda tx: ends.since(tx, place), Kind.READ)
 
     async def search(self, query: Query) -> Page:
         return await self._run(lambda tx: directory.search(tx, query), Kind.LOOK, aside=True)
@@ -270,6 +287,20 @@ class SQLiteStore(Store):
         return await self._run(
             lambda tx: log.events(tx, query, self._retention), Kind.LOOK, aside=True
         )
+
+    # --- for operators ---
+
+    async def findings(self) -> list[Finding]:
+        # Here, because what it finds is found through a store.
+        from gatehound.stores.sqlite.findings import findings
+
+        return await findings(self)
+
+    async def dump(self, cursor: str = "", *, limit: int = 100) -> Dump:
+        return await self._run(lambda tx: copying.dump(tx, cursor, limit), Kind.READ, aside=True)
+
+    async def restore(self, dump: Dump) -> None:
+        await self._run(lambda tx: copying.restore(tx, dump), Kind.ENDING, aside=True)
 
 
 def _ping(tx: Tx) -> int:

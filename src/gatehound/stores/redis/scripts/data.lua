@@ -1,6 +1,6 @@
 -- App data of a living session, field by field.
 --
--- KEYS[1] u:<alias>  [2] d:<alias>:<sid>
+-- KEYS[1] u<alias>  [2] d<alias><sid>
 -- ARGV[5] sid  [6] 'get' | 'all' | 'set' | 'delete' | 'incr'  [7...] names; for set: name, value,
 --         ...; for incr: name, sum to add
 -- Reply: tag, now, and then nothing for a dead session, else
@@ -18,7 +18,7 @@ if over(part[1], part[2]) then
 end
 
 local function keep()
-  redis.call('PEXPIRE', D, long(part[1], 40) - NOW + LINGER)
+  redis.call('PEXPIRE', D, expires(part[1]) - NOW + LINGER)
 end
 
 -- Names after `first`, `step` apart, that would be new fields.

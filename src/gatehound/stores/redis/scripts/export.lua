@@ -1,11 +1,11 @@
 -- Return all that is stored of a user, as it is at one moment.
 --
--- KEYS    u:, l:, x:, h: of the alias, i, ev
+-- KEYS    u, l, x, h of the alias, i, ev
 -- ARGV[5] alias
 -- Reply: tag, now, user id, roles, living ({sid, security, seen, evidence, data}),
 --        tombstones ({sid, tombstone}), evidence of the user, 1 if disabled
 
-open(KEYS[1]:sub(1, -3 - #ARGV[5]), ARGV[5])
+open(KEYS[1]:sub(1, -2 - #ARGV[5]), ARGV[5])
 local user = read_user()
 local list, stones = {}, {}
 for _, session in ipairs(living(user)) do

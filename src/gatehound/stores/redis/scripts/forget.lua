@@ -1,10 +1,10 @@
 -- Erase what is stored of a user, but not the mark of a disabled one and not the epoch.
 --
--- KEYS    u:, l:, x:, h: of the alias, i, ev
+-- KEYS    u, l, x, h of the alias, i, ev
 -- ARGV[5] alias
 -- Reply: tag, now, how many living sessions went
 
-open(KEYS[1]:sub(1, -3 - #ARGV[5]), ARGV[5])
+open(KEYS[1]:sub(1, -2 - #ARGV[5]), ARGV[5])
 local user = read_user(true)
 local gone = #living(user)
 for _, field in ipairs(redis.call('HKEYS', U)) do

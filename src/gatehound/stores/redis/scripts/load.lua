@@ -1,6 +1,6 @@
 -- Say what a secret is worth, and slide a living session.
 --
--- KEYS[1] u:<alias>                      one key: during resharding a second one could be away
+-- KEYS[1] u<alias>                      one key: during resharding a second one could be away
 -- ARGV[5] sid  [6] secret hash  [7] touch in milliseconds, '' for none
 -- Reply: tag, now, standing, and then
 --   live, grace, superseded, reused: security, seen, user id, roles, class of reuse, last
@@ -26,12 +26,12 @@ local worth, reuse = standing(security, previous, HASH)
 local was_seen = 0
 
 -- Writes here are pcalls: over maxmemory people who are signed in are let in all the same.
-if worth == 'live' and previous and long(previous, 26) == 0 and int(previous, 34) ~= NO_GRACE then
-  redis.pcall('HSET', U, SID .. 'p', previous:sub(1, 25) .. pack_long(NOW) .. previous:sub(34))
+if worth == 'live' and previous and long(previous, 24) == 0 and int(previous, 30) ~= NO_GRACE then
+  redis.pcall('HSET', U, SID .. 'p', previous:sub(1, 23) .. pack_long(NOW) .. previous:sub(30))
 end
 if TOUCH and (worth == 'live' or worth == 'grace') and NOW - long(seen, 2) >= TOUCH
     and NOW > long(seen, 2) then
-  local touched = seen:sub(1, 1) .. pack_long(NOW) .. seen:sub(10)
+  local touched = seen:sub(1, 1) .. pack_long(NOW) .. seen:sub(8)
   local done = redis.pcall('HSET', U, SID .. 't', touched)
   if type(done) == 'number' then
     was_seen = long(seen, 2)

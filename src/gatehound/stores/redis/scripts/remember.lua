@@ -1,12 +1,12 @@
 -- Write evidence, the seen part, flags and events of a living session: all, or nothing.
 --
--- KEYS    u:, l:, x:, h: of the alias, i, ev
+-- KEYS    u, l, x, h of the alias, i, ev
 -- ARGV[5] sid  [6] secret hash  [7] expected version of the session's evidence, '' not given
 --     [8] that evidence, packed  [9], [10] the same of the user  [11] seen part or ''
 --     [12] flags to set  [13] flags to clear  [14] alias  [15...] events, five texts each
 -- Reply: tag, now, 'done' | 'gone', or 'conflict', both evidences as they are stored
 
-open(KEYS[1]:sub(1, -3 - #ARGV[14]), ARGV[14])
+open(KEYS[1]:sub(1, -2 - #ARGV[14]), ARGV[14])
 local SID, HASH = ARGV[5], ARGV[6]
 local part = redis.call('HMGET', U, SID, SID .. 't', SID .. 'p')
 local security, seen = part[1], part[2]
@@ -29,7 +29,7 @@ if differs(memory, ARGV[7]) or differs(user_memory, ARGV[9]) then
   return {TAG, NOW, 'conflict', memory or '', user_memory or ''}
 end
 
-local life = long(security, 40) - NOW + LINGER
+local life = expires(security) - NOW + LINGER
 if ARGV[7] ~= '' then
   redis.call('SET', memory_key(SID), ARGV[8], 'PX', life)
 end
@@ -38,7 +38,7 @@ if ARGV[9] ~= '' then
 end
 if ARGV[11] ~= '' then
   local last = math.max(long(seen, 2), long(ARGV[11], 2))
-  redis.call('HSET', U, SID .. 't', ARGV[11]:sub(1, 1) .. pack_long(last) .. ARGV[11]:sub(10))
+  redis.call('HSET', U, SID .. 't', ARGV[11]:sub(1, 1) .. pack_long(last) .. ARGV[11]:sub(8))
 end
 local flags = security:byte(2)
 local wanted = bit.band(bit.bor(flags, tonumber(ARGV[12])), bit.bnot(tonumber(ARGV[13])))

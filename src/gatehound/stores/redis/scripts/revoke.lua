@@ -1,11 +1,11 @@
 -- End one session, all but one, or all of a user; with a mark, disable the user too.
 --
--- KEYS    u:, l:, x:, h: of the alias, i, ev
+-- KEYS    u, l, x, h of the alias, i, ev; or u alone, see user.lua
 -- ARGV[5] 'only', 'keep' or 'all'  [6] sid or ''  [7] reason code  [8] '1': disable
 --     [9] alias  [10] name of the event ('': none), [11] its reason, [12] the rest as JSON
 -- Reply: tag, now, epoch, user id, roles, finished
 
-open(KEYS[1]:sub(1, -3 - #ARGV[9]), ARGV[9])
+open(KEYS[1]:sub(1, -2 - #ARGV[9]), ARGV[9])
 local MODE, SID, REASON = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local user = read_user(true)
 local event = ARGV[10] ~= '' and {name = ARGV[10], reason = ARGV[11], rest = ARGV[12]} or nil
@@ -25,7 +25,7 @@ for _, sid in ipairs(user.damaged) do
     drop(sid)
   end
 end
-if ARGV[8] == '1' then
+if ARGV[8] == '1' and not ALONE then
   redis.call('SET', X, string.format('%.0f', NOW))
 end
 if MODE ~= 'only' then

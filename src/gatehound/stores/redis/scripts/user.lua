@@ -3,23 +3,36 @@
 -- KEYS declares every key whose name is known beforehand. Evidence and app data of sessions
 -- that are found on the way have names that are not; they live in the same slot.
 
-local PREFIX, ALIAS, U, L, X, H, I, EV
+-- While a cluster moves a slot, keys of a user may lie on both sides, and a script over several
+-- is told to try again. Given one key alone, `create` and `revoke` do without all others: who was
+-- signed out must be, and nobody waits a minute to sign in. What they leave out is the event, the
+-- directory, and evidence and app data of ended sessions, which end by their own time.
+local ALONE = #KEYS == 1 and KEYS[1]:match('}(.)') == 'u'
+
+local PREFIX, ALIAS, U, L, X, H, I, EV, ENDS
 
 local function open(prefix, alias)
   PREFIX, ALIAS = prefix, alias
-  U, L, X, H = prefix .. 'u:' .. alias, prefix .. 'l:' .. alias, prefix .. 'x:' .. alias,
-    prefix .. 'h:' .. alias
+  U, L, X, H = prefix .. 'u' .. alias, prefix .. 'l' .. alias, prefix .. 'x' .. alias,
+    prefix .. 'h' .. alias
   I, EV = prefix .. 'i', prefix .. 'ev'
+  ENDS = prefix:match('^[^{]*') .. 'ends'
 end
 
-local function memory_key(sid) return PREFIX .. 'm:' .. ALIAS .. ':' .. sid end
-local function data_key(sid) return PREFIX .. 'd:' .. ALIAS .. ':' .. sid end
+local function memory_key(sid) return PREFIX .. 'm' .. ALIAS .. sid end
+local function data_key(sid) return PREFIX .. 'd' .. ALIAS .. sid end
 
--- A text over 64 bytes lies in l:<alias>, behind a pointer: it would turn the compact hash
+local function forget_parts(sid)
+  if not ALONE then
+    redis.pcall('DEL', memory_key(sid), data_key(sid))
+  end
+end
+
+-- A text over 64 bytes lies in l<alias>, behind a pointer: it would turn the compact hash
 -- into a table. In front of it are 4 bytes of the alias, see store.py.
 local function text(value, field)
   if value == POINTER then
-    local long_text = redis.call('HGET', L, field)
+    local long_text = not ALONE and redis.call('HGET', L, field)
     return long_text and long_text:sub(5) or ''
   end
   return value or ''
@@ -76,7 +89,7 @@ end
 
 -- Strings are compared as numbers: Lua's `<` follows the locale that the server was started in.
 local function older(a, b)
-  local x, y = long(a.security, 24), long(b.security, 24)
+  local x, y = created(a.security), created(b.security)
   if x ~= y then
     return x < y
   end
@@ -100,6 +113,83 @@ local function living(user)
   return list
 end
 
+-- The network and browser where a session was last: b'' for not known.
+local function pair_of(seen)
+  return seen:byte(8) % 4 > 0 and seen:sub(15, 20) or ''
+end
+
+-- Who signs in again and again from one place makes room for it there: sessions of the same pair
+-- go first, so that a robot ends its own sessions and not its owner's. Else the oldest goes.
+local function makes_room_before(a, b, pair)
+  local x, y = pair ~= '' and pair_of(a.seen) == pair, pair ~= '' and pair_of(b.seen) == pair
+  if x ~= y then
+    return x
+  end
+  return older(a, b)
+end
+
+-- The directory of a bucket: sid + alias by creation, in pieces that are small enough to stay
+-- compact. `i` lists the pieces by what they begin with; a piece reaches up to the next one.
+local function piece_at(moment)
+  return redis.call('ZREVRANGEBYSCORE', I, moment, '-inf', 'LIMIT', 0, 1)[1]
+end
+
+local function begin_piece(moment)
+  redis.call('ZADD', I, moment, moment)
+  return moment
+end
+
+-- Sessions come in order, but for those of a copy and of a clock that stepped back.
+local function split(piece)
+  local flat = redis.call('ZRANGE', I .. piece, 0, -1, 'WITHSCORES')
+  local middle = flat[2 * math.floor(#flat / 4) + 2]
+  if tonumber(middle) > tonumber(piece) then -- else too many of one moment: the piece grows
+    begin_piece(middle)
+    for n = 1, #flat, 2 do
+      if tonumber(flat[n + 1]) >= tonumber(middle) then
+        redis.call('ZADD', I .. middle, flat[n + 1], flat[n])
+        redis.call('ZREM', I .. piece, flat[n])
+      end
+    end
+  end
+end
+
+local function enlist(sid, moment)
+  if ALONE then
+    return
+  end
+  moment = string.format('%.0f', moment)
+  local piece = piece_at(moment)
+  if not piece then
+    piece = begin_piece(moment)
+  elseif redis.call('ZCARD', I .. piece) >= PIECE then
+    local last = redis.call('ZREVRANGE', I, 0, 0)[1]
+    local newest = redis.call('ZREVRANGE', I .. piece, 0, 0, 'WITHSCORES')[2]
+    if piece == last and tonumber(moment) > tonumber(newest) then
+      piece = begin_piece(moment)
+    else
+      split(piece)
+      piece = piece_at(moment)
+    end
+  end
+  redis.call('ZADD', I .. piece, moment, sid .. ALIAS)
+end
+
+-- Keys that no script declares may be out of reach where the sweep comes by while a slot moves:
+-- nothing may fail then, because what was written before stays written.
+local function strike(piece, member)
+  if redis.pcall('ZREM', I .. piece, member) == 1 and redis.pcall('EXISTS', I .. piece) == 0 then
+    redis.call('ZREM', I, piece)
+  end
+end
+
+local function delist(sid, moment)
+  local piece = not ALONE and piece_at(string.format('%.0f', moment))
+  if piece then
+    strike(piece, sid .. ALIAS)
+  end
+end
+
 -- Event ids are explicit, because the time may be given (tests), and `<ms>-*` is Redis 7.
 local function next_id()
   local now = string.format('%.0f', NOW)
@@ -120,6 +210,9 @@ end
 
 -- name, user id, public id, reason, the rest as JSON, own time ('': the id says it)
 local function log(name, user_id, public_id, reason, rest, at)
+  if ALONE then
+    return
+  end
   local oldest = NOW - RETENTION
   if oldest > 0 then
     redis.call('XADD', EV, 'MINID', '~', string.format('%.0f', oldest), next_id(), 'n', name,
@@ -141,11 +234,11 @@ local function public(sid)
   return (sid:gsub('.', function(byte) return string.format('%02x', byte:byte()) end))
 end
 
--- End a session that cannot be read: there is nothing to tell of it.
+-- End a session that cannot be read: there is nothing to tell of it. The sweep strikes it off.
 local function drop(sid)
   redis.call('HDEL', U, sid, sid .. 't', sid .. 'p')
-  redis.pcall('DEL', memory_key(sid), data_key(sid))
-  redis.call('ZREM', I, sid .. ALIAS)
+  redis.pcall('PUBLISH', ENDS, sid)
+  forget_parts(sid)
 end
 
 local EXPIRED = {name = 'session_expired', rest = ''}
@@ -155,12 +248,14 @@ local EXPIRED = {name = 'session_expired', rest = ''}
 local function finish(user, sid, reason, event)
   local session = user.sessions[sid]
   redis.call('HDEL', U, sid, sid .. 't', sid .. 'p')
-  local life = long(session.security, 40) - NOW
+  local life = expires(session.security) - NOW
   life = math.min(math.max(life, TOMBSTONE_MIN), TOMBSTONE_MAX)
-  local stone = string.char(VERSION, reason) .. pack_long(NOW) .. pack_long(NOW + life)
+  local stone = session.security:sub(1, 1) .. string.char(reason) .. pack_long(NOW)
+    .. struct.pack('>I3', math.ceil(life / 1000))
   redis.call('HSET', U, sid .. 'x', stone)
-  redis.pcall('DEL', memory_key(sid), data_key(sid))
-  redis.call('ZREM', I, sid .. ALIAS)
+  redis.pcall('PUBLISH', ENDS, sid)
+  forget_parts(sid)
+  delist(sid, created(session.security))
   if event then
     log(event.name, user.id, public(sid), event.reason or REASONS[reason], event.rest, '')
   end
@@ -168,10 +263,12 @@ local function finish(user, sid, reason, event)
   table.insert(user.finished, {sid, session.security, session.seen, reason})
 end
 
--- A session that is over because everybody's are has one event with all others.
+-- A session that is over because everybody's are has one event with all others, and visitors
+-- who never signed in have none.
 local function finish_over(user, sid)
-  local reason = user.sessions[sid].over
-  finish(user, sid, reason, reason ~= EVERYONE and EXPIRED or nil)
+  local session = user.sessions[sid]
+  local is_told = session.over ~= EVERYONE and bit.band(session.security:byte(2), ANONYMOUS) == 0
+  finish(user, sid, session.over, is_told and EXPIRED or nil)
 end
 
 local function finish_all_over(user)
@@ -182,14 +279,15 @@ local function finish_all_over(user)
   end
 end
 
--- What create compares. not_before stands for everybody, also for users who have no hash.
+-- What create compares. The line stands for everybody, also for users who have no hash. Both only
+-- grow, so their sum tells when either did; the greater of them would not, within a millisecond.
 local function epoch_of(user)
-  return math.max(tonumber(user['@e'] or '0'), NOT_BEFORE)
+  return tonumber(user['@e'] or '0') + NOT_BEFORE
 end
 
 local function bump_epoch(user)
   -- Derived from the time, so that it never repeats after the hash has expired.
-  local epoch = math.max(epoch_of(user) + 1, NOW)
+  local epoch = math.max(tonumber(user['@e'] or '0') + 1, NOW)
   user['@e'] = string.format('%.0f', epoch)
   redis.call('HSET', U, '@e', user['@e'])
 end
@@ -220,11 +318,13 @@ end
 local function settle(user)
   local latest = NOW + TOMBSTONE_MIN
   for _, session in pairs(user.sessions) do
-    latest = math.max(latest, long(session.security, 40))
+    latest = math.max(latest, expires(session.security))
   end
   for _, entry in ipairs(bury(user)) do
-    latest = math.max(latest, long(entry.stone, 11))
+    latest = math.max(latest, until_when(entry.stone))
   end
   redis.call('PEXPIRE', U, latest - NOW + LINGER)
-  redis.call('PEXPIRE', L, latest - NOW + LINGER)
+  if not ALONE then
+    redis.pcall('PEXPIRE', L, latest - NOW + LINGER)
+  end
 end
