@@ -85,7 +85,7 @@ def test_check_holds_and_tells_the_story() -> None:
         "the address does not move",
         "verdict record at 1.6 points",
         "script_client: Used by a program instead of a browser",
-        "You signed in elsewhere, and the oldest of your sessions ended.",
+        "You signed in again, and this session made room for the new one.",
         "because: You signed out.",
     ):
         assert statement in told

@@ -359,13 +359,13 @@ def test_a_login_before_an_exception_in_a_websocket_leaves_no_session(guard: Gua
     assert guard.sync.sessions_of("ann") == []
 
 
-def test_our_errors_come_out_of_a_websocket_as_they_are(guard: Guard) -> None:
+def test_our_errors_refuse_the_handshake_of_a_websocket(guard: Guard) -> None:
     async def app(scope: Message, receive: Any, send: Any) -> None:
         await gatehound.current(scope).require_fresh()
 
     answer = run(app, guard, websocket())
-    assert isinstance(answer.error, gatehound.FreshLoginRequired)
-    assert answer.sent == []
+    assert answer.error is None
+    assert answer.sent == [{"type": "websocket.close", "code": 1008}]
 
 
 def test_development_mode_closes_a_websocket_for_another_host(

@@ -7,66 +7,36 @@ may call these may act on every user: who that is, is the app's decision.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any, Final
 
 from gatehound import audit
 from gatehound._sync import Plain, run_sync
 from gatehound.clientip.check import Finding
-from gatehound.detection import Detection, Networks
-from gatehound.errors import StoreError, UsageError
-from gatehound.events import Events
+from gatehound.errors import SettingsError, StoreMismatch, UsageError
 from gatehound.listing import (
+    Bulk,
     SessionPage,
     UserId,
-    Users,
     exported,
+    found_by,
     milliseconds,
     network_of,
-    shown,
     sid_of,
     user_text,
 )
 from gatehound.model import EndReason, Event, Session
-from gatehound.settings import Settings
-from gatehound.stores.answer import EventPage, EventQuery, Finished, Listed, Memory, Meta, Query
-from gatehound.stores.base import Store
-from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, Record, Seen
-from gatehound.stores.rule import finished_event
+from gatehound.stores import open_store, store_url_problem
+from gatehound.stores.answer import EventPage, EventQuery, Listed, Query
+from gatehound.stores.copying import Copied, copy_store
+from gatehound.telling import Telling
 
-CLEAR_ATTEMPTS: Final = 3  # compare-and-swap: a request may be judged in the same moment
+BATCH: Final = 500  # sessions that terminate_where reads at once
 
 
-class Admin:
+class Admin(Telling):
     """The part of Guard that needs no request."""
-
-    settings: Settings
-    networks: Networks
-    detection: Detection
-    users: Users
-    _events: Events
-    _identity: bytes
-
-    @property
-    def store(self) -> Store:
-        """The store that this guard works over."""
-        raise NotImplementedError
-
-    # --- identity ---
-
-    def alias(self, user_id: str) -> bytes:
-        """What stands for a user in key names: BLAKE2b-96 keyed with identity_key."""
-        text = f"{self.settings.namespace}\0{user_id}".encode()
-        return hashlib.blake2b(text, digest_size=12, key=self._identity).digest()
-
-    @property
-    def meta(self) -> Meta:
-        """What a store must agree with."""
-        fingerprint = hashlib.blake2b(b"fingerprint", digest_size=16, key=self._identity)
-        return Meta(fingerprint=fingerprint.digest(), namespace=self.settings.namespace)
 
     # --- read ---
 
@@ -91,10 +61,11 @@ class Admin:
         network: str | None = None,
         created_before: float | None = None,
         seen_before: float | None = None,
+        anonymous: bool = False,
         cursor: str = "",
         limit: int = 50,
     ) -> SessionPage:
-        """Return living sessions of all users that match, newest first.
+        """Return living sessions of all users (`anonymous`: of visitors) that match, newest first.
 
         `find` is text for `users.find`: the sessions of the first user that it means (without
         `users.find` the text is the id).
@@ -108,7 +79,8 @@ class Admin:
         elif find:
             user_id = find
         query = self._query(user_id, flagged, country, network, created_before, seen_before)
-        page = await self.store.search(replace(query, cursor=cursor, limit=limit))
+        query = replace(query, cursor=cursor, limit=limit)
+        page = await found_by(self.store, query, anonymous=anonymous)
         return SessionPage(tuple(await self._shown(page.records)), page.cursor)
 
     async def events(
@@ -155,10 +127,16 @@ class Admin:
         created_before: float | None = None,
         seen_before: float | None = None,
         dry_run: bool = True,
-    ) -> int:
-        """End all sessions that match; return how many. A dry run only counts.
+        limit: int | None = None,
+        cursor: str = "",
+    ) -> Bulk:
+        """End sessions that match, newest first; a dry run only counts them.
 
-        UsageError without any condition: that would be `terminate_everyone`.
+        The conditions are those of `search`. At most `limit` sessions, rounded up to a batch of
+        500 (None: all), so that a long run can show how far it is, stop, and go on with the
+        `cursor` of the answer; it is "" where none is left. A run that was broken off without one
+        is simply started again. UsageError without any condition: that would be
+        `terminate_everyone`.
         """
         conditions = (user_id, flagged, country, network, created_before, seen_before)
         # "" is what an empty form field sends: no condition, and never "every session".
@@ -168,13 +146,13 @@ class Admin:
                 "give one, or call terminate_everyone()"
             )
         query = self._query(user_id, flagged, country, network, created_before, seen_before)
-        query, count = replace(query, limit=500), 0
+        query, count = replace(query, limit=BATCH, cursor=cursor), 0
         while True:
-            page = await self.store.search(query)
+            page = await found_by(self.store, query)
             for record in page.records:
                 count += dry_run or await self.terminate(record.user_id, record.public_id)
-            if not page.cursor:
-                return count
+            if not page.cursor or (limit is not None and count >= limit):
+                return Bulk(count, page.cursor)
             query = replace(query, cursor=page.cursor)
 
     def _query(
@@ -259,6 +237,38 @@ class Admin:
             if len(finished) < 1000:
                 return count
 
+    async def copy_to(
+        self, store_url: str, *, progress: Callable[[int], object] | None = None
+    ) -> Copied:
+        """Copy all users and sessions into another store, so that nobody has to sign in again.
+
+        `store_url` is written as the setting `store`; what is stored there of the same users is
+        replaced. `progress` is told the number of users so far. Events are not copied.
+        SettingsError for a URL that cannot be used, StoreMismatch where the other store was first
+        used with another identity_key or namespace, UsageError where it is this store.
+        """
+        problem = store_url_problem(store_url)
+        if problem is None and store_url.startswith("memory:"):
+            problem = "memory:// would be gone when the copy is done"
+        if problem is not None:
+            raise SettingsError(f"the store to copy to: {problem}")
+        await self.store.prepare(self.meta)
+        target = open_store(
+            store_url,
+            namespace=self.settings.namespace,
+            suspends=self.store.suspends,
+            event_retention=int(self.settings.privacy.event_retention * 1000),
+            write_version=self.settings.store_options.write_version,
+        )
+        try:
+            await target.prepare(self.meta)
+            return await copy_store(self.store, target, progress=progress)
+        except StoreMismatch as error:
+            problems = [f"the store to copy to: {line}" for line in error.problems]
+            raise StoreMismatch(problems) from error
+        finally:
+            await target.close()
+
     async def describe(self) -> str:
         """Say the active policy in words, for documentation and audits."""
         return audit.describe(self.settings)
@@ -269,70 +279,11 @@ class Admin:
         Raises StoreUnavailable where the store does not answer.
         """
         await self.store.ping()
-        return audit.findings(self.settings, self.networks)
+        return [*audit.findings(self.settings, self.networks), *await self.store.findings()]
 
     async def close(self) -> None:
         """Close the connections of this process and loop; a later call opens them again."""
         await self.store.close()
-
-    # --- shared with the flow ---
-
-    async def clear(
-        self,
-        record: Record,
-        why: str,
-        *,
-        learn: Callable[[bytes, bytes], tuple[bytes, bytes]] | None = None,
-        seen: Seen | None = None,
-        agent: str = "",
-    ) -> bool:
-        """Unflag a session and forget what stood against it; False where it is gone.
-
-        `learn` makes new memories of session and user out of the old ones; None learns nothing,
-        because whose the flagged context was, nobody has proved.
-        """
-        event = Event(
-            "session_cleared", user_id=record.user_id, public_id=record.public_id, reason=why
-        )
-        memory, user_memory = await self.store.recall(record.alias, record.sid)
-        attempts = CLEAR_ATTEMPTS
-        while True:
-            if learn is None:
-                own, users = self.detection.clear(memory.data), user_memory.data
-            else:
-                own, users = learn(memory.data, user_memory.data)
-            result = await self.store.remember(
-                record.alias,
-                record.sid,
-                record.security.secret_hash,
-                memory=Memory(own, memory.version),
-                user_memory=Memory(users, user_memory.version) if learn else None,
-                seen=seen,
-                agent=agent,
-                clear_flags=FLAGGED | STEP_UP | NOTIFIED,
-                events=(event,),
-            )
-            attempts -= 1
-            if result.done or result.gone or not attempts:
-                break
-            memory, user_memory = result.memory, result.user_memory
-        if result.done:
-            self.announce(event)
-        return result.done
-
-    def admits(self, name: str) -> bool:
-        """Say whether an event that anybody can cause is told now, or only counted."""
-        return self._events.admits(name)
-
-    async def tell(self, event: Event) -> None:
-        """Write an event that belongs to no change of a session, and hand it to the sinks.
-
-        A store that is down costs the line in its log, and nothing else.
-        """
-        event = self._events.redacted(event)
-        with contextlib.suppress(StoreError):
-            await self.store.append(event)
-        self._events.emit(event)
 
     async def _end(
         self,
@@ -351,23 +302,6 @@ class Admin:
         )
         self.announce_ends(done.finished, template)
         return len(done.finished)
-
-    def announce(self, event: Event) -> None:
-        """Hand to the sinks what the store has written with a change."""
-        self._events.emit(event)
-
-    def announce_ends(self, finished: Iterable[Finished], template: Event | None = None) -> None:
-        """Hand to the sinks what the store has written for each session that it ended.
-
-        `template` is what the call that ended them gave the store.
-        """
-        for end in finished:
-            self._events.emit(finished_event(end, template))
-
-    async def _shown(
-        self, records: Collection[Record], current: bytes | None = None
-    ) -> list[Session]:
-        return await shown(self.store, self.detection, self.users, records, current)
 
 
 class SyncAdmin:
@@ -391,6 +325,7 @@ class SyncAdmin:
     forget_user = Plain(Admin.forget_user)
     export_user = Plain(Admin.export_user)
     sweep = Plain(Admin.sweep)
+    copy_to = Plain(Admin.copy_to)
     describe = Plain(Admin.describe)
     check = Plain(Admin.check)
     close = Plain(Admin.close)

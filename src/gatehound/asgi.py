@@ -2,7 +2,8 @@
 
 Belongs outermost, so that it sees every response and every exception. It wraps `send` alone:
 all messages pass as they are, but for headers on `http.response.start` and on
-`websocket.accept`. `receive` and unknown scopes and messages are not touched.
+`websocket.accept`. Unknown scopes and messages are not touched, and `receive` alone where a
+session may end while it waits (gatehound.connection).
 """
 
 from __future__ import annotations
@@ -14,6 +15,16 @@ from typing import Any
 from gatehound import signin
 from gatehound.clientip import ClientIP, ClientIPResolver
 from gatehound.clientip.current import KEY, known_answer
+from gatehound.connection import (
+    Connection,
+    Message,
+    Receive,
+    Send,
+    StreamConnection,
+    WebsocketConnection,
+    can_deny,
+    deny,
+)
 from gatehound.data import Runner
 from gatehound.errors import GatehoundError, UsageError
 from gatehound.guard import Guard
@@ -24,10 +35,9 @@ from gatehound.visit import Visit
 from gatehound.web.headers import can_carry, changes, dress, is_due
 from gatehound.web.reply import Reply, development_refusal, reply_for
 
+__all__ = ["App", "GatehoundMiddleware", "Message", "Receive", "Scope", "Send"]
+
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -57,27 +67,33 @@ class GatehoundMiddleware:
         request = ScopeRequest(scope)
         refusal = development_refusal(request, self.guard.settings, self.guard.resolver)
         if refusal is not None:
-            await _refuse(request, send, refusal)
+            await _refuse(request, scope, send, refusal)
             return
         passage = await self.guard.examine(request)
         scope["gatehound"] = Visit(self.guard, passage, _thread_runner())
-        response = _Response(self.guard, passage, send)
+        connection = _connect(self.guard, passage, scope, receive, send)
+        response = _Response(self.guard, passage, connection)
+        if passage.record is not None or request.websocket:
+            receive = connection.receive
         try:
             await self.app(scope, receive, response.send)
         except BaseException as error:  # a cancelled request did not get its cookie either
-            if not await response.settle(error, scope["type"]):
+            if not (await response.settle(error) or connection.excuses(error)):
                 raise
         else:
-            await response.settle(None, scope["type"])
+            await response.settle(None)
+        finally:
+            await connection.leave()
 
 
 class _Response:
     """The way back of one request: adds headers, and mends what the app let through."""
 
-    def __init__(self, guard: Guard, passage: Passage, send: Send) -> None:
+    def __init__(self, guard: Guard, passage: Passage, connection: Connection) -> None:
         self._guard = guard
         self._passage = passage
-        self._send = send
+        self._connection = connection
+        self._send = connection.send
         self._replaced = False
 
     async def send(self, message: Message) -> None:
@@ -92,7 +108,7 @@ class _Response:
         if not self._replaced:
             await self._send(message)
 
-    async def settle(self, error: BaseException | None, kind: str) -> bool:
+    async def settle(self, error: BaseException | None) -> bool:
         """Clean up after the app ended, by an exception or not; True where that is answered for.
 
         A login whose response never began is undone: its cookie reached nobody.
@@ -101,10 +117,9 @@ class _Response:
         if passage.started:
             return self._replaced and error is passage.raised
         await signin.undo_login(self._guard, passage)
-        if passage.raised is None or error is not passage.raised or kind != "http":
+        if passage.raised is None or error is not passage.raised:
             return False
-        await self._replace(passage.raised)
-        return True
+        return await self._replace(passage.raised)
 
     async def _start(self, message: Message, status: int) -> Message:
         passage = self._passage
@@ -114,8 +129,8 @@ class _Response:
             if passage.raised is not None and swallowed:
                 await self._replace(passage.raised)
                 return message
-        if passage.rotation_due and can_carry(status):
-            await signin.rotate_if_due(self._guard, passage)
+        if passage.is_pending and can_carry(status):
+            await signin.complete(self._guard, passage)
         passage.started = True
         if not is_due(passage, status):
             return message
@@ -125,15 +140,21 @@ class _Response:
         kept = [line for line in lines if line[0].decode("latin-1").lower() not in gone]
         return {**message, "headers": kept + _encoded(added)}
 
-    async def _replace(self, error: GatehoundError) -> None:
-        """Say ourselves what the app, or its framework, could only call an error."""
+    async def _replace(self, error: GatehoundError) -> bool:
+        """Say ourselves what the app, or its framework, could only call an error.
+
+        False for a websocket whose handshake is answered already.
+        """
         passage = self._passage
-        self._replaced = passage.started = True
         reply = reply_for(error, passage, self._guard.settings)
         headers = reply.sized()
-        if passage.cookie_header is not None:
+        if passage.cookies:
             headers = dress(passage, headers)
+        if isinstance(self._connection, WebsocketConnection):
+            return await self._connection.deny(reply.status, _encoded(headers), reply.body)
+        self._replaced = passage.started = True
         await _answer(self._send, reply, headers, passage.request)
+        return True
 
 
 class ScopeRequest(Request):
@@ -192,9 +213,18 @@ def _thread_runner() -> Runner:
     return run
 
 
-async def _refuse(request: Request, send: Send, reply: Reply) -> None:
+def _connect(
+    guard: Guard, passage: Passage, scope: Scope, receive: Receive, send: Send
+) -> WebsocketConnection | StreamConnection:
+    if scope["type"] == "websocket":
+        return WebsocketConnection(guard, passage, receive, send, can_deny=can_deny(scope))
+    return StreamConnection(guard, passage, receive, send)
+
+
+async def _refuse(request: Request, scope: Scope, send: Send, reply: Reply) -> None:
     if request.websocket:
-        await send({"type": "websocket.close", "code": 1008})
+        lines = _encoded(reply.sized())
+        await deny(send, reply.status, lines, reply.body, can_deny=can_deny(scope))
     else:
         await _answer(send, reply, reply.sized(), request)
 

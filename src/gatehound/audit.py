@@ -16,7 +16,6 @@ from gatehound.settings import Settings
 def describe(settings: Settings) -> str:
     """Return the active policy, one sentence a line."""
     session, detection = settings.session, settings.detection
-    outage = "answers 503" if settings.outage.policy == "deny" else "says that nobody is signed in"
     privacy = settings.privacy
     lines = [
         _timeouts("A session", session.idle_timeout, session.absolute_timeout),
@@ -25,7 +24,7 @@ def describe(settings: Settings) -> str:
         f"A sign-in counts as fresh for {_span(session.fresh_for)}.",
         f"Detection is in mode {detection.mode!r}.",
         f"The client's address comes from {settings.client_ip.mode!r}.",
-        f"While the store does not answer, reading a session {outage}.",
+        f"While the store does not answer, reading a session {_outage(settings)}.",
         f"Events keep {privacy.address_precision} addresses for {_span(privacy.event_retention)}.",
     ]
     for name, role in settings.roles.items():
@@ -36,6 +35,13 @@ def describe(settings: Settings) -> str:
         ]
         lines.append(f"For the role {name!r}: {', '.join(changes) or 'no difference'}.")
     return "\n".join(lines)
+
+
+def _outage(settings: Settings) -> str:
+    if settings.outage.policy == "stale_ok":
+        age = _span(settings.outage.stale_for)
+        return f"shows what was valid up to {age} ago to requests that only read, or answers 503"
+    return "answers 503" if settings.outage.policy == "deny" else "says that nobody is signed in"
 
 
 def _timeouts(what: str, idle: float, absolute: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 
@@ -16,10 +16,14 @@ from gatehound._sync import Plain
 from gatehound.errors import FreshLoginRequired, GatehoundError, StoreError, UsageError
 from gatehound.guard import Guard
 from gatehound.passage import Passage
+from gatehound.stores.base import Store
+from gatehound.stores.record import Record
+from gatehound.stores.rule import check_data, check_data_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
+Purpose: TypeAlias = Literal["read", "delete", "write"]
 
 
 def noted(
@@ -71,33 +75,44 @@ class Data:
 
         FreshLoginRequired where nobody is signed in; ValueError over 64 KiB.
         """
-        alias, sid = self._key()
-        return await self._guard.store.data_set(alias, sid, {name: msgspec.json.encode(value)})
+        values = {name: msgspec.json.encode(value)}
+        check_data(values)  # before an anonymous session is made for it
+        owner = await self._owner("write")
+        return owner is not None and await self._store.data_set(owner.alias, owner.sid, values)
 
     @noted
     async def delete(self, name: str) -> bool:
         """Remove one field; False where it was not set."""
-        alias, sid = self._key()
-        return bool(await self._guard.store.data_delete(alias, sid, [name]))
+        owner = await self._owner("delete")
+        if owner is None:
+            return False
+        return bool(await self._store.data_delete(owner.alias, owner.sid, [name]))
 
     @noted
     async def incr(self, name: str, by: int = 1) -> int | None:
         """Add to a whole number (0 where not set); None where the session ended meanwhile."""
-        alias, sid = self._key()
-        return await self._guard.store.data_incr(alias, sid, name, by)
+        check_data_name(name)
+        owner = await self._owner("write")
+        store = self._store
+        return None if owner is None else await store.data_incr(owner.alias, owner.sid, name, by)
 
     async def _get(self, names: list[str] | None) -> dict[str, Any]:
-        record = self._passage.record
-        if record is None:
+        owner = await self._owner("read")
+        if owner is None:
             return {}
-        found = await self._guard.store.data_get(record.alias, record.sid, names)
+        found = await self._store.data_get(owner.alias, owner.sid, names)
         return {name: msgspec.json.decode(value) for name, value in found.items()}
 
-    def _key(self) -> tuple[bytes, bytes]:
+    @property
+    def _store(self) -> Store:
+        return self._guard.store
+
+    async def _owner(self, purpose: Purpose) -> Record | None:
+        """The session whose data this is; None only where that is an answer to `purpose`."""
         record = self._passage.record
-        if record is None:
+        if record is None and purpose != "read":
             raise FreshLoginRequired(max_age=0.0, age=None)  # it may just have expired
-        return record.alias, record.sid
+        return record
 
 
 class SyncData:

@@ -40,6 +40,7 @@ NAMES: Final = {
     "step_up_passed": "A session proved again who it belongs to.",
     "login_refused": "A login was refused by a limit, a disabled user or an end of all sessions.",
     "login_failed": "The app reported failed credentials.",
+    "login_over_http": "A login came over plain HTTP, where browsers drop its cookie.",
     "token_forged": "A cookie of our name did not verify.",
     "token_unknown": "A cookie verified, but its session is not known.",
     "token_replayed": "The cookie of an ended session came back.",
@@ -65,6 +66,7 @@ FLOODABLE: Final = {
     "record_unreadable": 1,
     "session_reuse": 10,
     "login_failed": 60,
+    "login_over_http": 1,
 }
 FLOOD_WINDOW: Final = 60.0  # seconds
 

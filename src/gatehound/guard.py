@@ -15,12 +15,13 @@ import copy
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from gatehound._sync import run_sync
 from gatehound.admin import SyncAdmin
-from gatehound.cookies import CookieCodec, Ticket
+from gatehound.cookies import CookieCodec, CookieShape, Reading, Ticket
 from gatehound.detection import Detection, Detector, Observation, describe
 from gatehound.detection.activity import Activities
 from gatehound.errors import (
@@ -29,17 +30,20 @@ from gatehound.errors import (
     StoreCorrupt,
     StoreError,
     StoreMismatch,
+    StoreUnavailable,
 )
 from gatehound.events import Events, LogSink, Sink
-from gatehound.judging import Judging
+from gatehound.judging import Judging, is_suspicious
 from gatehound.listing import Users
 from gatehound.model import Activity, Ended, EndReason, Event, Request
+from gatehound.outage import Outage
 from gatehound.passage import Passage
+from gatehound.recent import SAFE, RecentSessions
 from gatehound.settings import Settings
 from gatehound.stores import open_store
 from gatehound.stores.answer import Answer, Finished, Standing
 from gatehound.stores.base import Store
-from gatehound.stores.record import HASH_BYTES, Record
+from gatehound.stores.record import ANONYMOUS, HASH_BYTES, Record
 from gatehound.tokens import CSRFTokens
 
 # Any agent will do: it loads the rules of the User-Agent parser.
@@ -73,19 +77,28 @@ class Guard(Judging):
     ) -> None:
         self.settings = settings = _settings_from(settings)
         self.resolver = settings.resolver()
-        self.cookies = CookieCodec(
-            secret_keys=settings.secret_keys,
-            namespace=settings.namespace,
-            shape=settings.cookie_shape(),
+        keys: _Keys = {"secret_keys": settings.secret_keys, "namespace": settings.namespace}
+        shape = settings.cookie_shape()
+        self.cookies = CookieCodec(**keys, shape=shape)
+        self.csrf = CSRFTokens(**keys)
+        # Purposes of their own: no cookie and no token of one kind ever verifies as another.
+        self.presession_cookies = CookieCodec(
+            **keys, shape=_presession_shape(shape), purpose="presession"
         )
-        self.csrf = CSRFTokens(secret_keys=settings.secret_keys, namespace=settings.namespace)
+        self.presession_csrf = CSRFTokens(**keys, purpose="presession-csrf")
+        self.anonymous_cookies = CookieCodec(
+            **keys, shape=replace(shape, name=f"{shape.name}-anonymous"), purpose="anonymous"
+        )
         self.activities = Activities(settings.activity, override=activity)
         self.networks = settings.networks()
         self.detection = Detection(settings.detection, settings.policy, self.networks, detectors)
         self.users = users or Users()
-        self._events = Events(
-            (LogSink(),) if sinks is None else sinks, precision=settings.privacy.address_precision
-        )
+        sinks = (LogSink(),) if sinks is None else sinks
+        self.recent: RecentSessions | None = None
+        if settings.outage.policy == "stale_ok":
+            self.recent = RecentSessions(settings.outage.stale_for)
+            sinks = (self.recent.hear, *sinks)
+        self._events = Events(sinks, precision=settings.privacy.address_precision)
         self._identity = hashlib.sha256(settings.identity_key.encode()).digest()
         self.limits = lru_cache(1024)(settings.limits)
         self._touch = int(settings.session.touch_interval * 1000)
@@ -94,7 +107,8 @@ class Guard(Judging):
             self._stores[True] = store  # one that never waits serves both worlds
         self._store_given = store is not None
         self._suspends = True
-        self._state = {"down": False, "prepared": False}  # shared with the blocking twin
+        self._state = {"prepared": False}  # this and the next are shared with the blocking twin
+        self._outage = Outage()
         self._warn()
         describe(CHROME_LIKE)  # loading the rules takes a while: here, and once for all forks
         if settings.check_store_at_start:
@@ -133,36 +147,64 @@ class Guard(Judging):
         if self.ignores(request.path):
             return passage
         await self.look(passage)
-        if passage.record is not None:
+        if passage.record is not None and not passage.stale:
             await self.judge_or_note(passage, passage.record)
         return passage
 
     async def look(self, passage: Passage) -> None:
         """Open the cookie and load its session; an outage is noted on the passage."""
         passage.checked = True
+        reading = self._read(passage, self.cookies)
+        passage.ticket = ticket = reading.ticket
+        self._note_forged(passage, reading)
+        if ticket is None:
+            return
         try:
-            await self._open(passage)
-            if passage.ticket is not None:
-                await self._load(passage, passage.ticket)
-        except (StoreError, StoreMismatch) as error:
+            await self._load(passage, ticket)
+        except (StoreError, SettingsError) as error:  # the latter: a foreign or moved file
             passage.outage, passage.record = error, None
             self.note_outage(error)
+            if self.recent is not None and isinstance(error, StoreUnavailable):
+                self._show_recent(passage, ticket, self.recent)
 
     def ignores(self, path: str) -> bool:
         """True where the settings say that no session is looked up."""
         return any(path.startswith(prefix) for prefix in self.settings.ignore_paths)
 
-    async def _open(self, passage: Passage) -> None:
-        """Verify the cookie's signature before any I/O: a made-up one costs no command."""
-        request = passage.request
-        reading = self.cookies.read(request.cookie, commas=request.commas)
-        passage.ticket = reading.ticket
+    def open(self, passage: Passage, codec: CookieCodec) -> Ticket | None:
+        """Open a cookie of another of our names; the response depends on it from then on."""
+        passage.was_read = True
+        reading = self._read(passage, codec)
+        self._note_forged(passage, reading, f"{codec.shape.name}: ")
+        return reading.ticket
+
+    def _read(self, passage: Passage, codec: CookieCodec) -> Reading:
+        """Verify a cookie's signature before any I/O: a made-up one costs no command."""
+        return codec.read(passage.request.cookie, commas=passage.request.commas)
+
+    def _note_forged(self, passage: Passage, reading: Reading, which: str = "") -> None:
         if reading.forged or reading.too_many:
             reason = "too many cookies of our name" if reading.too_many else "did not verify"
-            self._flood(passage, "token_forged", reason)
+            self._flood(passage, "token_forged", which + reason)
 
     async def _load(self, passage: Passage, ticket: Ticket) -> None:
         """Ask the store what the cookie's secret is worth, and slide the session if due."""
+        mark = 0 if self.recent is None else self.recent.mark()
+        answer = await self.ask(passage, ticket)
+        passage.now = answer.now
+        passage.slid = bool(answer.was_seen)
+        record = answer.record
+        if record is not None and record.security.flags & ANONYMOUS:
+            return  # it belongs to nobody, whatever opened it
+        if record is not None and answer.standing in (Standing.LIVE, Standing.GRACE):
+            await self._admit(passage, ticket, answer, record)
+        else:
+            await self._turn_away(passage, ticket, answer)
+        if self.recent is not None and passage.record is not None and not passage.graced:
+            self.recent.keep(passage.record, secret_hash(ticket.secret), answer.now, mark)
+
+    async def ask(self, passage: Passage, ticket: Ticket) -> Answer:
+        """Ask the store what a secret is worth; where a person is there, that slides it."""
         await self.ready()
         answer = await self.store.load(
             ticket.alias,
@@ -170,20 +212,15 @@ class Guard(Judging):
             secret_hash(ticket.secret),
             touch=self._touch if passage.activity.extends else None,
         )
-        if self._state["down"]:
-            await self._store_up()
-        passage.now = answer.now
-        passage.slid = bool(answer.was_seen)
-        if answer.record is not None and answer.standing in (Standing.LIVE, Standing.GRACE):
-            await self._admit(passage, ticket, answer, answer.record)
-        else:
-            await self._turn_away(passage, ticket, answer)
+        if self._outage.is_down and self._outage.ends():
+            await self.tell(Event("store_up"))
+        return answer
 
     async def _admit(
         self, passage: Passage, ticket: Ticket, answer: Answer, record: Record
     ) -> None:
         """Accept a living session, unless today's settings are stricter than its record."""
-        reason = self._over_limits(record, answer)
+        reason = self._over_limits(record, answer.now, answer.was_seen or record.seen.last_seen)
         if reason is None:
             passage.record = record
             passage.graced = answer.standing is Standing.GRACE
@@ -195,12 +232,12 @@ class Guard(Judging):
         passage.ended = Ended(reason, answer.now / 1000)
         self.announce_ends(done.finished, event)
 
-    def _over_limits(self, record: Record, answer: Answer) -> EndReason | None:
+    def _over_limits(self, record: Record, now: int, seen: int) -> EndReason | None:
+        """Say why a session is over by today's settings; `seen` is its last activity."""
         limits = self.limits(record.roles, remembered=record.remembered)
-        before = answer.was_seen or record.seen.last_seen
-        if answer.now >= record.security.authenticated + limits.absolute * 1000:
+        if now >= record.security.authenticated + limits.absolute * 1000:
             return EndReason.ABSOLUTE
-        return EndReason.IDLE if answer.now >= before + limits.idle * 1000 else None
+        return EndReason.IDLE if now >= seen + limits.idle * 1000 else None
 
     def _renew(self, passage: Passage, ticket: Ticket, record: Record) -> None:
         """Note that the secret's time has come, or send the cookie with changed attributes.
@@ -234,20 +271,40 @@ class Guard(Judging):
         if self._events.admits(name):
             self.announce(self.event(name, passage, reason=reason))
 
+    def has_warned(self, of: str) -> bool:
+        """Say whether this was asked before; what is worth one line in the log asks it once."""
+        has, self._state[of] = self._state.get(of, False), True
+        return has
+
     # --- outage ---
+
+    def _show_recent(self, passage: Passage, ticket: Ticket, recent: RecentSessions) -> None:
+        """Show a session that was valid a moment ago, to a request that only reads.
+
+        Nothing can be judged or written now, so it has to come from where it was known, and
+        nothing may stand against it. A websocket would outlive the outage.
+        """
+        request = passage.request
+        if request.websocket or request.method not in SAFE:
+            return
+        found = recent.recall(ticket.sid, secret_hash(ticket.secret))
+        if found is None:
+            return
+        record, now = found
+        if record.expiry(now) or self._over_limits(record, now, record.seen.last_seen):
+            return
+        if self.detection.enabled and not self.is_known_context(passage, record):
+            return
+        if not is_suspicious(record):
+            passage.record, passage.now, passage.stale = record, now, True
 
     def note_outage(self, error: GatehoundError) -> None:
         """Tell once that the store is down; one unreadable record is no outage of all."""
         if isinstance(error, StoreCorrupt):
             if self._events.admits("record_unreadable"):
                 self._events.emit(Event("record_unreadable", reason=str(error)))
-        elif not self._state["down"]:
-            self._state["down"] = True
+        elif self._outage.begins():
             self._events.emit(Event("store_down", reason=str(error)))
-
-    async def _store_up(self) -> None:
-        self._state["down"] = False
-        await self.tell(Event("store_up"))
 
     # --- start ---
 
@@ -261,6 +318,8 @@ class Guard(Judging):
             namespace=self.settings.namespace,
             suspends=suspends,
             event_retention=int(self.settings.privacy.event_retention * 1000),
+            wait_replicas=self.settings.store_options.wait_replicas,
+            write_version=self.settings.store_options.write_version,
         )
 
     async def ready(self) -> None:
@@ -303,6 +362,17 @@ class Guard(Judging):
 def secret_hash(secret: bytes) -> bytes:
     """What the store keeps of a secret: 256 random bits need no slow hash."""
     return hashlib.sha256(secret).digest()[:HASH_BYTES]
+
+
+class _Keys(TypedDict):
+    secret_keys: tuple[str, ...]
+    namespace: str
+
+
+def _presession_shape(shape: CookieShape) -> CookieShape:
+    """The session cookie's, but for Strict: a form reached by a link would replace it."""
+    samesite = "lax" if shape.samesite == "strict" else shape.samesite
+    return replace(shape, name=f"{shape.name}-pre", samesite=samesite)
 
 
 def _settings_from(settings: Settings | Mapping[str, Any] | None) -> Settings:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from gatehound.detection import Detection, Networks, describe
 from gatehound.errors import UsageError
 from gatehound.model import Session
+from gatehound.stores.answer import Page, Query
 from gatehound.stores.base import Store
 from gatehound.stores.record import (
+    ANONYMOUS,
     FLAGGED,
     MAX_USER_ID_BYTES,
     REMEMBERED,
@@ -22,6 +24,8 @@ from gatehound.stores.record import (
 )
 
 UserId: TypeAlias = str | int
+# Of one search: so many pages may hold visitors alone before a page without anybody is shown.
+EMPTY_PAGES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,29 @@ class SessionPage:
     """One page of sessions, newest first; `cursor` is "" on the last."""
 
     sessions: tuple[Session, ...]
+    cursor: str = ""
+
+
+async def found_by(store: Store, query: Query, *, anonymous: bool = False) -> Page:
+    """Search sessions of users or, with `anonymous`, those of visitors who are nobody.
+
+    A page may be short, or empty, and not the last.
+    """
+    pages = EMPTY_PAGES
+    while True:
+        page = await store.search(query)
+        kept = [one for one in page.records if bool(one.security.flags & ANONYMOUS) is anonymous]
+        pages -= 1
+        if kept or not page.cursor or not pages:
+            return replace(page, records=tuple(kept))
+        query = replace(query, cursor=page.cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """What `terminate_where` did: how many sessions, and where to go on ("": at the end)."""
+
+    count: int
     cursor: str = ""
 
 

@@ -83,7 +83,7 @@ END_REASONS: Final = tuple(EndReason)
 _END_CODES: Final = {reason: code for code, reason in enumerate(END_REASONS)}
 _END_TEXT: Final = {
     EndReason.LOGOUT: "You signed out.",
-    EndReason.LIMIT: "You signed in elsewhere, and the oldest of your sessions ended.",
+    EndReason.LIMIT: "You signed in again, and this session made room for the new one.",
     EndReason.IDLE: "You were away for longer than a session may rest.",
     EndReason.ABSOLUTE: "Your session reached its maximum age.",
     EndReason.USER: "You ended this session from another device.",

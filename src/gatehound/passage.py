@@ -12,6 +12,7 @@ from gatehound.clientip import ClientIP
 from gatehound.cookies import CookieCodec, Ticket
 from gatehound.errors import GatehoundError
 from gatehound.model import Activity, Ended, Request, Session, Verdict
+from gatehound.stores.answer import NewSession
 from gatehound.stores.record import Record
 
 E = TypeVar("E", bound=GatehoundError)
@@ -23,21 +24,27 @@ class Passage:
     __slots__ = (
         "activity",
         "agent_digest",
+        "anonymous",
         "attempt",
+        "carried",
         "checked",
         "client_ip",
-        "cookie_header",
+        "cookies",
         "ended",
         "graced",
         "is_new_login",
+        "looked",
+        "newcomer",
         "now",
         "outage",
+        "presession",
         "raised",
         "record",
         "request",
         "rotation_due",
         "shown",
         "slid",
+        "stale",
         "started",
         "superseded",
         "ticket",
@@ -67,7 +74,13 @@ class Passage:
         self.was_read = False  # the app looked at the session: the response depends on it
         self.raised: GatehoundError | None = None  # what the app got, and may turn into a 500
         self.started = False  # the response is under way: no more cookies
-        self.cookie_header: str | None = None  # the Set-Cookie to send
+        self.cookies: dict[str, str] = {}  # name -> the Set-Cookie to send, in this order
+        self.stale = False  # the session is shown from memory: the store gave no answer
+        self.presession: Ticket | None = None  # what forms before sign-in are bound to
+        self.looked = False  # the anonymous session was asked for, whether it is there or not
+        self.anonymous: Record | None = None  # what keeps the data of a visitor
+        self.newcomer: tuple[NewSession, bytes] | None = None  # one being made, and its secret
+        self.carried: Record | None = None  # what a login took the data of: ends with the response
 
     def raise_later(self, error: E) -> E:
         """Note what the app is told, for a framework that turns it into a bare 500."""
@@ -75,14 +88,33 @@ class Passage:
         return error
 
     def set_cookie(self, codec: CookieCodec, ticket: Ticket) -> None:
-        """Send this ticket with the response."""
+        """Send the session's ticket with the response."""
         self.ticket = ticket
-        self.cookie_header = codec.set_header(ticket, now=self.now / 1000)
+        self.send(codec, ticket)
 
     def clear_cookie(self, codec: CookieCodec) -> None:
         """Remove the cookie with the response; only a logout does."""
         self.ticket = None
-        self.cookie_header = codec.clear_header()
+        self.clear(codec)
+
+    def send(self, codec: CookieCodec, ticket: Ticket, *, now: float | None = None) -> None:
+        """Send a cookie of any of our names; `now` is in seconds, None is the store's."""
+        now = self.now / 1000 if now is None else now
+        self.cookies[codec.shape.name] = codec.set_header(ticket, now=now)
+
+    def clear(self, codec: CookieCodec) -> None:
+        """Remove a cookie of any of our names with the response."""
+        self.cookies[codec.shape.name] = codec.clear_header()
+
+    def unsend(self, *codecs: CookieCodec) -> None:
+        """Leave what the browser holds under these names as it is."""
+        for codec in codecs:
+            self.cookies.pop(codec.shape.name, None)
+
+    @property
+    def is_pending(self) -> bool:
+        """True where the start of a response that carries cookies has work to do."""
+        return self.rotation_due or self.carried is not None
 
 
 class LoginAttempt:

@@ -1,6 +1,7 @@
 """Every setting, with its default and the reason for it.
 
-`Settings.from_dict` and `Settings.from_env` read them; reading itself is in `_reading`.
+`Settings.from_dict` and `Settings.from_env` read them; reading itself is in `_reading`, the
+rules between settings are in `_rules`.
 Anything wrong (an unknown key, a value that cannot be read, a rule between two settings) is
 collected, and raised as one SettingsError that says for each what was given, what is allowed
 and how to mend it. A Settings object is frozen; durations in it are seconds.
@@ -10,13 +11,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from gatehound._reading import in_words_of, nest_environment, read_struct
+from gatehound._rules import is_said, problems_between
 from gatehound.clientip import ClientIPResolver
 from gatehound.cookies import CookieShape
 from gatehound.detection import Networks
@@ -24,16 +25,11 @@ from gatehound.detection.activity import ActivitySettings
 from gatehound.detection.policy import DetectionSettings, PolicySettings
 from gatehound.errors import SettingsError
 from gatehound.model import Duration
-from gatehound.stores import (
-    default_store_url,
-    development_keys,
-    development_keys_path,
-    store_url_problem,
-)
+from gatehound.stores import default_store_url, development_keys, development_keys_path
+from gatehound.stores.record import VERSION
 
 log = logging.getLogger("gatehound")
 
-MIN_KEY_LENGTH = 32  # characters; `gatehound keygen` makes 43, which are 256 bits
 NAMESPACE_PATTERN = "^[a-z0-9-]{1,32}$"
 
 
@@ -72,6 +68,7 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     fresh_for: Duration = 600.0  # how long a sign-in counts as fresh for sensitive routes
     max_per_user: int | None = 5  # Guard Dog's default; None: no limit
     on_limit: Literal["oldest", "deny"] = "oldest"  # nobody is locked out by an old session
+    anonymous_timeout: Duration = 14 * 86400.0  # as long as "remember me": what carts live for
 
 
 class RoleSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,10 +94,19 @@ class CookieSettings(msgspec.Struct, frozen=True, kw_only=True):
     partitioned: bool = False
 
 
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the store that `store` names is used; only Redis looks at these."""
+
+    wait_replicas: int = 0  # none: a replica that hangs must not slow sign-ins down
+    write_version: int = VERSION  # an older one while the release before still runs
+
+
 class OutageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What happens while the store does not answer."""
 
-    policy: Literal["deny", "anonymous"] = "deny"  # reading the session answers 503
+    # Reading the session answers 503; the others are looser.
+    policy: Literal["deny", "anonymous", "stale_ok"] = "deny"
+    stale_for: Duration = 60.0  # with stale_ok: how old what a process shows may be
     retry_after: Duration = 5.0  # what the 503 tells the client to wait
 
 
@@ -134,6 +140,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     identity_key: str = ""  # never rotated: it names users in the store
     namespace: Annotated[str, msgspec.Meta(pattern=NAMESPACE_PATTERN)] = "default"
     store: str = ""  # "": a SQLite file in the user's state folder
+    store_options: StoreSettings = msgspec.field(default_factory=StoreSettings)
     check_store_at_start: bool = True  # False: an unreachable store is found at first use
     development: bool = False  # own keys, cookies over plain HTTP, loopback only
     ignore_paths: tuple[str, ...] = ()  # prefixes on which no session is looked up
@@ -175,7 +182,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         # A value that could not be read stands at its default here, so that the rules
         # between settings are still checked and all problems come in one message.
         told = [in_words_of(line, cls, text, prefix) for line in settings.problems()]
-        problems += [line for line in told if not _is_said(line, problems)]
+        problems += [line for line in told if not is_said(line, problems)]
         if problems:
             raise SettingsError(problems)
         return settings
@@ -183,9 +190,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> list[str]:
         """Say what is wrong between the settings, a line each; empty: nothing."""
         return [
-            *_key_problems(self),
-            *_time_problems(self),
-            *_other_problems(self),
+            *problems_between(self),
             *self.cookie_shape().problems(),
             *self.detection.problems(),
             *self.policy.problems(),
@@ -258,143 +263,3 @@ def _for_development(settings: Settings, data: Mapping[str, Any]) -> Settings:
     if "cookie" not in data:
         changes["cookie"] = CookieSettings(name="gatehound", secure=False)
     return msgspec.structs.replace(settings, **changes)
-
-
-def _key_problems(settings: Settings) -> Iterator[str]:
-    fix = "make one with `gatehound keygen`"
-    if not settings.secret_keys:
-        yield (
-            f"secret_keys: none given; a list of secrets, newest first, is required; {fix}, or "
-            "set development to true on your own machine, which makes both keys"
-        )
-    for position, key in enumerate(settings.secret_keys):
-        if len(key) < MIN_KEY_LENGTH:
-            yield (
-                f"secret_keys[{position}]: {len(key)} characters given; "
-                f"at least {MIN_KEY_LENGTH} are required; {fix}"
-            )
-    if not settings.identity_key:
-        yield (
-            "identity_key: none given; it names users in the store, is required, and must "
-            f"never change afterwards; {fix}"
-        )
-    elif len(settings.identity_key) < MIN_KEY_LENGTH:
-        yield (
-            f"identity_key: {len(settings.identity_key)} characters given; "
-            f"at least {MIN_KEY_LENGTH} are required; {fix}"
-        )
-    if settings.identity_key and settings.identity_key in settings.secret_keys:
-        yield (
-            "identity_key: the same as one of secret_keys; they must differ, because "
-            f"secret_keys are rotated and identity_key never is; {fix}"
-        )
-
-
-def _time_problems(settings: Settings) -> Iterator[str]:
-    yield from _order_problems("session", settings.session, settings.session)
-    yield from _bounds("session", settings.session)
-    for name, role in settings.roles.items():
-        yield from _order_problems(f"roles.{name}", role, settings.session)
-        yield from _bounds(f"roles.{name}", role)
-    if settings.session.rotation_grace > 3600:
-        yield (
-            f"session.rotation_grace: {settings.session.rotation_grace:g} s given; at most an "
-            "hour is allowed, because an old secret stays valid for as long"
-        )
-    if settings.privacy.event_retention < 3600:
-        yield (
-            f"privacy.event_retention: {settings.privacy.event_retention:g} s given; at least "
-            "an hour is needed to find out what happened; set privacy.address_precision to none "
-            "to keep less"
-        )
-
-
-def _order_problems(
-    where: str, branch: SessionSettings | RoleSettings, session: SessionSettings
-) -> Iterator[str]:
-    """Compare what holds for one role, the session settings filled in."""
-
-    def held(name: str) -> float:
-        value: float | None = getattr(branch, name)
-        return getattr(session, name) if value is None else value
-
-    pairs = (
-        ("idle_timeout", "absolute_timeout"),
-        ("remember_idle_timeout", "remember_timeout"),
-    )
-    for idle, absolute in pairs:
-        if held(idle) > held(absolute) and getattr(branch, idle) is not None:
-            yield (
-                f"{where}.{idle}: {held(idle):g} s is longer than {absolute} "
-                f"({held(absolute):g} s), so it would never be reached; lower it or raise the other"
-            )
-    if session.touch_interval > held("idle_timeout") / 10:
-        yield (
-            f"{where}.idle_timeout: session.touch_interval ({session.touch_interval:g} s) is over "
-            f"a tenth of it ({held('idle_timeout'):g} s), so that active people would time out "
-            f"early; set session.touch_interval to at most {held('idle_timeout') / 10:g}"
-        )
-
-
-def _bounds(where: str, branch: SessionSettings | RoleSettings) -> Iterator[str]:
-    for name in ("idle_timeout", "absolute_timeout", "remember_timeout", "remember_idle_timeout"):
-        value = getattr(branch, name)
-        if value is not None and not 1 <= value <= 400 * 86400:
-            yield f"{where}.{name}: {value:g} s given; allowed are 1 s to 400 days"
-    if branch.max_per_user is not None and not 1 <= branch.max_per_user <= 1000:
-        yield (
-            f"{where}.max_per_user: {branch.max_per_user} given; allowed are 1 to 1000, "
-            "or none for no limit"
-        )
-
-
-def _other_problems(settings: Settings) -> Iterator[str]:
-    problem = store_url_problem(settings.store_url)
-    if problem:
-        yield f"store: {problem}"
-    yield from (f"client_ip: {line}" for line in _raised_by(settings.resolver))
-    yield from _raised_by(settings.networks)
-    yield from _address_problems(settings)
-    for path in settings.ignore_paths:
-        if not path.startswith("/"):
-            yield f"ignore_paths: {path!r} given; a path prefix begins with /; write '/{path}'"
-    url = settings.web.step_up_url
-    if url is not None and not re.fullmatch(r"/(?![/\\])[^\x00-\x20\x7f\\]*", url):
-        yield (
-            f"web.step_up_url: {url!r} given; allowed is a path of this site, such as "
-            "/sign-in/again"
-        )
-
-
-def _address_problems(settings: Settings) -> Iterator[str]:
-    address, precision = settings.client_ip, settings.privacy.address_precision
-    if settings.detection.ip_shift == "strict" and precision != "full":
-        yield (
-            f"detection.ip_shift: strict compares whole addresses, and privacy.address_precision "
-            f"{precision} does not keep them; set one of the two to its default"
-        )
-    if address.mode == "remote-addr" and address.trusted_proxies:
-        yield (
-            "client_ip.trusted_proxies: given, but client_ip.mode remote-addr reads no header; "
-            "set client_ip.mode to x-forwarded-for (or what your proxy writes)"
-        )
-    if address.mode in ("x-forwarded-for", "forwarded", "x-real-ip") and not (
-        address.trusted_proxies or address.trust_everyone
-    ):
-        yield (
-            f"client_ip.mode: {address.mode} given without client_ip.trusted_proxies, so that no "
-            "header is ever read; list the addresses of your proxies"
-        )
-
-
-def _raised_by(build: Callable[[], object]) -> tuple[str, ...]:
-    try:
-        build()
-    except SettingsError as error:
-        return error.problems
-    return ()
-
-
-def _is_said(line: str, problems: list[str]) -> bool:
-    """True where the setting that a rule complains of could not even be read."""
-    return any(problem.startswith(line.split(":", 1)[0] + ":") for problem in problems)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from gatehound import anonymous, presession
 from gatehound.cookies import REMEMBERED as COOKIE_REMEMBERED
 from gatehound.cookies import Ticket
 from gatehound.detection import describe, digest
@@ -39,6 +40,7 @@ from gatehound.stores.record import (
     methods_to_bits,
 )
 from gatehound.stores.rule import clip_text
+from gatehound.transport import note_plain_http
 
 REFUSALS: Final = {
     "limit": "this user has as many sessions as allowed; end one of them first",
@@ -75,10 +77,11 @@ async def login(
     remember: bool,
     methods: tuple[str, ...],
     roles: tuple[str, ...],
+    carry: tuple[str, ...],
 ) -> Record:
     """Create a session, put its cookie on the response, and end what it replaces."""
     _before_response(passage, "login")
-    _check_names(methods, roles)
+    _check_names(methods, roles, carry)
     user = user_text(user_id)
     if not passage.checked:  # on ignore_paths: what the browser had must end all the same
         await guard.look(passage)
@@ -87,6 +90,7 @@ async def login(
             f"login({user!r}) was given the attempt of another user ({attempt.user_id!r})"
         )
     previous, old_ticket = passage.record, passage.ticket
+    taken = await anonymous.take(guard, passage, carry)
     await guard.ready()
     while True:
         new, secret = _new_session(guard, passage, user, attempt, remember, methods, roles)
@@ -100,11 +104,17 @@ async def login(
         raise LoginRefused(_refusal(result), REFUSALS[result.reason])
     record = passage.record = result.record
     passage.is_new_login, passage.ended, passage.superseded = True, None, None
+    passage.outage, passage.stale, passage.rotation_due = None, False, False
     _send_secret(guard, passage, record, secret)
+    presession.end(guard, passage)
+    note_plain_http(guard, passage)
     guard.announce(replace(event, at=result.now / 1000))
     guard.announce_ends(result.finished)
     if previous is not None and previous.alias != record.alias and old_ticket is not None:
         await _end(guard, passage, previous, EndReason.REPLACED)
+    if taken is not None:
+        await guard.store.data_set(record.alias, record.sid, taken)
+        anonymous.leave(guard, passage)
     await guard.judge_or_note(passage, record)
     return record
 
@@ -129,7 +139,11 @@ async def undo_login(guard: Guard, passage: Passage) -> None:
     record = passage.record
     if not passage.is_new_login or record is None:
         return
-    passage.is_new_login, passage.record, passage.cookie_header = False, None, None
+    passage.is_new_login, passage.record = False, None
+    passage.unsend(guard.cookies, guard.presession_cookies)
+    if passage.carried is not None:  # its visitor comes back for it
+        passage.unsend(guard.anonymous_cookies)
+        passage.carried = None
     try:
         await _end(guard, passage, record, EndReason.UNDONE)
     except StoreError as error:
@@ -139,6 +153,12 @@ async def undo_login(guard: Guard, passage: Passage) -> None:
 async def rotate(guard: Guard, passage: Passage) -> None:
     """Give the session a new secret; the old one is refused from now on."""
     await _rotate(guard, passage, "session_rotated", None)
+
+
+async def complete(guard: Guard, passage: Passage) -> None:
+    """Do what waits for a response that carries cookies, in the moment before it begins."""
+    await rotate_if_due(guard, passage)
+    await anonymous.end_carried(guard, passage)
 
 
 async def rotate_if_due(guard: Guard, passage: Passage) -> None:
@@ -178,7 +198,7 @@ async def rotate_if_due(guard: Guard, passage: Passage) -> None:
 
 async def reauthenticate(guard: Guard, passage: Passage, methods: tuple[str, ...]) -> None:
     """The user proved again who they are: fresh, unflagged, with a new absolute end."""
-    _check_names(methods, ())
+    _check_names(methods)
     record = await _rotate(guard, passage, "step_up_passed", methods)
     if is_suspicious(record):
         await guard.prove(passage, record, "signed in again")
@@ -334,9 +354,11 @@ def _new_session(
     return new, secret
 
 
-def _check_names(methods: Sequence[str], roles: Sequence[str]) -> None:
+def _check_names(
+    methods: Sequence[str], roles: Sequence[str] = (), carry: Sequence[str] = ()
+) -> None:
     """Refuse a bare text, whose letters would become names, and methods nobody knows."""
-    for what, names in (("methods", methods), ("roles", roles)):
+    for what, names in (("methods", methods), ("roles", roles), ("carry", carry)):
         if isinstance(names, str):
             raise UsageError(f"{what}: the text {names!r} given; write ({names!r},)")
     if not methods:

@@ -2,7 +2,8 @@
 
 A token says: this form was made for this session, for this action, lately. It is bound to
 the session's sid, which survives rotation, so that a form stays valid when the secret
-changes. API tokens will live here too.
+changes; before sign-in it is bound to a pre-session (gatehound.presession). API tokens will
+live here too.
 """
 
 from __future__ import annotations
@@ -18,25 +19,33 @@ CSRF_LIFE = 12 * 3600  # seconds; a form may stay open for half a day, as WordPr
 
 
 class CSRFTokens:
-    """Makes and checks CSRF tokens of one namespace; keys are newest first."""
+    """Makes and checks CSRF tokens of one namespace; keys are newest first.
 
-    def __init__(self, *, secret_keys: Sequence[str], namespace: str) -> None:
+    Tokens of one `purpose` (a-z and "-") are none of another.
+    """
+
+    def __init__(
+        self, *, secret_keys: Sequence[str], namespace: str, purpose: str = "csrf"
+    ) -> None:
         # itsdangerous signs with the last key of its list and accepts all of them.
         self._signer = TimestampSigner(
             list(reversed(secret_keys)),
-            salt=f"gatehound.csrf.{namespace}",
+            salt=f"gatehound.{purpose}.{namespace}",
             key_derivation="hmac",
             digest_method=hashlib.sha256,
         )
 
-    def make(self, sid: bytes, action: str = "") -> str:
-        """Return a token for a form of this session; `action` "" means any ordinary form."""
-        return self._signer.sign(_claim(sid, action)).decode("ascii").partition(".")[2]
+    def make(self, owner: bytes, action: str = "") -> str:
+        """Return a token for a form of this session; `action` "" means any ordinary form.
 
-    def check(self, token: str, sid: bytes, action: str = "") -> bool:
+        `owner` is what names the session, always of the same length for one purpose.
+        """
+        return self._signer.sign(_claim(owner, action)).decode("ascii").partition(".")[2]
+
+    def check(self, token: str, owner: bytes, action: str = "") -> bool:
         """Say whether `token` was made for this session and action in the last 12 hours."""
         try:
-            signed = f"{_claim(sid, action)}.{token}".encode("ascii")
+            signed = f"{_claim(owner, action)}.{token}".encode("ascii")
             _, made = self._signer.unsign(signed, return_timestamp=True)
         except (BadSignature, UnicodeEncodeError):
             return False
@@ -44,9 +53,9 @@ class CSRFTokens:
         return -CLOCK_SLACK <= time.time() - made.timestamp() <= CSRF_LIFE
 
 
-def _claim(sid: bytes, action: str) -> str:
+def _claim(owner: bytes, action: str) -> str:
     """What is signed and not sent: the server knows both parts.
 
     Hashed, so that no text of an action can look like another session and action.
     """
-    return hashlib.sha256(sid + action.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(owner + action.encode("utf-8", "surrogatepass")).hexdigest()

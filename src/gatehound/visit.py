@@ -13,8 +13,9 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
-from gatehound import signin
+from gatehound import presession, signin
 from gatehound._sync import Plain, run_sync
+from gatehound.anonymous import AnonymousData
 from gatehound.clientip import ClientIP
 from gatehound.data import Data, Runner, SyncData, noted
 from gatehound.detection import describe
@@ -48,7 +49,8 @@ class _Shown:
         """The session, or None where nobody is signed in.
 
         While the store is down and `outage.policy` is `deny`, StoreUnavailable: the middleware
-        answers 503. None on `ignore_paths`.
+        answers 503. With `stale_ok` it may be as it was `outage.stale_for` ago. None on
+        `ignore_paths`.
         """
         passage = self._read()
         record = passage.record
@@ -89,16 +91,25 @@ class _Shown:
         return self._read().verdict
 
     def csrf_token(self, action: str = "") -> str:
-        """Return a token for a form of this session; FreshLoginRequired for nobody."""
+        """Return a token for a form: of this session, or of this visitor before sign-in.
+
+        Where nobody is signed in, a cookie for 15 minutes goes out with the page, so call it
+        before the response begins: UsageError after.
+        """
         record = self._read().record
         if record is None:
-            raise self._passage.raise_later(FreshLoginRequired(max_age=0.0, age=None))
+            return presession.make_token(self._guard, self._passage, action)
         return self._guard.csrf.make(record.sid, action)
 
     def check_csrf(self, token: str, action: str = "") -> bool:
-        """Say whether a form was made for this session and action in the last 12 hours."""
+        """Say whether a form was made for this session and action in the last 12 hours.
+
+        Where nobody is signed in: for this visitor, who opened it in the last 15 minutes.
+        """
         record = self._read().record
-        return record is not None and self._guard.csrf.check(token, record.sid, action)
+        if record is None:
+            return presession.check_token(self._guard, self._passage, token, action)
+        return self._guard.csrf.check(token, record.sid, action)
 
     def _here(self, session: Session) -> Session:
         """Show this request's own agent and address: the stored ones may be a minute old."""
@@ -116,7 +127,15 @@ class _Shown:
         passage.was_read = True
         if passage.superseded is not None:
             raise passage.raise_later(SessionSuperseded())
-        if passage.outage is not None and self._guard.settings.outage.policy == "deny":
+        policy = self._guard.settings.outage.policy
+        if passage.outage is not None and not passage.stale and policy != "anonymous":
+            raise passage.raise_later(passage.outage)
+        return passage
+
+    def _sure(self) -> Passage:
+        """As `_read`, and refuse what is only remembered: it may have ended meanwhile."""
+        passage = self._read()
+        if passage.stale and passage.outage is not None:
             raise passage.raise_later(passage.outage)
         return passage
 
@@ -140,7 +159,15 @@ class Visit(_Shown):
     @property
     def data(self) -> Data:
         """App data of the session, field by field."""
-        return Data(self._guard, self._read())
+        return Data(self._guard, self._sure())
+
+    @property
+    def anonymous(self) -> Data:
+        """App data of a visitor, signed in or not; the first write sends a cookie for it.
+
+        Reading gives defaults where there is none, and makes none. It signs nobody in.
+        """
+        return AnonymousData(self._guard, self._passage)
 
     # --- signing in and out ---
 
@@ -160,12 +187,14 @@ class Visit(_Shown):
         remember: bool = False,
         methods: tuple[str, ...] = ("password",),
         roles: tuple[str, ...] = (),
+        carry: tuple[str, ...] = (),
     ) -> Session:
         """Start a session for a user whose credentials you have checked.
 
-        `methods` says how (names of gatehound.model.METHODS). Raises LoginRefused (limit,
-        disabled, superseded), which is never a failed password. The session that the browser
-        had before is ended.
+        `methods` says how (names of gatehound.model.METHODS). `carry` names fields of
+        `visit.anonymous` that move to the new session's data; the rest of it ends. Raises
+        LoginRefused (limit, disabled, superseded), which is never a failed password. The
+        session that the browser had before is ended.
         """
         record = await signin.login(
             self._guard,
@@ -175,6 +204,7 @@ class Visit(_Shown):
             remember=remember,
             methods=methods,
             roles=roles,
+            carry=carry,
         )
         return self._guard.present(record)
 
@@ -209,7 +239,7 @@ class Visit(_Shown):
         `max_age` is in seconds, None is `session.fresh_for`. The middleware turns the error
         into a redirect or a 401. A session that has to step up is never fresh.
         """
-        record = self._read().record
+        record = self._sure().record
         if record is None:
             raise FreshLoginRequired(max_age=max_age or 0.0, age=None)
         limits = self._guard.limits(record.roles, remembered=record.remembered)
@@ -226,7 +256,7 @@ class Visit(_Shown):
         FreshLoginRequired, because a thief would say the same: `reauthenticate` clears there,
         and learns the place. Here nothing is learned.
         """
-        record = self._read().record
+        record = self._sure().record
         if record is None or not is_suspicious(record):
             return False
         if not self._guard.is_known_context(self._passage, record):
@@ -239,7 +269,7 @@ class Visit(_Shown):
     @noted
     async def sessions(self) -> list[Session]:
         """List the user's sessions, the most recently active first; [] for nobody."""
-        record = self._read().record
+        record = self._sure().record
         if record is None:
             return []
         listed = await self._guard.store.sessions(record.alias)
@@ -252,7 +282,7 @@ class Visit(_Shown):
 
         The id may come from a form: only the user's own sessions can be named.
         """
-        record = self._read().record
+        record = self._sure().record
         sid = sid_of(public_id)
         if record is None or sid is None or sid == record.sid:
             return False
@@ -261,7 +291,7 @@ class Visit(_Shown):
     @noted
     async def terminate_others(self, reason: EndReason | str = EndReason.USER) -> int:
         """End all sessions of this user but this one; return how many ended."""
-        record = self._read().record
+        record = self._sure().record
         why = _reason(reason)
         return 0 if record is None else await self._end(why, keep=record.sid)
 
@@ -269,7 +299,7 @@ class Visit(_Shown):
     async def terminate_all(self, reason: EndReason | str = EndReason.USER) -> int:
         """End all sessions of this user, this one too; return how many ended."""
         why = _reason(reason)
-        if self._read().record is None:
+        if self._sure().record is None:
             return 0
         count = await self._end(why)
         self._passage.record = None
@@ -301,6 +331,11 @@ class SyncVisit(_Shown):
     def data(self) -> SyncData:
         """App data of the session, field by field."""
         return SyncData(self._target.data, self._run)
+
+    @property
+    def anonymous(self) -> SyncData:
+        """App data of a visitor, signed in or not; the first write sends a cookie for it."""
+        return SyncData(self._target.anonymous, self._run)
 
     begin_login = Plain(Visit.begin_login)
     login = Plain(Visit.login)

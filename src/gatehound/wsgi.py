@@ -96,8 +96,8 @@ class _Response:
         if code == 500 and passage.raised is not None and not self._has_returned:
             self._replaces = passage.raised
             return _discard
-        if passage.rotation_due and can_carry(code):
-            run_sync(signin.rotate_if_due(self._guard, passage))
+        if passage.is_pending and can_carry(code):
+            run_sync(signin.complete(self._guard, passage))
         if is_due(passage, code):
             headers = dress(passage, headers)
         write = self._start(status, headers, *([exc_info] if exc_info else []))
@@ -134,7 +134,7 @@ class _Response:
         passage = self._passage
         reply = reply_for(error, passage, self._guard.settings)
         headers = reply.sized()
-        if passage.cookie_header is not None:
+        if passage.cookies:
             headers = dress(passage, headers)
         if passage.started:
             self._start(reply.status_line, headers, (type(error), error, error.__traceback__))

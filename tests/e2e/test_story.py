@@ -209,18 +209,32 @@ def test_the_sixth_sign_in_ends_the_oldest_session(
     first = open_page(WINDOWS)
     sign_in(first, front.home, user)
     oldest = place.guard.sync.sessions_of(user)[0].public_id
-    later = [enter(front.elsewhere, user) for _ in range(4)]
+    # Browsers of their own: those of one network and browser would make room for each other.
+    later = [enter(front.elsewhere, user, f"{LINUX} {number}") for number in range(4)]
     first.reload()
     assert first.locator("#user").inner_text() == user
     assert first.locator("tr").count() == 5
 
-    later.append(enter(front.elsewhere, user))
+    later.append(enter(front.elsewhere, user, f"{LINUX} 4"))
     first.reload()
     assert first.locator("#user").count() == 0
     assert first.locator("#ended").inner_text() == EndReason.LIMIT.text
     assert [ask(front.home, cookie)["user"] for cookie in later] == [user] * 5
     events = place.guard.sync.events(user_id=user, names={"session_terminated_limit"}).events
     assert [event.public_id for event in events] == [oldest]
+
+
+def test_a_robot_that_signs_in_again_and_again_ends_its_own(
+    place: Place, front: Front, upstream: str, open_page: Callable[[str], Page]
+) -> None:
+    user = f"robot-{upstream}"
+    person = open_page(WINDOWS)
+    sign_in(person, front.home, user)
+    for _ in range(8):
+        enter(front.elsewhere, user, "backup-script/1.0")
+    person.reload()
+    assert person.locator("#user").inner_text() == user
+    assert person.locator("tr").count() == 5
 
 
 def test_a_session_made_at_one_upstream_is_valid_at_the_other(

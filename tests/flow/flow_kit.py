@@ -12,7 +12,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from gatehound import Event, Guard
+from gatehound import Event, Guard, Visit
 from gatehound.asgi import GatehoundMiddleware as AsgiMiddleware
 from gatehound.stores.base import Store
 from gatehound.stores.memory import MemoryStore
@@ -74,6 +74,22 @@ def look(visit: Any) -> Seen:
     )
 
 
+def each(*calls: Job) -> Job:
+    """Make a job that does several things in one request, and returns what each returned."""
+
+    def job(visit: Any) -> Any:
+        async def later() -> list[Any]:
+            return [await _awaited(call(visit)) for call in calls]
+
+        return later() if isinstance(visit, Visit) else [call(visit) for call in calls]
+
+    return job
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
 class Site:
     """A guarded app whose one handler runs the job that the test sends with the request."""
 
@@ -83,6 +99,8 @@ class Site:
         self.job: Job = lambda visit: None
         self.catch = True
         self.status = 200
+        self.scheme = "https"
+        self.joins_by = ","  # what a WSGI server puts between header lines, "\n" in these tests
         self.app: Any = (
             AsgiMiddleware(self._asgi, guard)
             if world == "asgi"
@@ -143,14 +161,18 @@ class Site:
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
             "method": method,
-            "scheme": "https",
+            "scheme": self.scheme,
             "path": path,
             "raw_path": path.encode(),
             "query_string": b"",
             "root_path": "",
             "client": (address, 50000),
             "server": ("localhost", 443),
-            "headers": [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()],
+            "headers": [
+                (k.encode("latin-1"), line.encode("latin-1"))
+                for k, v in headers.items()
+                for line in v.split("\n")
+            ],
         }
         await self.app(scope, receive, send)
 
@@ -167,7 +189,7 @@ class Site:
             "SERVER_PROTOCOL": "HTTP/1.1",
             "REMOTE_ADDR": address,
             "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "https",
+            "wsgi.url_scheme": self.scheme,
             "wsgi.input": io.BytesIO(),
             "wsgi.errors": io.StringIO(),
             "wsgi.multithread": False,
@@ -175,7 +197,7 @@ class Site:
             "wsgi.run_once": False,
         }
         for key, value in headers.items():
-            environ[f"HTTP_{key.upper().replace('-', '_')}"] = value
+            environ[f"HTTP_{key.upper().replace('-', '_')}"] = value.replace("\n", self.joins_by)
 
         def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
             self.result.status = int(status[:3])
@@ -210,7 +232,7 @@ class Browser:
     ) -> Result:
         """Send a request whose handler runs `job(visit)`."""
         sent = {"host": "localhost", "user-agent": self.agent, **(headers or NAVIGATE)}
-        if self.cookies:
+        if self.cookies and "cookie" not in sent:
             sent["cookie"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
         self.site.job, self.site.catch, self.site.status = job, catch, status
         result = self.site.serve(method, path, sent, self.address)

@@ -104,9 +104,9 @@ def test_ending_one_and_all_of_a_user(site: Site, admin: Face, events: list[Even
 
 def test_ending_all_that_match(site: Site, admin: Face, clock: FakeClock) -> None:
     browsers = people(site, clock)
-    assert admin.terminate_where(network="0.0.0.0/0") == 2
+    assert admin.terminate_where(network="0.0.0.0/0").count == 2
     assert browsers["alice"].see().user_id == "alice"
-    assert admin.terminate_where(network="0.0.0.0/0", dry_run=False) == 2
+    assert admin.terminate_where(network="0.0.0.0/0", dry_run=False).count == 2
     assert browsers["alice"].see().user_id is None
     assert browsers["carol"].see().user_id == "carol"
     for nothing in ({}, {"country": ""}, {"network": "", "country": None}):
@@ -248,8 +248,11 @@ def test_a_geo_database_that_fails_is_a_finding(site: Site, world: str) -> None:
 def test_ending_more_than_one_page(site: Site, admin: Face) -> None:
     for number in range(501):
         site.browser().login(f"user {number}")
-    assert admin.terminate_where(network="203.0.113.0/24") == 501
-    assert admin.terminate_where(network="203.0.113.0/24", dry_run=False) == 501
+    assert admin.terminate_where(network="203.0.113.0/24").count == 501
+    part = admin.terminate_where(network="203.0.113.0/24", dry_run=False, limit=1)
+    assert (part.count, bool(part.cursor)) == (500, True)  # a batch, and stopped after it
+    rest = admin.terminate_where(network="203.0.113.0/24", dry_run=False, cursor=part.cursor)
+    assert (rest.count, rest.cursor) == (1, "")
     assert admin.search().sessions == ()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,18 @@ from gatehound.stores.base import Store
 from gatehound.testing import FaultyStore
 
 MakeSite = Callable[..., Site]
+
+
+@pytest.fixture(autouse=True)
+def hours(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the outage's clock says, one entry a look: by default an hour passes at each."""
+    given: list[float] = []
+    looks = itertools.count(0.0, 3600.0)
+    monkeypatch.setattr(
+        "gatehound.outage.time",
+        SimpleNamespace(monotonic=lambda: given.pop(0) if given else next(looks)),
+    )
+    return given
 
 
 @pytest.fixture
@@ -44,6 +58,22 @@ def test_reading_the_session_answers_503_and_the_cookie_stays(
     assert alice.cookies == cookies
     assert alice.see().user_id == "alice"
     assert [e.name for e in events if e.name.startswith("store_")] == ["store_down", "store_up"]
+
+
+def test_a_store_that_fails_now_and_then_is_told_of_once(
+    make_site: MakeSite, faulty: FaultyStore, events: list[Event], hours: list[float]
+) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    hours += [0.0, 0.5, 1.0, 2.9, 3.1]  # fails, answers, fails, answers, answers
+    for fails in (True, False, True, False, False):
+        if fails:
+            faulty.fail()
+        alice.do(lambda visit: visit.user_id, status=200)
+    assert hours == []
+    assert [e.name for e in events if e.name.startswith("store_")] == ["store_down", "store_up"]
+    assert alice.see().user_id == "alice"
 
 
 def test_an_app_that_does_not_read_it_is_served(make_site: MakeSite, faulty: FaultyStore) -> None:

@@ -21,12 +21,12 @@ class Contended(MemoryStore):
     """A store in which a rival process writes evidence, or ends the session, just before us."""
 
     rivals = 0
-    ends = False
+    ending = False
 
     async def remember(
         self, alias: bytes, sid: bytes, secret_hash: bytes, **change: Any
     ) -> Remembered:
-        if self.ends:
+        if self.ending:
             await self.revoke(alias, only=sid, reason=EndReason.ADMIN)
         elif self.rivals and isinstance(change.get("memory"), Memory):
             self.rivals -= 1
@@ -77,7 +77,7 @@ def test_a_session_that_ends_while_it_is_judged_is_over(site: Site, store: Conte
     alice = site.browser()
     alice.login()
     alice.address = "198.51.100.4"
-    store.ends = True
+    store.ending = True
     assert alice.see().user_id is None
     assert alice.see().ended.reason.value == "admin"
 

@@ -12,19 +12,12 @@ from gatehound.passage import Passage
 
 Headers = list[tuple[str, str]]
 
-# Headers by which shared caches are told more than Cache-Control says (RFC 9213 and kin).
-CACHE_OVERRIDES = frozenset(
-    {
-        "cdn-cache-control",
-        "cloudflare-cdn-cache-control",
-        "netlify-cdn-cache-control",
-        "vercel-cdn-cache-control",
-        "surrogate-control",
-        "x-accel-expires",
-    }
-)
-
-REPLACED = CACHE_OVERRIDES | {"cache-control", "expires", "pragma"}
+# Headers by which shared caches are told more than Cache-Control says: by the convention of
+# RFC 9213 (section 2) their names end like its own, and so do those of most vendors.
+TARGETED = "-cache-control"
+# Older ones: Edge Architecture (Fastly, Varnish), Akamai, nginx.
+CACHE_OVERRIDES = frozenset({"surrogate-control", "edge-control", "x-accel-expires"})
+REPLACED = frozenset({"cache-control", "expires", "pragma"})
 
 
 def can_carry(status: int) -> bool:
@@ -32,12 +25,12 @@ def can_carry(status: int) -> bool:
 
     304 updates a stored response and 1xx is none; after 5xx a login is undone.
     """
-    return status == 101 or (200 <= status < 500 and status != 304)
+    return status < 500 and _is_final(status)
 
 
 def is_due(passage: Passage, status: int) -> bool:
-    """True where this response has to change. 304 updates a stored response: never there."""
-    return status != 304 and (passage.cookie_header is not None or passage.was_read)
+    """True where this response has to change; never on 304 and on 1xx."""
+    return bool(passage.cookies or passage.was_read) and _is_final(status)
 
 
 def changes(passage: Passage, headers: Headers) -> tuple[frozenset[str], Headers]:
@@ -46,19 +39,25 @@ def changes(passage: Passage, headers: Headers) -> tuple[frozenset[str], Headers
     `headers` are those of the app; the adapter leaves the rest of them as they are.
     """
     names = {name.lower() for name, _ in headers}
+    overrides = {name for name in names if name in CACHE_OVERRIDES or name.endswith(TARGETED)}
     vary = [] if _varies(headers) else [("Vary", "Cookie")]
-    if passage.cookie_header is not None:
-        cookie = ("Set-Cookie", passage.cookie_header)
-        return REPLACED, [("Cache-Control", "private, no-store"), cookie, *vary]
-    if names.isdisjoint(("cache-control", *CACHE_OVERRIDES)):
+    if passage.cookies:
+        cookies = [("Set-Cookie", line) for line in passage.cookies.values()]
+        return REPLACED | overrides, [("Cache-Control", "private, no-store"), *cookies, *vary]
+    if "cache-control" not in names and not overrides:
         vary.insert(0, ("Cache-Control", "private"))
     return frozenset(), vary
 
 
 def dress(passage: Passage, headers: Headers) -> Headers:
-    """Return the headers of a response with our cookie and cache rules on it."""
+    """Return the headers of a response with our cookies and cache rules on it."""
     gone, added = changes(passage, headers)
     return [*(pair for pair in headers if pair[0].lower() not in gone), *added]
+
+
+def _is_final(status: int) -> bool:
+    """False for 304 and for 1xx; 101 is the one answer that a websocket's handshake gets."""
+    return status == 101 or (status >= 200 and status != 304)
 
 
 def _varies(headers: Headers) -> bool:

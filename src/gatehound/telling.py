@@ -1,0 +1,131 @@
+"""What all parts of the guard share: its settings and store, aliases, events, clearing a flag.
+
+Belongs here: what admin code, the flow and a sign-in have in common. Does not: anything that
+the app calls by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from gatehound.detection import Detection, Networks
+from gatehound.errors import StoreError
+from gatehound.events import Events
+from gatehound.listing import Users, shown
+from gatehound.model import Event, Session
+from gatehound.settings import Settings
+from gatehound.stores.answer import Finished, Memory, Meta
+from gatehound.stores.base import Store
+from gatehound.stores.record import ANONYMOUS, FLAGGED, NOTIFIED, STEP_UP, Record, Seen
+from gatehound.stores.rule import finished_event
+
+CLEAR_ATTEMPTS: Final = 3  # compare-and-swap: a request may be judged in the same moment
+
+
+class Telling:
+    """Settings, store and events of a guard."""
+
+    settings: Settings
+    networks: Networks
+    detection: Detection
+    users: Users
+    _events: Events
+    _identity: bytes
+
+    @property
+    def store(self) -> Store:
+        """The store that this guard works over."""
+        raise NotImplementedError
+
+    # --- identity ---
+
+    def alias(self, user_id: str) -> bytes:
+        """What stands for a user in key names: BLAKE2b-96 keyed with identity_key."""
+        text = f"{self.settings.namespace}\0{user_id}".encode()
+        return hashlib.blake2b(text, digest_size=12, key=self._identity).digest()
+
+    @property
+    def meta(self) -> Meta:
+        """What a store must agree with."""
+        fingerprint = hashlib.blake2b(b"fingerprint", digest_size=16, key=self._identity)
+        return Meta(fingerprint=fingerprint.digest(), namespace=self.settings.namespace)
+
+    # --- flags and events ---
+
+    async def clear(
+        self,
+        record: Record,
+        why: str,
+        *,
+        learn: Callable[[bytes, bytes], tuple[bytes, bytes]] | None = None,
+        seen: Seen | None = None,
+        agent: str = "",
+    ) -> bool:
+        """Unflag a session and forget what stood against it; False where it is gone.
+
+        `learn` makes new memories of session and user out of the old ones; None learns nothing,
+        because whose the flagged context was, nobody has proved.
+        """
+        event = Event(
+            "session_cleared", user_id=record.user_id, public_id=record.public_id, reason=why
+        )
+        memory, user_memory = await self.store.recall(record.alias, record.sid)
+        attempts = CLEAR_ATTEMPTS
+        while True:
+            if learn is None:
+                own, users = self.detection.clear(memory.data), user_memory.data
+            else:
+                own, users = learn(memory.data, user_memory.data)
+            result = await self.store.remember(
+                record.alias,
+                record.sid,
+                record.security.secret_hash,
+                memory=Memory(own, memory.version),
+                user_memory=Memory(users, user_memory.version) if learn else None,
+                seen=seen,
+                agent=agent,
+                clear_flags=FLAGGED | STEP_UP | NOTIFIED,
+                events=(event,),
+            )
+            attempts -= 1
+            if result.done or result.gone or not attempts:
+                break
+            memory, user_memory = result.memory, result.user_memory
+        if result.done:
+            self.announce(event)
+        return result.done
+
+    def admits(self, name: str) -> bool:
+        """Say whether an event that anybody can cause is told now, or only counted."""
+        return self._events.admits(name)
+
+    async def tell(self, event: Event) -> None:
+        """Write an event that belongs to no change of a session, and hand it to the sinks.
+
+        A store that is down costs the line in its log, and nothing else.
+        """
+        event = self._events.redacted(event)
+        with contextlib.suppress(StoreError):
+            await self.store.append(event)
+        self._events.emit(event)
+
+    def announce(self, event: Event) -> None:
+        """Hand to the sinks what the store has written with a change."""
+        self._events.emit(event)
+
+    def announce_ends(self, finished: Iterable[Finished], template: Event | None = None) -> None:
+        """Hand to the sinks what the store has written for each session that it ended.
+
+        `template` is what the call that ended them gave the store.
+        """
+        for end in finished:
+            if not end.record.security.flags & ANONYMOUS:  # visitors go all day long, untold
+                self._events.emit(finished_event(end, template))
+
+    async def _shown(
+        self, records: Collection[Record], current: bytes | None = None
+    ) -> list[Session]:
+        return await shown(self.store, self.detection, self.users, records, current)
