@@ -13,7 +13,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[3] / "benchmarks"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.full, pytest.mark.ci]
 
 
 @pytest.fixture

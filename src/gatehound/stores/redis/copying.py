@@ -23,6 +23,8 @@ from gatehound.stores.redis.script import POINTER
 from gatehound.stores.rule import ended_before
 
 # Which master, where in it, and a mark of all masters.
+# Keys that one SCAN looks at, at least: those of a user who is wanted lie among many others.
+_LOOK_AT: Final = 200
 _CURSOR: Final = re.compile(r"([0-9]{1,6})-([0-9]{1,20})-([0-9a-f]{8})")
 
 
@@ -65,7 +67,7 @@ class Copying:
     async def _scan(self, master: Address, place: int, count: int) -> tuple[int, list[bytes]]:
         """Look at about `count` keys of a server; return where to go on, 0 for nowhere, and who."""
         pattern = self._calls.keys.meta.removesuffix(b"meta") + b"{*"
-        command = ("SCAN", place, "MATCH", pattern, "COUNT", max(count, 1))
+        command = ("SCAN", place, "MATCH", pattern, "COUNT", max(count, _LOOK_AT))
         [reply] = await self._calls.wire.ask_at(master, [command], patient=True)
         if isinstance(reply, StoreError):
             raise reply
