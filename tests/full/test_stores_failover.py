@@ -8,6 +8,7 @@ what a failover loses, which is the servers' doing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import threading
 import time
@@ -21,6 +22,7 @@ import zoo
 from gatehound._sync import run_sync
 from gatehound.errors import StoreUnavailable
 from gatehound.stores.redis.breaker import SILENCES
+from gatehound.stores.redis.master import BELIEF, FRESH
 from gatehound.stores.redis.wire import CONNECT, PROMPT, Wire
 
 pytestmark = [pytest.mark.full, pytest.mark.ci]
@@ -157,6 +159,84 @@ def test_a_failover_by_hand(suspends: bool, watched: zoo.Watched) -> None:
         _, answered = await ask_until(wire, RECOVERY, patient=True)
         assert answered
         assert watched.master().ask("GET", KEY) == b"1"
+
+    played(suspends, watched.url, body)
+
+
+def test_a_question_to_a_master_that_sleeps_through_its_failover(
+    suspends: bool, cluster: zoo.Cluster
+) -> None:
+    """Asked just before it wakes up: it answers what lies in its buffers by what it knew."""
+
+    async def body(wire: Wire) -> None:
+        await wire.call("SET", KEY, "before")
+        for turn in range(4):
+            cluster.heal()
+            assert await wire.call("SET", KEY, "before") is True
+            assert await wire.call("GET", KEY) == b"before"
+            old = cluster.master_of(KEY)
+            others = [server for server in cluster.servers if server is not old]
+            with old.frozen():
+                zoo.until(lambda: owner(others, KEY) not in (None, old.port), 30)  # noqa: B023 - it is called at once
+                port = owner(others, KEY)
+                new = next(server for server in others if server.port == port)
+                zoo.until(lambda: new.ask("SET", KEY, "after"))  # noqa: B023 - it is called at once
+                waker = threading.Timer(0.05 * turn, old.thaw)
+                waker.start()
+                _, reply = await timed(wire.call("GET", KEY, patient=bool(turn % 2)))
+                waker.join()
+            assert reply == b"after" or isinstance(reply, StoreUnavailable)
+            _, reply = await timed(wire.call("GET", KEY, patient=True))
+            assert reply == b"after"
+
+    played(suspends, cluster.url, body)
+
+
+def test_a_master_that_sleeps_through_its_failover_is_believed_for_a_second(
+    suspends: bool, watched: zoo.Watched
+) -> None:
+    """It says "master" until the Sentinels tell it, 8 s and more after it woke up."""
+
+    async def body(wire: Wire) -> None:
+        await wire.call("SET", KEY, "before")
+        old = watched.master()
+        with old.frozen():
+            zoo.until(lambda: watched.master() is not old)
+            zoo.until(lambda: watched.master().ask("SET", KEY, "after"))
+        assert old.ask("ROLE")[0] == b"master"
+        woke = time.monotonic()
+        spent, reply = await timed(wire.call("GET", KEY))
+        assert (reply, spent < PROMPT + SLACK) == (b"after", True)
+        assert old.ask("ROLE")[0] == b"master"
+        assert time.monotonic() - woke < 5
+
+    played(suspends, watched.url, body)
+
+
+def test_sentinels_that_are_silent_hold_up_nobody_for_long(
+    suspends: bool, watched: zoo.Watched
+) -> None:
+    """All three frozen: the master is believed for BELIEF, and each attempt to ask is short."""
+
+    async def body(wire: Wire) -> None:
+        await wire.call("SET", KEY, 1)
+        start = time.monotonic()
+        took: list[float] = []
+        with contextlib.ExitStack() as stack:
+            for sentinel in watched.sentinels:
+                stack.enter_context(sentinel.frozen())
+            while True:
+                spent, reply = await timed(wire.call("GET", KEY))
+                took.append(spent)
+                if isinstance(reply, StoreUnavailable):
+                    break
+                assert reply == b"1"
+            assert BELIEF - FRESH < time.monotonic() - start < BELIEF + 2
+            assert max(took) < CONNECT + PROMPT + SLACK
+            assert sum(spent > 0.1 for spent in took) < 3 * BELIEF
+        zoo.until(watched.master)
+        _, answered = await ask_until(wire, RECOVERY, patient=False)
+        assert answered
 
     played(suspends, watched.url, body)
 

@@ -46,8 +46,11 @@ class Puppet:
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as lines, contextlib.suppress(OSError):
             while words := _command(lines):
+                if words[0] == b"CLIENT":  # redis-py says who it is
+                    connection.sendall(b"+OK\r\n")
+                    continue
                 self.asked.append(words)
-                reply = b"+OK\r\n" if words[0] == b"CLIENT" else self.say(words)
+                reply = self.say(words)
                 if reply is not None:
                     connection.sendall(reply)
 

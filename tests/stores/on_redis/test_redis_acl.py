@@ -23,6 +23,8 @@ USERS = {
     "app": [">p@ss:w/rd", *ACL_RULES.split(), "+config|get"],
     "lean": [">pw", *ACL_RULES.split()],
     "reader": [">pw", "~gh:*", "+@read", "+@connection", "+info", "+time"],
+    "deaf": [">pw", *ACL_RULES.split(), "-subscribe"],
+    "elsewhere": [">pw", *ACL_RULES.replace("&gh:*", "&other:*").split()],
     "site": [">pw", "~gh:site:*", "resetchannels", "&gh:site:*", "+@all"],
 }
 
@@ -92,6 +94,14 @@ def test_a_user_of_one_namespace_is_asked_about_that(guarded: zoo.Server) -> Non
     assert guarded.ask("DBSIZE") == 0
 
 
+@pytest.mark.parametrize("user", ["deaf", "elsewhere"])
+def test_a_user_who_may_not_listen_is_found(guarded: zoo.Server, user: str) -> None:
+    found = findings(f"redis://{user}:pw@{guarded.place}")["store-commands-forbidden"]
+    assert "SUBSCRIBE" in found.text
+    assert ("PUBLISH" in found.text) == (user == "elsewhere")
+    assert "HGET" not in found.text
+
+
 def test_a_user_without_config_is_told_the_policy_all_the_same(guarded: zoo.Server) -> None:
     guarded.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
@@ -146,6 +156,8 @@ def test_what_an_operator_should_know(kind: str, tmp_path: Path) -> None:
         saved.ask("CONFIG", "SET", "save", "900 1")
         assert findings(saved.url) == {}
     assert of()["store-not-saved"].level == "warning"
+    reads = of("--cluster-allow-reads-when-down", "yes")["store-reads-when-down"]
+    assert reads.level == "danger"
     assert of("--maxmemory-policy", "volatile-lru")["store-evicts"].level == "danger"
     for offset, words in ((6, "6 s ahead of"), (-3600, "3600 s behind")):
         clock = of("--appendonly", "yes", offset=offset)

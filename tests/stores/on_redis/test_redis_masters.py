@@ -84,9 +84,10 @@ def play(request: pytest.FixtureRequest, scene: Scene) -> Play:
     return played
 
 
+@pytest.mark.slow
 def test_one_question_a_second(play: Play, scene: Scene) -> None:
     async def body(wire: Wire) -> None:
-        for second in range(1, 4):
+        for second in range(1, 3):
             for _ in range(5):
                 assert await wire.call("GET", "k") == b"old"
                 assert await wire.batch([("GET", "k"), ("GET", "k")]) == [b"old"] * 2
@@ -121,7 +122,7 @@ def test_their_silence_is_borne_for_so_long(play: Play, scene: Scene) -> None:
             assert await wire.call("GET", "k") == b"old"
         scene.now += BELIEF / 10
         for _ in range(2):
-            with pytest.raises(StoreUnavailable, match="no master was found .*knows no master"):
+            with pytest.raises(StoreUnavailable, match=r"no master was found .*knows no master"):
                 await wire.call("GET", "k")
         scene.name(scene.masters[1], 2)
         scene.now += PAUSE
@@ -216,6 +217,8 @@ def test_who_gives_up_leaves_the_question_to_the_next(scene: Scene) -> None:
         answer, scene.sentinels[0].say = scene.sentinels[0].say, silent
         first, second = (asyncio.create_task(wire.call("GET", "k")) for _ in range(2))
         await asyncio.to_thread(reached.wait)
+        for _ in range(10):  # until it waits for the reply: Python 3.11's wait_for, which sends,
+            await asyncio.sleep(0)  # loses a cancellation that comes when it is done
         scene.sentinels[0].say = answer
         scene.name(scene.masters[1])
         first.cancel()

@@ -80,7 +80,7 @@ class Calls:
         news = extra[-1]
         if isinstance(news, StoreError) and not again:
             return self._counted(name, reply)
-        if self.clock.learn_not_before(_raised(news), line) and again:
+        if self.clock.learn_not_before(await self.wire.number(_raised(news)), line) and again:
             reply, _ = await self._run(name, keys, args, patient, (), replicas)
         return self._counted(name, reply)
 
@@ -93,7 +93,7 @@ class Calls:
         """
         asked = () if moment is None else (moment,)
         _, drawn = await self.run("everyone", [self.keys.meta], *asked, patient=True)
-        self.clock.learn_not_before(drawn)
+        self.clock.learn_not_before(int(drawn))
         lines = [[self.keys.line(bucket)] for bucket in self.keys.buckets]
         for reply in await self.run_each("line", lines, drawn):
             _raised(reply)
@@ -103,8 +103,8 @@ class Calls:
         self, name: str, keys: Sequence[Sequence[bytes]], *args: Argument
     ) -> list[Any]:
         """Run a script over many keys in one trip; a failure is the StoreError in its place."""
-        code = script(name)
-        shared = (self.clock.override, b"", self.clock.not_before, self.retention, *args)
+        code, tag = script(name), secrets.token_bytes(4)
+        shared = (self.clock.override, tag, self.clock.not_before, self.retention, *args)
         commands = [("EVALSHA", code.digest, len(some), *some, *shared) for some in keys]
         replies = await self.wire.batch(commands, patient=True)
         missing = [n for n, reply in enumerate(replies) if isinstance(reply, ScriptMissing)]
@@ -113,6 +113,9 @@ class Calls:
             again = await self.wire.batch(texts, patient=True)
             for n, reply in zip(missing, again, strict=True):
                 replies[n] = reply
+        for reply in replies:
+            if not isinstance(reply, StoreError) and not _answers(reply, tag):
+                raise await self.wire.mixed_up()
         return replies
 
     def _counted(self, name: str, reply: Reply) -> Reply:
@@ -145,7 +148,7 @@ class Calls:
         if not anew and self.clock.is_fresh(line) and self.clock.now is not None:
             return await self.wire.call(*command)
         reply, *news = await self.wire.batch([command, ("GET", line), ("TIME",)])
-        self._learn(news, line)
+        await self._learn(news, line)
         return _raised(reply)
 
     async def refresh(self, *, beside: bytes | None = None, patient: bool = False) -> int:
@@ -155,7 +158,7 @@ class Calls:
         """
         line = None if beside is None else self.keys.line_beside(beside)
         ask: Command = ("HGET", self.keys.meta, _NOT_BEFORE) if line is None else ("GET", line)
-        self._learn(await self.wire.batch([ask, ("TIME",)], patient=patient), line)
+        await self._learn(await self.wire.batch([ask, ("TIME",)], patient=patient), line)
         return self.clock.now or 0  # learned a line above
 
     async def record(self, alias: bytes, sid: bytes, parts: Sequence[bytes | None]) -> Record:
@@ -175,9 +178,9 @@ class Calls:
             for value, text in zip(short, texts, strict=True)
         ]
 
-    def _learn(self, news: Sequence[Any], line: bytes | None) -> None:
+    async def _learn(self, news: Sequence[Any], line: bytes | None) -> None:
         not_before, (seconds, microseconds) = (_raised(reply) for reply in news)
-        self.clock.learn_not_before(not_before, line)
+        self.clock.learn_not_before(await self.wire.number(not_before), line)
         self.clock.learn(seconds * 1000 + microseconds // 1000)
 
     async def _run(
@@ -200,7 +203,7 @@ class Calls:
             by_text = ("EVAL", code.text, *command[2:])
             reply, *extra[len(beside) :] = await self._send(by_text, patient, (), wait)
         reply = _raised(reply)
-        if not isinstance(reply, list) or len(reply) < 2 or reply[0] != tag:
+        if not _answers(reply, tag):
             raise await self.wire.mixed_up()
         self.clock.learn(reply[1])
         result = Reply(reply[1:])
@@ -217,6 +220,11 @@ class Calls:
             return (await self.wire.call(*command, patient=patient),)
         except ScriptMissing as missing:
             return (missing,)
+
+
+def _answers(reply: Any, tag: bytes) -> bool:
+    """True for the reply of a script that was given this tag."""
+    return isinstance(reply, list) and len(reply) > 1 and bool(reply[0] == tag)
 
 
 def _raised(reply: Any) -> Any:

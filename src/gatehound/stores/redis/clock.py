@@ -58,13 +58,13 @@ class StoreClock:
         """Take the time of a reply over."""
         self._offset = now - _local()
 
-    def learn_not_before(self, value: bytes | None, line: bytes | None = None) -> bool:
+    def learn_not_before(self, value: int, line: bytes | None = None) -> bool:
         """Take over what a line says, which never moves back; True if it moved."""
         if line is not None:
             self._looked[line] = _local() if self._given is None else self._given()
-        moved = int(value or 0) > self.not_before
+        moved = value > self.not_before
         if moved:
-            self.not_before = int(value or 0)
+            self.not_before = value
         return moved
 
 

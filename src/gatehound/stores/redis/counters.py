@@ -57,10 +57,9 @@ class Counters:
     async def counts(self, kind: str, window: int) -> dict[str, int]:
         """Return the counters of the present window; see Store.counts."""
         number = await self._now() // window
-        found = await self._calls.wire.call(
-            "HGETALL", self._calls.keys.counters(kind, window, number)
-        )
-        return {to_text(name): int(value) for name, value in found.items()}
+        wire = self._calls.wire
+        found = await wire.call("HGETALL", self._calls.keys.counters(kind, window, number))
+        return {to_text(name): await wire.number(value) for name, value in found.items()}
 
     async def _now(self) -> int:
         now = self._calls.clock.now

@@ -123,8 +123,8 @@ class Nodes:
         try:
             await self._settled(connection.connect())
             await self._settled(connection.send_command("SUBSCRIBE", channel))
-            await self._settled(connection.read_response())
-        except (self._redis.exceptions.RedisError, OSError) as error:
+            self._check(await self._settled(connection.read_response()), [b"subscribe", channel])
+        except Exception as error:
             await self.hang_up(connection)
             raise translate(error, address) from error
         except BaseException:  # given up on: nobody else knows of this connection
@@ -259,10 +259,14 @@ class Nodes:
             role = await self._settled(connection.read_response())
         except self._redis.exceptions.ResponseError:
             return  # not allowed, or a service that hides it: writes tell, by READONLY
-        if not isinstance(role, list) or role[:1] not in _ROLES:
-            raise self._redis.exceptions.InvalidResponse("this is no role")
+        self._check(role, *_ROLES)
         if role[0] != b"master":
             raise self._redis.exceptions.ReadOnlyError("READONLY this server is a replica")
+
+    def _check(self, reply: Any, *begin: list[bytes]) -> None:
+        """Refuse what does not begin so: it is the reply to something else."""
+        if not isinstance(reply, list) or reply[: len(begin[0])] not in begin:
+            raise self._redis.exceptions.InvalidResponse(f"this is no {begin[0][0]!r}")
 
     async def _settled(self, pending: Any) -> Any:
         return await pending if self.suspends else pending

@@ -214,7 +214,8 @@ class RedisStore(Store):
 
     async def epoch(self, alias: bytes) -> int:
         own = await self._calls.read("HGET", self._keys.user(alias), "@e", anew=True)
-        return int(own or 0) + self._calls.clock.not_before  # as epoch_of in user.lua
+        own_epoch = await self._wire.number(own)
+        return own_epoch + self._calls.clock.not_before  # as epoch_of in user.lua
 
     # --- evidence ---
 

@@ -161,6 +161,13 @@ class Wire:
             "or for connections that were opened before a fork."
         )
 
+    async def number(self, text: bytes | None) -> int:
+        """Read a number as it is stored, None as 0; StoreCorrupt, see `mixed_up`, for no number."""
+        try:
+            return int(text or 0)
+        except ValueError:
+            raise await self.mixed_up() from None
+
     async def close(self) -> None:
         """Close what belongs to this process and, under asyncio, to the running loop."""
         if self.suspends:
