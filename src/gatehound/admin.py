@@ -132,9 +132,9 @@ class Admin(Telling):
     ) -> Bulk:
         """End sessions that match, newest first; a dry run only counts them.
 
-        The conditions are those of `search`. At most `limit` sessions, rounded up to a batch of
-        500 (None: all), so that a long run can show how far it is, stop, and go on with the
-        `cursor` of the answer; it is "" where none is left. A run that was broken off without one
+        The conditions are those of `search`. At most `limit` sessions (None: all), so that a long
+        run can show how far it is, stop, and go on with the `cursor` of the answer; it is ""
+        where none is left. A run that was broken off without one
         is simply started again. UsageError without any condition: that would be
         `terminate_everyone`.
         """
@@ -145,13 +145,19 @@ class Admin(Telling):
                 "terminate_where() without a condition would end every session: "
                 "give one, or call terminate_everyone()"
             )
+        if "" in conditions:
+            raise UsageError("terminate_where() was given an empty condition: leave it out")
+        if limit is not None and (isinstance(limit, bool) or limit < 1):
+            raise UsageError(f"limit {limit!r} given; allowed is a whole number from 1, or None")
         query = self._query(user_id, flagged, country, network, created_before, seen_before)
-        query, count = replace(query, limit=BATCH, cursor=cursor), 0
+        query, seen, count = replace(query, cursor=cursor), 0, 0
         while True:
-            page = await found_by(self.store, query)
+            room = BATCH if limit is None else min(BATCH, limit - seen)
+            page = await found_by(self.store, replace(query, limit=room))
             for record in page.records:
                 count += dry_run or await self.terminate(record.user_id, record.public_id)
-            if not page.cursor or (limit is not None and count >= limit):
+            seen += len(page.records)
+            if not page.cursor or seen == limit:
                 return Bulk(count, page.cursor)
             query = replace(query, cursor=page.cursor)
 

@@ -114,6 +114,17 @@ def test_ending_all_that_match(site: Site, admin: Face, clock: FakeClock) -> Non
             admin.terminate_where(dry_run=False, **nothing)
 
 
+@pytest.mark.parametrize("limit", [0, -1, True])
+def test_a_limit_that_is_none_ends_nobody(site: Site, admin: Face, limit: int) -> None:
+    alice = site.browser()
+    alice.login()
+    with pytest.raises(UsageError, match="allowed is a whole number from 1"):
+        admin.terminate_where(network="0.0.0.0/0", dry_run=False, limit=limit)
+    with pytest.raises(UsageError, match="empty condition"):
+        admin.terminate_where(network="0.0.0.0/0", country="", dry_run=False)
+    assert alice.see().user_id == "alice"
+
+
 def test_ending_everyone(site: Site, admin: Face, clock: FakeClock) -> None:
     browsers = people(site, clock)
     assert admin.terminate_everyone() == 3
@@ -249,10 +260,10 @@ def test_ending_more_than_one_page(site: Site, admin: Face) -> None:
     for number in range(501):
         site.browser().login(f"user {number}")
     assert admin.terminate_where(network="203.0.113.0/24").count == 501
-    part = admin.terminate_where(network="203.0.113.0/24", dry_run=False, limit=1)
-    assert (part.count, bool(part.cursor)) == (500, True)  # a batch, and stopped after it
+    part = admin.terminate_where(network="203.0.113.0/24", dry_run=False, limit=3)
+    assert (part.count, bool(part.cursor)) == (3, True)
     rest = admin.terminate_where(network="203.0.113.0/24", dry_run=False, cursor=part.cursor)
-    assert (rest.count, rest.cursor) == (1, "")
+    assert (rest.count, rest.cursor) == (498, "")
     assert admin.search().sessions == ()
 
 

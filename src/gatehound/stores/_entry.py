@@ -15,11 +15,10 @@ from typing import Final, TypeVar
 
 from gatehound.model import Event
 from gatehound.stores import rule
-from gatehound.stores.answer import Before, EventQuery, Memory, Meta, NewSession, Query, Standing
-from gatehound.stores.record import FLAGGED, Record, Security, Seen, Tombstone
+from gatehound.stores.answer import Before, EventQuery, Memory, Meta, NewSession, Standing
+from gatehound.stores.record import Record, Security, Seen, Tombstone
 
 T = TypeVar("T")
-_INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")  # as HINCRBY reads one
 _CURSOR: Final = re.compile(r"[0-9]{16}(-[0-9a-f]{16})?")
 
 
@@ -34,21 +33,10 @@ class SessionEntry:
     previous: Before | None = None
 
     @classmethod
-    def of(cls, new: NewSession, now: int) -> SessionEntry:
-        security = Security(
-            sid=new.sid,
-            secret_hash=new.secret_hash,
-            created=now,
-            authenticated=now,
-            expires=now + new.absolute,
-            idle=new.idle,
-            flags=new.flags,
-            aal=new.aal,
-            methods=new.methods,
-            rotated=now,
-        )
+    def of(cls, new: NewSession, at: int) -> SessionEntry:
+        record = rule.fresh(new, at)
         memory = Memory(new.memory, 1) if new.memory else Memory()
-        return cls(security, replace(new.seen, last_seen=now), memory)
+        return cls(record.security, record.seen, memory)
 
     @property
     def sid(self) -> bytes:
@@ -220,26 +208,6 @@ def paged(
     return page, key(page[-1]) if len(found) > len(page) else ""
 
 
-def matches(record: Record, query: Query) -> bool:
-    """True where a session is one that the query looks for."""
-    seen, security = record.seen, record.security
-    return (
-        (query.alias is None or record.alias == query.alias)
-        and (query.flagged is None or bool(security.flags & FLAGGED) == query.flagged)
-        and (query.country is None or seen.country == query.country)
-        and (query.network is None or _within(seen.address, *query.network))
-        and (query.created_before is None or security.created < query.created_before)
-        and (query.seen_before is None or seen.last_seen < query.seen_before)
-    )
-
-
-def _within(address: bytes, network: bytes, length: int) -> bool:
-    if len(address) != len(network):
-        return False
-    shift = len(network) * 8 - length
-    return int.from_bytes(address) >> shift == int.from_bytes(network) >> shift
-
-
 def matches_event(event: Event, query: EventQuery) -> bool:
     """True where an event is one that the query looks for."""
     return (
@@ -253,16 +221,6 @@ def matches_event(event: Event, query: EventQuery) -> bool:
 def fits(given: Memory | None, stored: Memory) -> bool:
     """True where nothing is to be written, or over the version that is stored."""
     return given is None or given.version == stored.version
-
-
-def incremented(name: str, stored: bytes, by: int) -> int:
-    """Add to the decimal integer in a data field; ValueError as `data_incr` says."""
-    if not _INTEGER.fullmatch(stored):
-        raise ValueError(f"data field {name!r} holds no integer: set it to one first")
-    total = int(stored) + by
-    if not -(2**63) <= min(int(stored), total) <= max(int(stored), total) < 2**63:
-        raise ValueError(f"data field {name!r} would leave 64 bits")
-    return total
 
 
 def differing(stored: Meta, given: Meta) -> list[str]:

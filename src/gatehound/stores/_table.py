@@ -107,6 +107,11 @@ class Table:
         self.users: dict[bytes, UserEntry] = {}
         self.agents: dict[bytes, str] = {}
         self.epoch = 0  # of everybody, also of those who are not in the table
+        # Sessions created before this moment are over. The epoch moves with each end of all, and
+        # may run ahead of the clock; a copy takes this for a time, and it never does.
+        self.not_before = 0
+        self._logins = 0
+        self._to_tidy: list[bytes] = []
         self._max_users = max_users
         self._made_room_at = 0
 
@@ -140,7 +145,8 @@ class Table:
     def add_session(self, user: UserEntry, new: NewSession, now: int) -> Record:
         self.keep_user(user, now)
         user.user_id, user.roles = new.user_id, new.roles
-        session = SessionEntry.of(new, now)
+        # A clock that stepped back must not make what is over in a copy already.
+        session = SessionEntry.of(new, max(now, self.not_before))
         user.sessions[new.sid] = session
         self.note_agent(new.seen.agent, new.agent)
         return user.record(session)
@@ -199,14 +205,19 @@ class Table:
         return max(user.epoch, self.epoch)
 
     def end_everyone(self, now: int) -> int:
-        """End every session, and move the epoch of everybody past that of anybody."""
+        """End every session, and refuse the logins that are under way."""
         untold = partial(rule.event_for, None)
         count = 0
         for user in self.users.values():
             count += len(self.end(user, user.oldest_first(), EndReason.EVERYONE, now, untold))
-        latest = max((user.epoch for user in self.users.values()), default=0)
-        self.epoch = max(now, latest + 1, self.epoch + 1)
+        self.draw_line(now)
         return count
+
+    def draw_line(self, moment: int) -> None:
+        """Say what is over for all, and move the epoch of everybody past that of anybody."""
+        latest = max((user.epoch for user in self.users.values()), default=0)
+        self.not_before = max(moment, self.not_before)
+        self.epoch = max(moment, latest + 1, self.epoch + 1)
 
     def end_expired(
         self, user: UserEntry, now: int, *, only: bytes | None = None, most: int | None = None
@@ -220,18 +231,36 @@ class Table:
                 finished += self.end(user, [entry], reason, now, tell)
         return tuple(finished)
 
+    def tidy(self, now: int) -> tuple[Finished, ...]:
+        """With each 20th login look at some users in turn, and end what is over of theirs."""
+        self._logins += 1
+        if self._logins % rule.TIDY_EVERY:
+            return ()
+        self._to_tidy = self._to_tidy or list(self.users)
+        finished: list[Finished] = []
+        for alias in self._to_tidy[-rule.TIDY_SESSIONS :]:
+            user = self.user(alias)
+            finished += self.end_expired(user, now)
+            if not user.has_use(now):
+                self.users.pop(alias, None)
+        del self._to_tidy[-rule.TIDY_SESSIONS :]
+        return tuple(finished)
+
+    def make_way(self, user: UserEntry, now: int) -> tuple[Finished, ...]:
+        """End what is over of everybody where a new user finds the table full."""
+        is_full = user.alias not in self.users and len(self.users) >= self._max_users
+        if not is_full or now < self._made_room_at + 1000:
+            return ()
+        self._made_room_at = now  # a flood must not make every call walk through all users
+        finished = [done for other in self.users.values() for done in self.end_expired(other, now)]
+        self.drop_users(lambda other: other.keeps_out(now))
+        if len(self.users) >= self._max_users:
+            _log.warning("%s: new users cannot sign in", _FULL % self._max_users)
+        return tuple(finished)
+
     def keep_user(self, user: UserEntry, now: int) -> None:
         """Put a new user into the table, or raise where it is full; see the module docstring."""
-        if user.alias in self.users:
-            return
-        if len(self.users) >= self._max_users and now >= self._made_room_at + 1000:
-            self._made_room_at = now  # a flood must not make every call walk through all users
-            for other in self.users.values():
-                self.end_expired(other, now)
-            self.drop_users(lambda other: other.keeps_out(now))
-            if len(self.users) >= self._max_users:
-                _log.warning("%s: new users cannot sign in", _FULL % self._max_users)
-        if len(self.users) >= self._max_users:
+        if user.alias not in self.users and len(self.users) >= self._max_users:
             raise StoreUnavailable(_FULL % self._max_users)
         self.users[user.alias] = user
 

@@ -270,7 +270,7 @@ class Store(ABC):
     async def revoke_everyone(self, event: Event | None = None) -> int:
         """End every session (reason EVERYONE); return how many were ended.
 
-        From the moment that it returns, and on every process within 2 s of its call, no
+        From the moment that it returns, and on every process within 2 s of that, no
         session created before authenticates. The epoch of everybody moves forward, also of
         users who have no session and of those who are not known, so that a login that began
         before is refused. Only a `create` that is under way during this call may still be done;

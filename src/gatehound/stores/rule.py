@@ -5,13 +5,14 @@ Times are milliseconds since 1970, durations milliseconds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from gatehound.model import EndReason, Event
-from gatehound.stores.answer import Finished, Holdings, Memory, Standing
-from gatehound.stores.record import ANONYMOUS, Record, Tombstone
+from gatehound.stores.answer import Finished, Holdings, Memory, NewSession, Query, Standing
+from gatehound.stores.record import ANONYMOUS, FLAGGED, Record, Security, Tombstone
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -27,10 +28,33 @@ MAX_DATA_FIELDS: Final = 256
 MAX_AGENT_BYTES: Final = 512
 MAX_COUNTER_NAMES: Final = 10_000  # of one kind in one window; more are not counted
 
+# With each so many logins a store that no clock of its own sweeps ends what is over, so that it
+# does not grow where nobody calls `sweep`: twice as many as came, so that it catches up.
+TIDY_EVERY: Final = 20
+TIDY_SESSIONS: Final = 2 * TIDY_EVERY
+
 # The old secret of a privilege rotation: what a parallel request still gets told kindly.
 SUPERSEDED_FOR: Final = 60_000
 # The old secret of a routine rotation, until the new one is first presented.
 UNCONFIRMED_FOR: Final = 600_000
+_INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")  # as HINCRBY reads one
+
+
+def fresh(new: NewSession, at: int) -> Record:
+    """Return the record of a session that begins at `at`."""
+    security = Security(
+        sid=new.sid,
+        secret_hash=new.secret_hash,
+        created=at,
+        authenticated=at,
+        expires=at + new.absolute,
+        idle=new.idle,
+        flags=new.flags,
+        aal=new.aal,
+        methods=new.methods,
+        rotated=at,
+    )
+    return Record(new.alias, new.user_id, new.roles, security, replace(new.seen, last_seen=at))
 
 
 def event_for(template: Event | None, record: Record, at: int) -> Event | None:
@@ -128,6 +152,36 @@ def check_data_name(name: str) -> None:
     size = len(name.encode("utf-8", "surrogatepass"))
     if not 0 < size <= MAX_DATA_NAME_BYTES:
         raise ValueError(f"data field name of {size} bytes: 1 to {MAX_DATA_NAME_BYTES} are allowed")
+
+
+def incremented(name: str, stored: bytes, by: int) -> int:
+    """Add to the decimal integer in a data field; ValueError as `data_incr` says."""
+    if not _INTEGER.fullmatch(stored):
+        raise ValueError(f"data field {name!r} holds no integer: set it to one first")
+    total = int(stored) + by
+    if not -(2**63) <= min(int(stored), total) <= max(int(stored), total) < 2**63:
+        raise ValueError(f"data field {name!r} would leave 64 bits")
+    return total
+
+
+def matches(record: Record, query: Query) -> bool:
+    """True where a session is one that the query looks for."""
+    seen, security = record.seen, record.security
+    return (
+        (query.alias is None or record.alias == query.alias)
+        and (query.flagged is None or bool(security.flags & FLAGGED) == query.flagged)
+        and (query.country is None or seen.country == query.country)
+        and (query.network is None or _within(seen.address, *query.network))
+        and (query.created_before is None or security.created < query.created_before)
+        and (query.seen_before is None or seen.last_seen < query.seen_before)
+    )
+
+
+def _within(address: bytes, network: bytes, length: int) -> bool:
+    if len(address) != len(network):
+        return False
+    shift = len(network) * 8 - length
+    return int.from_bytes(address) >> shift == int.from_bytes(network) >> shift
 
 
 def clip_text(text: str) -> str:

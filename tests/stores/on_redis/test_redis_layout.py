@@ -107,7 +107,7 @@ def test_every_script_touches_keys_of_one_slot(store: RedisStore, admin: Any) ->
 def test_every_key_but_the_named_ones_has_an_end(play: Callable[[Body], None], admin: Any) -> None:
     async def body(store: RedisStore) -> None:
         await everything(store)
-        await store._calls.draw_line(1)
+        await store._calls.draw_line(1, past=False)
         endless: set[str] = set()
         ending: set[str] = set()
         for key in admin.scan_iter(count=1000):

@@ -132,10 +132,10 @@ def test_the_line_moves_on_and_never_back(url: str, admin: Any) -> None:
     clock = FakeClock()
     store = RedisStore(url, namespace="own", suspends=False, clock=clock)
     key = store._keys.line(store._keys.buckets[9])
-    assert run_sync(store._calls.draw_line()) == clock()
+    assert run_sync(store._calls.draw_line(0)) == clock()
     assert (int(admin.get(key)), admin.pttl(key) > 400 * 24 * HOUR) == (clock(), True)
-    assert run_sync(store._calls.draw_line()) == clock() + 1  # in the same millisecond
-    assert run_sync(store._calls.draw_line(5)) == clock() + 1
+    assert run_sync(store._calls.draw_line(0)) == clock() + 1  # in the same millisecond
+    assert run_sync(store._calls.draw_line(5, past=False)) == clock() + 1
     assert int(admin.get(key)) == clock() + 1
     assert len([name for name in admin.scan_iter() if name.endswith(b"}n")]) == BUCKETS
     run_sync(store.close())
@@ -158,7 +158,7 @@ def test_a_clock_knows_nothing_before_the_first_reply() -> None:
     clock = StoreClock()
     assert (clock.now, clock.is_fresh(b"line"), clock.override) == (None, False, b"")
     clock.learn(1_000)
-    assert clock.learn_not_before(5, b"line")
+    assert clock.learn_not_before(5, b"line", clock.local)
     assert (clock.is_fresh(b"line"), clock.is_fresh(b"other")) == (True, False)
     assert not clock.learn_not_before(4)
     assert clock.not_before == 5

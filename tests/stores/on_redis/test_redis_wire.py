@@ -326,3 +326,26 @@ def test_an_older_pool_is_closed_but_for_what_is_in_use(store: RedisStore) -> No
     run_sync(store._wire.nodes._disconnect(client, inuse=False))
     assert sorted(closed) == ["first", "second"]
     assert pool.pool.queue == idle
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:65/s3cret@127.0.0.1:6379/0",
+        "redis://bob:12345#s3cret@127.0.0.1/0",
+        "redis://bob:12345?s3cret@127.0.0.1/0",
+        "redis+cluster://bob:a@s3cret#x@127.0.0.1:7000",
+        "redis+sentinel://:s3/cret@a:1,b:2/main",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_refused_and_not_shown(url: str, suspends: bool) -> None:
+    with pytest.raises(SettingsError, match=r"percent-encoded, %23") as caught:
+        RedisStore(url, namespace="n", suspends=suspends)
+    assert "s3" not in str(caught.value)
+
+
+def test_options_of_sentinels_are_named_where_one_is_misspelt() -> None:
+    url = "redis+sentinel://a:1,b:2/main?sentinel_passwort=x"
+    with pytest.raises(SettingsError, match="with \\+sentinel sentinel_password and"):
+        RedisStore(url, namespace="n", suspends=False)

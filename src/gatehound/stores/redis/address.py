@@ -15,6 +15,7 @@ sentinel_username and sentinel_password.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import signature
@@ -86,6 +87,14 @@ def read_url(url: str, connection: Any) -> Target:
         names = ", ".join(f"{name}://" for name in SCHEMES)
         raise SettingsError(f"store is no Redis URL: use redis:// or another of {names}")
     base, _, kind = scheme.partition("+")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    # An @ behind the host, or a #, means that a password was cut where it is not encoded: what
+    # is left of it would be taken for a host or a database, and shown.
+    if "#" in rest or "@" in rest[len(authority) :]:
+        raise SettingsError(
+            f"store is a {scheme}:// URL with # / ? or @ in its user name or password: write them "
+            "percent-encoded, %23 %2F %3F %40"
+        )
     try:
         parts = urlsplit(f"//{rest}")
         path = [unquote(part) for part in parts.path.strip("/").split("/") if part]
@@ -138,9 +147,10 @@ def _option_problems(options: Mapping[str, Any], connection: Any) -> list[str]:
     tls = {n for n in signature(connection.SSLConnection).parameters if n.startswith("ssl_")}
     is_tls = options.get("connection_class") is connection.SSLConnection
     allowed = _OPTIONS | {"host", "port", "path", "connection_class"} | (tls if is_tls else set())
+    sentinels = ", with +sentinel " + " and ".join(sorted(_SENTINEL_OPTIONS))
     return [
-        f"store URL sets {name}: it may set {', '.join(sorted(_OPTIONS))} and, with rediss, "
-        "ssl_*; all else is decided by gatehound"
+        f"store URL sets {name}: it may set {', '.join(sorted(_OPTIONS))}{sentinels} and, with "
+        "rediss, ssl_*; all else is decided by gatehound"
         for name in options
         if name not in allowed
     ]

@@ -75,24 +75,28 @@ class Calls:
         if line is None or self.clock.is_fresh(line):
             reply, _ = await self._run(name, keys, args, patient, beside, replicas)
             return self._counted(name, reply)
-        with_news = [*beside, ("GET", line)]
+        with_news, asked = [*beside, ("GET", line)], self.clock.local
         reply, extra = await self._run(name, keys, args, patient, with_news, replicas)
         news = extra[-1]
         if isinstance(news, StoreError) and not again:
             return self._counted(name, reply)
-        if self.clock.learn_not_before(await self.wire.number(_raised(news)), line) and again:
+        if (
+            self.clock.learn_not_before(await self.wire.number(_raised(news)), line, asked)
+            and again
+        ):
             reply, _ = await self._run(name, keys, args, patient, (), replicas)
         return self._counted(name, reply)
 
-    async def draw_line(self, moment: int | None = None) -> int:
-        """Say that all sessions created before `moment` are over (None: before now).
+    async def draw_line(self, moment: int, *, past: bool = True) -> int:
+        """Say that all sessions created before `moment` are over, and (`past`) all until now.
 
         It never moves back. Each bucket is told, so that nobody has to ask a server that has
         nothing else to do with their session. StoreUnavailable where one could not be told: then
         nothing is promised, and it has to be called again.
         """
-        asked = () if moment is None else (moment,)
-        _, drawn = await self.run("everyone", [self.keys.meta], *asked, patient=True)
+        flag = b"1" if past else b""
+        keys = [self.keys.meta]
+        _, drawn = await self.run("everyone", keys, moment, flag, patient=True, wait=True)
         self.clock.learn_not_before(int(drawn))
         lines = [[self.keys.line(bucket)] for bucket in self.keys.buckets]
         for reply in await self.run_each("line", lines, drawn):
@@ -132,7 +136,7 @@ class Calls:
 
         What they leave out is named in user.lua.
         """
-        reply, _ = await self._run(name, (key,), args, True, ())
+        reply, _ = await self._run(name, (key,), args, True, (), self.wait)
         log.warning(
             "Redis is moving keys between servers: %s was done without its event in the stored log",
             name,
@@ -147,8 +151,9 @@ class Calls:
         command, line = (name, key, *rest), self.keys.line_beside(key) or b""
         if not anew and self.clock.is_fresh(line) and self.clock.now is not None:
             return await self.wire.call(*command)
+        asked = self.clock.local
         reply, *news = await self.wire.batch([command, ("GET", line), ("TIME",)])
-        await self._learn(news, line)
+        await self._learn(news, line, asked)
         return _raised(reply)
 
     async def refresh(self, *, beside: bytes | None = None, patient: bool = False) -> int:
@@ -158,7 +163,8 @@ class Calls:
         """
         line = None if beside is None else self.keys.line_beside(beside)
         ask: Command = ("HGET", self.keys.meta, _NOT_BEFORE) if line is None else ("GET", line)
-        await self._learn(await self.wire.batch([ask, ("TIME",)], patient=patient), line)
+        asked = self.clock.local
+        await self._learn(await self.wire.batch([ask, ("TIME",)], patient=patient), line, asked)
         return self.clock.now or 0  # learned a line above
 
     async def record(self, alias: bytes, sid: bytes, parts: Sequence[bytes | None]) -> Record:
@@ -178,9 +184,9 @@ class Calls:
             for value, text in zip(short, texts, strict=True)
         ]
 
-    async def _learn(self, news: Sequence[Any], line: bytes | None) -> None:
+    async def _learn(self, news: Sequence[Any], line: bytes | None, asked: int) -> None:
         not_before, (seconds, microseconds) = (_raised(reply) for reply in news)
-        self.clock.learn_not_before(await self.wire.number(not_before), line)
+        self.clock.learn_not_before(await self.wire.number(not_before), line, asked)
         self.clock.learn(seconds * 1000 + microseconds // 1000)
 
     async def _run(

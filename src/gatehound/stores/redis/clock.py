@@ -51,17 +51,24 @@ class StoreClock:
         looked = self._looked.get(line)
         if looked is None:
             return False
-        local = _local() if self._given is None else self._given()
-        return 0 <= local - looked < FRESH_FOR
+        return 0 <= self.local - looked < FRESH_FOR
+
+    @property
+    def local(self) -> int:
+        """What this machine's own clock says; it tells spans, and no time."""
+        return _local() if self._given is None else self._given()
 
     def learn(self, now: int) -> None:
         """Take the time of a reply over."""
         self._offset = now - _local()
 
-    def learn_not_before(self, value: int, line: bytes | None = None) -> bool:
-        """Take over what a line says, which never moves back; True if it moved."""
+    def learn_not_before(self, value: int, line: bytes | None = None, asked: int = 0) -> bool:
+        """Take over what a line says, which never moves back; True if it moved.
+
+        `asked` is when it was asked for, by `local`: the answer may be as old as that.
+        """
         if line is not None:
-            self._looked[line] = _local() if self._given is None else self._given()
+            self._looked[line] = asked
         moved = value > self.not_before
         if moved:
             self.not_before = value

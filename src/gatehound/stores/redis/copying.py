@@ -126,7 +126,9 @@ class Copying:
         """Put users in; see Store.restore."""
         await self._calls.refresh(patient=True)
         if dump.not_before > self._calls.clock.not_before:
-            await self._calls.draw_line(dump.not_before)  # it ends who is not in the copy too
+            await self._calls.draw_line(
+                dump.not_before, past=False
+            )  # it ends who is not in the copy too
         for user in dump.users:
             await self._restore_user(ended_before(user, self._calls.clock.not_before))
 

@@ -71,11 +71,31 @@ class Directory:
 
     async def end_all(self) -> int:
         """Move `not_before` and end every session behind it; return how many."""
-        line = await self._calls.draw_line()
+        line = await self._calls.draw_line(await self._newest() + 1)
         count = 0
         for bucket in await self._occupied():
             count += len(await self._sweep_bucket(bucket, None, until=line))
         return count
+
+    async def _newest(self) -> int:
+        """The latest moment that any clock or any session names, where clocks do not agree.
+
+        A session that was made by a clock that is ahead is not to outlive the end of all.
+        """
+        calls = self._calls
+        seconds = [0]
+        if not calls.clock.override:
+            told = [
+                await calls.wire.ask_at(m, [("TIME",)], patient=True)
+                for m in await calls.wire.masters()
+            ]
+            seconds = [int(time[0]) + 1 for [time] in told if isinstance(time, list | tuple)]
+        indexes = [bucket + b"i" for bucket in calls.keys.buckets]
+        starts = await self._all([("ZREVRANGE", index, 0, 0) for index in indexes])
+        pieces = [index + start[0] for index, start in zip(indexes, starts, strict=True) if start]
+        newest = await self._all([("ZREVRANGE", p, 0, 0, "WITHSCORES") for p in pieces])
+        scores = [int(float(pair[1])) for pair in newest if pair]
+        return max(max(seconds) * 1000, *scores, 0)
 
     async def _occupied(self) -> list[int]:
         """Name the buckets where there is a directory or a stream of events."""

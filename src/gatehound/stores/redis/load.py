@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gatehound.errors import StoreCorrupt
-from gatehound.model import EndReason
+from gatehound.model import END_REASONS, EndReason
 from gatehound.stores.answer import Answer, Standing
 from gatehound.stores.record import Tombstone
 from gatehound.stores.redis.call import Calls
 from gatehound.stores.redis.form import read_finished, read_record, read_stones
 from gatehound.stores.redis.script import NO_GRACE
+from gatehound.stores.redis.trouble import SlotMoving
 
 # Sessions whose last touch is remembered, about 150 bytes each. Emptied when full: it is only
 # a hint, and one script a session fills it again.
@@ -99,7 +100,11 @@ class Loader:
             reply = await self._calls.run("load", keys, sid, secret_hash, wanted, again=True)
             if reply[1] != b"over":
                 return await self.answer(alias, sid, reply)
-            ended = await self._end(alias, sid)
+            try:
+                ended = await self._end(alias, sid)
+            except SlotMoving:  # it is over, whoever comes to write that down
+                stone = Tombstone(END_REASONS[reply[2]], reply[0])
+                return Answer(Standing.ENDED, reply[0], ended=stone)
             if ended is not None:
                 return ended
         raise StoreCorrupt("a session is over and cannot be ended: its parts contradict each other")

@@ -104,6 +104,7 @@ class RedisStore(Store):
 
     async def prepare(self, meta: Meta) -> None:
         await agree(self._wire, self._keys.meta, meta)
+        await self._calls.refresh(patient=True)  # meta knows the end of all where a bucket lost it
 
     async def ping(self) -> int:
         return await self._calls.refresh()
@@ -140,6 +141,10 @@ class RedisStore(Store):
             if await self._wire.call("EXISTS", self._keys.disabled(new.alias), patient=True):
                 return Refused("disabled", self._calls.clock.now or 0)
             reply = await self._calls.run_alone("create", keys[0], *args)
+            if await self._wire.call("EXISTS", self._keys.disabled(new.alias), patient=True):
+                undo = ("only", new.sid, EndReason.DISABLED.code, b"", new.alias, b"", b"", b"")
+                await self._calls.run_alone("revoke", keys[0], *undo)
+                return Refused("disabled", reply[0])
         now, word, *rest = reply
         if word != b"created":
             return Refused(word.decode(), now)

@@ -16,6 +16,7 @@ READONLY: Final = "READONLY"
 MASTERDOWN: Final = "MASTERDOWN"
 CLUSTERDOWN: Final = "CLUSTERDOWN"
 LOADING: Final = "LOADING"
+OOM: Final = "OOM"
 _CLASSES: Final = {
     "MovedError": MOVED,
     "AskError": ASK,
@@ -24,6 +25,7 @@ _CLASSES: Final = {
     "MasterDownError": MASTERDOWN,
     "ClusterDownError": CLUSTERDOWN,
     "BusyLoadingError": LOADING,
+    "OutOfMemoryError": OOM,
     "NoScriptError": "NOSCRIPT",
 }
 # Redis 6 wraps what a command in a script was refused with: "... @user_script: 3: -READONLY ...".
@@ -38,6 +40,10 @@ _ADVICE: Final = {
     MASTERDOWN: "it is a replica that has lost its master",
     CLUSTERDOWN: "the cluster has slots that no server answers for",
     LOADING: "it is reading its data set after a start",
+    OOM: (
+        "its memory is full: give it more; until then nobody can sign in, and people who are "
+        "signed in stay so"
+    ),
 }
 
 

@@ -56,9 +56,13 @@ end
 
 -- An older release must not guess at what a newer one wrote: the whole script fails, before
 -- its first write.
+local function unreadable()
+  error('GHVERSION a session of another release, or a damaged one')
+end
+
 local function check(security, seen)
   if not readable(security, seen) then
-    error('GHVERSION a session of another release, or a damaged one')
+    unreadable()
   end
 end
 

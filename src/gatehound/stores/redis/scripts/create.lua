@@ -42,8 +42,10 @@ end
 
 -- Unlike the scripts that revoke, this one starts with a write that may be denied: over
 -- maxmemory nobody is signed in, and nobody's session ends for it.
-local security = ARGV[6]:sub(1, 25) .. pack_long(NOW) .. ARGV[6]:sub(32)
-local seen = ARGV[7]:sub(1, 1) .. pack_long(NOW) .. ARGV[7]:sub(8)
+-- A server whose clock stepped back, or is behind another's, must not make what is over already.
+local BEGIN = math.max(NOW, NOT_BEFORE)
+local security = ARGV[6]:sub(1, 25) .. pack_long(BEGIN) .. ARGV[6]:sub(32)
+local seen = ARGV[7]:sub(1, 1) .. pack_long(BEGIN) .. ARGV[7]:sub(8)
 redis.call('HSET', U, SID, security, SID .. 't', seen)
 user.id, user.roles = USER_ID, ROLES
 put_text('u', USER_ID)
@@ -59,7 +61,7 @@ for n = 1, excess do
   finish(user, list[n].sid, LIMIT_REASON, {name = 'session_terminated_limit', rest = ''})
 end
 user.sessions[SID] = {sid = SID, security = security, seen = seen}
-enlist(SID, NOW)
+enlist(SID, BEGIN)
 if MEMORY ~= '' and not ALONE then
   redis.call('SET', memory_key(SID), MEMORY, 'PX', expires(security) - NOW + LINGER)
 end

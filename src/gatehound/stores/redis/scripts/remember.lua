@@ -29,6 +29,10 @@ if differs(memory, ARGV[7]) or differs(user_memory, ARGV[9]) then
   return {TAG, NOW, 'conflict', memory or '', user_memory or ''}
 end
 
+if tonumber(ARGV[12]) > 0 then
+  -- HDEL first, as in finish: what stands against a session must be noted over maxmemory too.
+  redis.call('HDEL', U, '@')
+end
 local life = expires(security) - NOW + LINGER
 if ARGV[7] ~= '' then
   redis.call('SET', memory_key(SID), ARGV[8], 'PX', life)

@@ -15,8 +15,14 @@ local function take()
   return ARGV[place]
 end
 
--- A write that may be denied comes first: over maxmemory nothing at all is changed.
+-- A write that may be denied comes first: over maxmemory nothing at all is changed. What keeps
+-- somebody out comes next, and the directory, whose pieces no script can declare, last: what
+-- fails then is mended by restoring again.
 redis.call('HSET', U, '@', '')
+if ARGV[6] == '1' then
+  redis.call('SET', X, string.format('%.0f', NOW))
+end
+local epoch = math.max(tonumber(user['@e'] or '0'), tonumber(ARGV[8]))
 for sid, session in pairs(user.sessions) do
   forget_parts(sid)
   delist(sid, created(session.security))
@@ -24,21 +30,23 @@ end
 for _, sid in ipairs(user.damaged) do
   forget_parts(sid)
 end
-local epoch = math.max(tonumber(user['@e'] or '0'), tonumber(ARGV[8]))
-redis.call('DEL', U, L, H, X)
+redis.call('DEL', U, L, H)
+redis.call('HSET', U, '@e', string.format('%.0f', epoch))
+redis.call('PEXPIRE', U, LINGER)
+if epoch == 0 then
+  redis.call('HDEL', U, '@e')
+end
+if ARGV[6] ~= '1' then
+  redis.call('DEL', X)
+end
 for _ = 1, tonumber(ARGV[11]) do
   local name, value = take(), take()
   redis.call('HSET', U, name, value)
-  if #name == SID_BYTES then
-    enlist(name, created(value))
-  end
-end
-if epoch > 0 then
-  redis.call('HSET', U, '@e', string.format('%.0f', epoch))
 end
 put_text('u', ARGV[9])
 put_text('r', ARGV[10])
 local copied = read_user(true)
+settle(copied)
 for sid in pairs(user.sessions) do
   if not copied.sessions[sid] then
     redis.pcall('PUBLISH', ENDS, sid)
@@ -60,8 +68,7 @@ end
 if ARGV[7] ~= '' then
   redis.call('SET', H, ARGV[7], 'PX', USER_MEMORY_LIFE)
 end
-if ARGV[6] == '1' then
-  redis.call('SET', X, string.format('%.0f', NOW))
+for sid, session in pairs(copied.sessions) do
+  enlist(sid, created(session.security))
 end
-settle(copied)
 return {TAG, NOW}

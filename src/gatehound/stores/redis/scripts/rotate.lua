@@ -9,7 +9,12 @@
 
 open(KEYS[1]:sub(1, -2 - #ARGV[14]), ARGV[14])
 local SID, OLD, NEW = ARGV[5], ARGV[6], ARGV[7]
-local user = read_user()
+local user = read_user(true)
+for _, sid in ipairs(user.damaged) do
+  if sid == SID then
+    unreadable()
+  end
+end
 local session = user.sessions[SID]
 
 if session and session.over then

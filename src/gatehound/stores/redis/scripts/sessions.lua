@@ -7,7 +7,7 @@
 --        tombstones ({sid, tombstone}), epoch
 
 open(KEYS[1]:sub(1, -2 - #ARGV[5]), ARGV[5])
-local user = read_user()
+local user = read_user(true) -- one that cannot be read must not hide the others
 if ARGV[6] == 'all' then
   finish_all_over(user)
 elseif user.sessions[ARGV[6]] and user.sessions[ARGV[6]].over then

@@ -50,6 +50,9 @@ local members = redis.pcall('ZRANGEBYSCORE', I .. piece, '-inf', UNTIL and ARGV[
 if members.err then
   return {TAG, NOW, piece, 1, finished}
 end
+if #members == 0 then
+  redis.call('ZREM', I, piece)
+end
 for _, member in ipairs(members) do
   if #finished >= LIMIT then
     return {TAG, NOW, piece, 0, finished}

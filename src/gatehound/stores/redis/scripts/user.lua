@@ -134,7 +134,32 @@ local function piece_at(moment)
   return redis.call('ZREVRANGEBYSCORE', I, moment, '-inf', 'LIMIT', 0, 1)[1]
 end
 
+local function strike(piece, member)
+  -- Keys that no script declares may be out of reach where the sweep comes by while a slot moves:
+  -- nothing may fail then, because what was written before stays written.
+  if redis.pcall('ZREM', I .. piece, member) == 1 and redis.pcall('EXISTS', I .. piece) == 0 then
+    redis.call('ZREM', I, piece)
+  end
+end
+
+-- Hashes end by their own time, and leave their places here. With each new piece some older one
+-- is gone through, so that the directory stays as large as what it names, also without a sweep.
+local function tidy()
+  local place = NOW % redis.call('ZCARD', I)
+  local piece = redis.call('ZRANGE', I, place, place)[1]
+  local members = redis.pcall('ZRANGE', I .. piece, 0, -1)
+  for _, member in ipairs(members) do
+    local sid, alias = member:sub(1, SID_BYTES), member:sub(SID_BYTES + 1)
+    if redis.pcall('HEXISTS', PREFIX .. 'u' .. alias, sid) == 0 then
+      strike(piece, member)
+    end
+  end
+end
+
 local function begin_piece(moment)
+  if redis.call('EXISTS', I) == 1 then
+    tidy()
+  end
   redis.call('ZADD', I, moment, moment)
   return moment
 end
@@ -148,7 +173,7 @@ local function split(piece)
     for n = 1, #flat, 2 do
       if tonumber(flat[n + 1]) >= tonumber(middle) then
         redis.call('ZADD', I .. middle, flat[n + 1], flat[n])
-        redis.call('ZREM', I .. piece, flat[n])
+        strike(piece, flat[n])
       end
     end
   end
@@ -173,14 +198,6 @@ local function enlist(sid, moment)
     end
   end
   redis.call('ZADD', I .. piece, moment, sid .. ALIAS)
-end
-
--- Keys that no script declares may be out of reach where the sweep comes by while a slot moves:
--- nothing may fail then, because what was written before stays written.
-local function strike(piece, member)
-  if redis.pcall('ZREM', I .. piece, member) == 1 and redis.pcall('EXISTS', I .. piece) == 0 then
-    redis.call('ZREM', I, piece)
-  end
 end
 
 local function delist(sid, moment)
