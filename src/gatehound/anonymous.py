@@ -49,14 +49,34 @@ async def find(guard: Guard, passage: Passage) -> Record | None:
 
 
 async def take(guard: Guard, passage: Passage, names: Sequence[str]) -> dict[str, bytes] | None:
-    """Return what a login is to carry over; None where there is nothing to end after it."""
-    record = await find(guard, passage) if names else None
-    if record is None:
+    """Return what a login is to carry over; None where there is nothing to end after it.
+
+    A store that fails here and in `give` costs the copy and not the login: the visitor keeps
+    data and cookie as they were, and the app may copy later.
+    """
+    try:
+        record = await find(guard, passage) if names else None
+        if record is None:
+            return None
+        return await guard.store.data_get(record.alias, record.sid, list(names))
+    except StoreError as error:
+        guard.note_outage(error)
         return None
-    return await guard.store.data_get(record.alias, record.sid, list(names))
 
 
-def leave(guard: Guard, passage: Passage) -> None:
+async def give(guard: Guard, passage: Passage, owner: Record, taken: dict[str, bytes]) -> None:
+    """Put what was taken into the session of a login, and leave the rest to end.
+
+    That session and its cookie are there already: raising would tell the app that they are not.
+    """
+    try:
+        if await guard.store.data_set(owner.alias, owner.sid, taken):
+            _leave(guard, passage)
+    except StoreError as error:
+        guard.note_outage(error)
+
+
+def _leave(guard: Guard, passage: Passage) -> None:
     """Its data is in the new session: remove the cookie, and end it once the response begins.
 
     Not yet, because a login whose response fails is undone, and the visitor comes back for it.

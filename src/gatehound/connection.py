@@ -12,8 +12,10 @@ middleware adds. Nothing here costs a plain response a task or an entry anywhere
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, ClassVar, Final
 
@@ -38,6 +40,12 @@ _LAST: Final = ("websocket.close", "websocket.http.response.start")
 STREAM: Final = 0.5
 OWN: Final = 0.5
 TOLD: Final = 0.25
+# Seconds from the handshake or request. Who reads the session later than this may read of one
+# that ended unheard in between, and nothing passes before the store was asked.
+LATE: Final = 1.0
+# What Starlette and FastAPI make of the OSError of a lost client. By name: no framework is
+# imported here. What servers raise are OSErrors themselves.
+_LOSSES: Final = frozenset({"ClientDisconnect", "WebSocketDisconnect", "WebSocketDisconnected"})
 
 log: Final = logging.getLogger("gatehound")
 
@@ -59,14 +67,24 @@ class Connection:
         self._passage = passage
         self._receive = receive
         self._send = send
-        self._lock = asyncio.Lock()
-        self._told = asyncio.Event()
+        self._began = time.monotonic()
         self._waiting: list[asyncio.Timeout] = []
         self._joined: list[tuple[Watch, Record, Callable[[], None]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._is_done = False  # nothing more may be sent
+        self._is_unsure = False  # joined late: the session may have been over before
         self.is_over = False
+
+    # Made on first need: every plain response has a connection, and almost none needs these.
+
+    @functools.cached_property
+    def _lock(self) -> asyncio.Lock:
+        return asyncio.Lock()
+
+    @functools.cached_property
+    def _told(self) -> asyncio.Event:
+        return asyncio.Event()
 
     async def receive(self) -> Message:
         """Return what the server says; from the end on, that the client left.
@@ -96,6 +114,7 @@ class Connection:
 
     async def leave(self) -> None:
         """Let go: the app has ended."""
+        self._passage.on_read = None
         if self._timer is not None:
             self._timer.cancel()
         try:
@@ -103,11 +122,15 @@ class Connection:
                 await asyncio.wait([self._closing], timeout=TOLD)
                 self._closing.cancel()
         finally:
+            self._is_done = True  # a task that the app left behind joins nothing any more
             for watch, record, close in self._joined:
                 await watch.leave(record, close)
 
     def excuses(self, error: BaseException) -> bool:
-        """True for an exception of the app that comes of the end of its session."""
+        """True for an exception of the app that comes of the end of its session alone.
+
+        Any other goes its way: a cancellation, and an error of the app's own in a `finally`.
+        """
         if not self.is_over or not _comes_of_it(error):
             return False
         log.debug("an app was ended with its session", exc_info=error)
@@ -127,7 +150,31 @@ class Connection:
         if not self._joined or self._joined[-1][1].sid != record.sid:
             watch, close = Watch.of(self._guard), functools.partial(self._ended, record)
             self._joined.append((watch, record, close))
+            self._is_unsure = time.monotonic() - self._began > LATE
             watch.join(record, close)
+
+    def _look_at_reads(self) -> None:
+        """Look when the app reads the session: it may then say and hear nothing for hours."""
+        self._passage.on_read = functools.partial(self._note_read, asyncio.get_running_loop())
+
+    def _note_read(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            is_here = asyncio.get_running_loop() is loop
+        except RuntimeError:  # a handler's thread
+            is_here = False
+        if is_here:
+            self._look()
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is open on it
+            loop.call_soon_threadsafe(self._look)
+
+    async def _settle(self) -> None:
+        """Look, and after a late read wait until the store was asked."""
+        self._look()
+        if self._is_unsure:
+            watch, record, _ = self._joined[-1]
+            await watch.confirm(record)
+            self._is_unsure = False
 
     # --- the end ---
 
@@ -175,10 +222,11 @@ class WebsocketConnection(Connection):
         self._first = passage.record
         self._can_deny = can_deny
         self._is_accepted = False
+        self._look_at_reads()
 
     async def receive(self) -> Message:
-        """As for every connection; the app may have read the session before it."""
-        self._look()
+        """As for every connection; the app may have signed in before it."""
+        await self._settle()
         return await super().receive()
 
     async def send(self, message: Message) -> None:
@@ -186,7 +234,7 @@ class WebsocketConnection(Connection):
 
         A close is dropped then: the websocket is closed, as the app wants it.
         """
-        self._look()
+        await self._settle()
         kind = message["type"]
         async with self._lock:
             if self.is_over:
@@ -225,42 +273,49 @@ class WebsocketConnection(Connection):
 
 
 class StreamConnection(Connection):
-    """A response whose body takes longer than `STREAM`; any other passes through unnoticed."""
+    """A response whose body takes longer than `STREAM`; any other passes through unnoticed.
+
+    A stream of events is one from its start: its first event may be hours away.
+    """
 
     left: ClassVar[Message] = {"type": "http.disconnect"}
 
     def __init__(self, guard: Guard, passage: Passage, receive: Receive, send: Send) -> None:
         super().__init__(guard, passage, receive, send)
         self._start: Message = {}
+        self._is_stream = False
 
     async def send(self, message: Message) -> None:
         """Pass a message on; from the end on raise the OSError of a lost client."""
         kind = message["type"]
-        is_last = False
+        is_last = kind == "http.response.body" and not message.get("more_body")
         if kind == "http.response.start":
             self._start = message
-        elif kind == "http.response.body":
-            is_last = not message.get("more_body")
-            if self._timer is None and not is_last:
-                self._timer = asyncio.get_running_loop().call_later(STREAM, self._look)
+        if self._timer is None and not is_last and _is_streaming(message):
+            self._timer = asyncio.get_running_loop().call_later(STREAM, self._begin)
         if self._timer is None:
             await self._send(message)
             return
+        await self._settle()
         async with self._lock:
             if self.is_over:
                 raise _Over
             self._is_done = is_last
-            self._look_again()
             await self._send(message)
 
     async def receive(self) -> Message:
         """As for every connection, but for the body of the request, which comes before."""
         return await (super().receive() if self._start else self._receive())
 
-    def _look_again(self) -> None:
-        """The app may read the session, or sign in, in the middle of a stream."""
-        if self._timer is not None and self._timer.when() <= asyncio.get_running_loop().time():
-            self._look()
+    def _begin(self) -> None:
+        self._is_stream = True
+        self._look_at_reads()
+        self._look()
+
+    def _look(self) -> None:
+        """Not before it is a stream; the app may read the session in the middle of it."""
+        if self._is_stream:
+            super()._look()
 
     def _session(self) -> Record | None:
         """None for one that the app has ended here: its answer to that goes out whole."""
@@ -295,17 +350,39 @@ def can_deny(scope: MutableMapping[str, Any]) -> bool:
     return "websocket.http.response" in (scope.get("extensions") or ())
 
 
+def _is_streaming(message: Message) -> bool:
+    """True for what more may follow after a while; a start alone tells that of events."""
+    if message["type"] == "http.response.start":
+        return _is_event_stream(message)
+    return bool(message["type"] == "http.response.body")
+
+
 def _is_event_stream(start: Message) -> bool:
-    types = [v for k, v in start.get("headers") or () if k.lower() == b"content-type"]
-    return bool(types) and types[0].partition(b";")[0].strip().lower() == b"text/event-stream"
+    for name, value in start.get("headers") or ():
+        if len(name) == 12 and name.lower() == b"content-type":
+            kind = value.partition(b";")[0].strip().lower()
+            return bool(kind == b"text/event-stream")
+    return False
 
 
-def _comes_of_it(error: BaseException | None) -> bool:
-    """True for our own error, and for what a framework made of it."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(_comes_of_it, error.exceptions))
-    for _ in range(10):  # a chain may be a circle
-        if error is None or isinstance(error, _Over):
-            break
-        error = error.__cause__ or error.__context__
-    return isinstance(error, _Over)
+def _comes_of_it(error: BaseException | None, depth: int = 10) -> bool:
+    """True for our own error, and for what was made of it; a chain may be a circle.
+
+    What was raised while ours was handled (`__context__`) came of it only where it says the
+    same: the client is lost. A KeyError in a `finally` is a mistake of the app.
+    """
+    if isinstance(error, _Over):
+        return True
+    if not isinstance(error, Exception) or not depth:
+        return False
+    if isinstance(error, ExceptionGroup):
+        return all(_comes_of_it(one, depth - 1) for one in error.exceptions)
+    made_of = error.__cause__
+    if made_of is None and _tells_of_loss(error):
+        made_of = error.__context__
+    return _comes_of_it(made_of, depth - 1)
+
+
+def _tells_of_loss(error: Exception) -> bool:
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, OSError) or not names.isdisjoint(_LOSSES)

@@ -94,7 +94,7 @@ class Guard(Judging):
         self.detection = Detection(settings.detection, settings.policy, self.networks, detectors)
         self.users = users or Users()
         sinks = (LogSink(),) if sinks is None else sinks
-        self.recent: RecentSessions | None = None
+        self.recent = None
         if settings.outage.policy == "stale_ok":
             self.recent = RecentSessions(settings.outage.stale_for)
             sinks = (self.recent.hear, *sinks)
@@ -144,16 +144,20 @@ class Guard(Judging):
     async def examine(self, request: Request) -> Passage:
         """Answer for one request: from where, whose session, still that person, what now."""
         passage = Passage(request, self.activities.classify(request), request.locate(self.resolver))
-        if self.ignores(request.path):
-            return passage
+        if not self.ignores(request.path):
+            await self.look_and_judge(passage)
+        return passage
+
+    async def look_and_judge(self, passage: Passage) -> None:
+        """Find the session and judge it."""
         await self.look(passage)
         if passage.record is not None and not passage.stale:
             await self.judge_or_note(passage, passage.record)
-        return passage
 
     async def look(self, passage: Passage) -> None:
-        """Open the cookie and load its session; an outage is noted on the passage."""
-        passage.checked = True
+        """Open the cookie and load its session, as if nothing was known; note an outage."""
+        passage.checked, passage.stale = True, False
+        passage.outage = passage.record = None
         reading = self._read(passage, self.cookies)
         passage.ticket = ticket = reading.ticket
         self._note_forged(passage, reading)
@@ -191,6 +195,9 @@ class Guard(Judging):
         """Ask the store what the cookie's secret is worth, and slide the session if due."""
         mark = 0 if self.recent is None else self.recent.mark()
         answer = await self.ask(passage, ticket)
+        if answer.standing is not Standing.LIVE:  # now: what follows may fail at the store
+            is_over = answer.standing in (Standing.ENDED, Standing.UNKNOWN)
+            self.doubt(ticket.sid, None if is_over else secret_hash(ticket.secret))
         passage.now = answer.now
         passage.slid = bool(answer.was_seen)
         record = answer.record
@@ -227,6 +234,7 @@ class Guard(Judging):
             if passage.activity is Activity.NAVIGATE and not passage.graced:
                 self._renew(passage, ticket, record)
             return
+        self.doubt(record.sid)
         event = self.event("session_expired", passage, record, reason=reason.value)
         done = await self.store.revoke(record.alias, only=record.sid, reason=reason, event=event)
         passage.ended = Ended(reason, answer.now / 1000)

@@ -107,13 +107,19 @@ class Judging(Admin):
             judgement = self._reachable(judgement, record)
             passage.verdict = judgement.verdict
             change = self._change(passage, record, judgement, network, pair)
-            result = await self._write(record, judgement, change, memory, user_memory)
+            try:
+                result = await self._write(record, judgement, change, memory, user_memory)
+            except StoreError:
+                # A full store takes no evidence, and still ends: who fills it gains nothing.
+                await self._end_if_due(passage, record, judgement)
+                raise
             attempts -= 1
             if result.done or result.gone or not attempts:
                 break
             memory, user_memory = result.memory, result.user_memory
         if result.gone:  # ended by somebody else in this very moment
             passage.record = None
+            self.doubt(record.sid)
             return
         if result.done:
             passage.record = change.record
@@ -265,18 +271,30 @@ class Judging(Admin):
         return tuple(events)
 
     async def _act(self, passage: Passage, record: Record, judgement: Judgement) -> None:
-        """Do what cannot be left to the app: flag the sessions it stands against, or end it."""
+        """Do what cannot be left to the app: end it, or flag the sessions it stands against."""
+        await self._end_if_due(passage, record, judgement)
         for signal in judgement.fresh:
             siblings = str(signal.detail.get("siblings") or "")
             if siblings and signal.detector == "geo_anomaly":
                 await self._flag_siblings(passage, record, siblings.split(","), signal)
+
+    async def _end_if_due(self, passage: Passage, record: Record, judgement: Judgement) -> None:
+        """End the session where policy says so; where that fails, nobody is shown it."""
         if judgement.verdict.action is not Action.TERMINATE:
             return
         reason = EndReason.SUSPICIOUS
         event = self.event("session_terminated", passage, record, reason=reason.value)
-        done = await self.store.revoke(record.alias, only=record.sid, reason=reason, event=event)
+        passage.record = None
+        self.doubt(record.sid)
+        try:
+            done = await self.store.revoke(
+                record.alias, only=record.sid, reason=reason, event=event
+            )
+        except StoreError as error:
+            passage.outage = error
+            raise
         self.announce_ends(done.finished, event)
-        passage.record, passage.ended = None, Ended(reason, passage.now / 1000)
+        passage.ended = Ended(reason, passage.now / 1000)
 
     async def _flag_siblings(
         self, passage: Passage, record: Record, public_ids: Sequence[str], signal: Signal
@@ -315,6 +333,8 @@ class Judging(Admin):
         )
         if done.done:
             self.announce(event)
+        elif done.gone:
+            self.doubt(record.sid)
 
     # --- telling ---
 

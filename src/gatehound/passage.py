@@ -6,6 +6,7 @@ the Visit shows it to the app, and the adapter reads from it what to put on the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from gatehound.clientip import ClientIP
@@ -36,6 +37,7 @@ class Passage:
         "looked",
         "newcomer",
         "now",
+        "on_read",
         "outage",
         "presession",
         "raised",
@@ -72,6 +74,7 @@ class Passage:
         self.is_new_login = False  # a session was created in this request
         self.outage: GatehoundError | None = None
         self.was_read = False  # the app looked at the session: the response depends on it
+        self.on_read: Callable[[], None] | None = None  # who is told of each time, by any thread
         self.raised: GatehoundError | None = None  # what the app got, and may turn into a 500
         self.started = False  # the response is under way: no more cookies
         self.cookies: dict[str, str] = {}  # name -> the Set-Cookie to send, in this order

@@ -1,8 +1,9 @@
 """The sessions that this process saw valid a moment ago, for `outage.policy` at `stale_ok`.
 
 Kept in memory, bounded, and filled under that policy alone. A session is forgotten when this
-process tells that it ended or changed; what another process ends while the store is down is
-shown here until its time is up. That is what the policy risks, and why the time is short.
+process tells that it ended or changed, or hears of it from the store; what another process ends
+without that is shown here until its time is up. That is what the policy risks, and why the time
+is short.
 """
 
 from __future__ import annotations
@@ -98,14 +99,24 @@ class RecentSessions:
             return None
         return sight.record, sight.now + int(gone * 1000)
 
+    def forget(self, sid: bytes, secret_hash: bytes | None = None) -> None:
+        """Show this session no more until the store says again that it is valid.
+
+        With `secret_hash` only where that is the secret it was seen with: who holds an old one
+        must not take it from the owner. More is forgotten than has to be, and never less.
+        """
+        self._changes += 1
+        sight = self._kept.get(sid)
+        if sight is None or secret_hash in (None, sight.secret_hash):
+            self._kept.pop(sid, None)
+
     def hear(self, event: Event) -> None:
         """Forget what an event of this process says is over, or is not as it was."""
         if event.name in OF_ALL:
             self._changes += 1
             self._kept.clear()
         elif event.name in OF_ONE and event.public_id is not None:
-            self._changes += 1
-            self._kept.pop(bytes.fromhex(event.public_id), None)
+            self.forget(bytes.fromhex(event.public_id))
 
     def _read_clocks(self) -> tuple[float, float]:
         monotonic, wall = self._clocks

@@ -85,6 +85,8 @@ async def login(
     user = user_text(user_id)
     if not passage.checked:  # on ignore_paths: what the browser had must end all the same
         await guard.look(passage)
+    elif passage.outage is not None and passage.ticket is not None:
+        await guard.look_and_judge(passage)  # the store may be back, and know what has to end
     if attempt is not None and attempt.user_id != user:
         raise UsageError(
             f"login({user!r}) was given the attempt of another user ({attempt.user_id!r})"
@@ -111,10 +113,14 @@ async def login(
     guard.announce(replace(event, at=result.now / 1000))
     guard.announce_ends(result.finished)
     if previous is not None and previous.alias != record.alias and old_ticket is not None:
-        await _end(guard, passage, previous, EndReason.REPLACED)
+        try:
+            await _end(guard, passage, previous, EndReason.REPLACED)
+        except StoreError:
+            await undo_login(guard, passage)  # who is told that it failed must not be signed in
+            passage.checked = False  # the one before is still there, for another try
+            raise
     if taken is not None:
-        await guard.store.data_set(record.alias, record.sid, taken)
-        anonymous.leave(guard, passage)
+        await anonymous.give(guard, passage, record, taken)
     await guard.judge_or_note(passage, record)
     return record
 
@@ -194,6 +200,8 @@ async def rotate_if_due(guard: Guard, passage: Passage) -> None:
         passage.record = answer.record
         passage.set_cookie(guard.cookies, replace(ticket, secret=secret))
         guard.announce(event)
+    else:
+        guard.doubt(record.sid)
 
 
 async def reauthenticate(guard: Guard, passage: Passage, methods: tuple[str, ...]) -> None:
@@ -220,6 +228,8 @@ async def end_sessions(
     if record is None:
         return 0
     event = guard.event("session_terminated", passage, record, reason=reason.value)
+    if only is not None:
+        guard.doubt(only)
     done = await guard.store.revoke(record.alias, only=only, keep=keep, reason=reason, event=event)
     attempt = passage.attempt
     if only is None and attempt is not None and attempt.user_id == record.user_id:
@@ -277,6 +287,7 @@ async def _rotate(
         absolute=None if methods is None else int(limits.absolute * 1000),
         event=event,
     )
+    guard.doubt(record.sid)  # the old secret has to be dead, also where an answer gets lost
     try:
         answer = await change()
     except StoreUnavailable:
@@ -291,6 +302,7 @@ async def _rotate(
 
 async def _end(guard: Guard, passage: Passage, record: Record, reason: EndReason) -> None:
     event = guard.event("session_terminated", passage, record, reason=reason.value)
+    guard.doubt(record.sid)  # whatever comes of it: an answer may get lost
     done = await guard.store.revoke(record.alias, only=record.sid, reason=reason, event=event)
     guard.announce_ends(done.finished, event)
 

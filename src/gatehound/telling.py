@@ -16,6 +16,7 @@ from gatehound.errors import StoreError
 from gatehound.events import Events
 from gatehound.listing import Users, shown
 from gatehound.model import Event, Session
+from gatehound.recent import RecentSessions
 from gatehound.settings import Settings
 from gatehound.stores.answer import Finished, Memory, Meta
 from gatehound.stores.base import Store
@@ -32,6 +33,7 @@ class Telling:
     networks: Networks
     detection: Detection
     users: Users
+    recent: RecentSessions | None  # None unless outage.policy is stale_ok
     _events: Events
     _identity: bytes
 
@@ -96,7 +98,14 @@ class Telling:
             memory, user_memory = result.memory, result.user_memory
         if result.done:
             self.announce(event)
+        elif result.gone:
+            self.doubt(record.sid)
         return result.done
+
+    def doubt(self, sid: bytes, secret_hash: bytes | None = None) -> None:
+        """Show a session, or one secret of it, in no outage until the store admits it again."""
+        if self.recent is not None:
+            self.recent.forget(sid, secret_hash)
 
     def admits(self, name: str) -> bool:
         """Say whether an event that anybody can cause is told now, or only counted."""

@@ -104,7 +104,8 @@ class _Shown:
     def check_csrf(self, token: str, action: str = "") -> bool:
         """Say whether a form was made for this session and action in the last 12 hours.
 
-        Where nobody is signed in: for this visitor, who opened it in the last 15 minutes.
+        Where nobody is signed in: for this visitor, whose cookie lives for 15 minutes after
+        the last page that renewed it.
         """
         record = self._read().record
         if record is None:
@@ -125,6 +126,9 @@ class _Shown:
     def _read(self) -> Passage:
         passage = self._passage
         passage.was_read = True
+        told = passage.on_read  # looked up once: the app may end while its thread reads
+        if told is not None:
+            told()
         if passage.superseded is not None:
             raise passage.raise_later(SessionSuperseded())
         policy = self._guard.settings.outage.policy
@@ -192,7 +196,8 @@ class Visit(_Shown):
         """Start a session for a user whose credentials you have checked.
 
         `methods` says how (names of gatehound.model.METHODS). `carry` names fields of
-        `visit.anonymous` that move to the new session's data; the rest of it ends. Raises
+        `visit.anonymous` that move to the new session's data; the rest of it ends. Where the
+        store fails at that, the login stands, and `visit.anonymous` stays as it was. Raises
         LoginRefused (limit, disabled, superseded), which is never a failed password. The
         session that the browser had before is ended.
         """

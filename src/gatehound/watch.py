@@ -57,7 +57,7 @@ _WATCHES: Final[weakref.WeakKeyDictionary[Guard, dict[asyncio.AbstractEventLoop,
 class _Watched:
     """One session and what is open under it."""
 
-    __slots__ = ("closers", "due", "is_over", "record", "since")
+    __slots__ = ("closers", "due", "is_over", "record", "since", "was_asked")
 
     def __init__(self, record: Record, now: float) -> None:
         self.record = record
@@ -65,6 +65,7 @@ class _Watched:
         self.since = now
         self.due = 0.0
         self.is_over = False
+        self.was_asked = False
 
 
 class Watch:
@@ -121,6 +122,15 @@ class Watch:
             # A loop that is closed next must find nothing pending.
             await asyncio.wait([self._task], timeout=STOP)
 
+    async def confirm(self, record: Record) -> None:
+        """Wait until this session was asked about once since it is watched.
+
+        Where it is over, `close` was called by then. An outage confirms it.
+        """
+        watched = self._watched.get(record.sid)
+        if watched is not None and not watched.was_asked:
+            await self._check(watched)
+
     # --- what the store tells ---
 
     async def _run(self) -> None:
@@ -152,6 +162,7 @@ class Watch:
 
     def _end_told(self, sids: tuple[bytes, ...]) -> None:
         for sid in sids:
+            self._forget(sid)
             watched = self._watched.get(sid)
             if watched is not None:
                 self._end(watched)
@@ -161,6 +172,8 @@ class Watch:
 
         So what was open by then is over, and only what came since has to be asked about.
         """
+        if self._guard.recent is not None:
+            self._guard.recent.hear(Event("everyone_terminated"))
         for watched in list(self._watched.values()):
             if watched.since < before - MARGIN:
                 self._end(watched)
@@ -170,8 +183,14 @@ class Watch:
     def _end(self, watched: _Watched) -> None:
         if not watched.is_over:
             watched.is_over = True
+            self._forget(watched.record.sid)
             for close in list(watched.closers):
                 close()
+
+    def _forget(self, sid: bytes) -> None:
+        """Another process may have ended it: an outage must not bring it back."""
+        if self._guard.recent is not None:
+            self._guard.recent.forget(sid)
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:
@@ -228,6 +247,7 @@ class Watch:
         except Exception:  # of a store of somebody's own: it must not end the watch
             log.exception("a session could not be asked about")
             left = every
+        watched.was_asked = True
         if left is None:
             self._end(watched)
         else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
-from gatehound import signin
+from gatehound import anonymous, signin
 from gatehound._sync import run_sync
 from gatehound.clientip import ClientIP, ClientIPResolver
 from gatehound.clientip.current import KEY, known_answer
@@ -84,6 +84,7 @@ class _Response:
         self._replaces: GatehoundError | None = None
         self._has_returned = False
         self._has_written = False
+        self._can_carry = False
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -96,18 +97,28 @@ class _Response:
         if code == 500 and passage.raised is not None and not self._has_returned:
             self._replaces = passage.raised
             return _discard
-        if passage.is_pending and can_carry(code):
-            run_sync(signin.complete(self._guard, passage))
+        self._can_carry = can_carry(code)
+        if passage.rotation_due and self._can_carry:
+            run_sync(signin.rotate_if_due(self._guard, passage))
+        if self._has_returned:  # a lazy app: no later moment of its response passes here
+            self._end_carried()
         if is_due(passage, code):
             headers = dress(passage, headers)
         write = self._start(status, headers, *([exc_info] if exc_info else []))
         passage.started = True
 
         def noting(data: bytes) -> Any:
-            self._has_written = True
+            if not self._has_written:
+                self._has_written = True
+                self._end_carried()
             return write(data)
 
         return noting
+
+    def _end_carried(self) -> None:
+        """End the visitor's session that a login carried over, where this response stands."""
+        if self._passage.carried is not None and self._can_carry:
+            run_sync(anonymous.end_carried(self._guard, self._passage))
 
     def settle(self, error: Exception) -> Iterable[bytes] | None:
         """Clean up after an exception of the app; our answer where we have one."""
@@ -123,6 +134,7 @@ class _Response:
         """Return the app's own iterable, or our answer in its place."""
         self._has_returned = True
         if self._replaces is None:
+            self._end_carried()
             return body
         close = getattr(body, "close", None)
         if close is not None:

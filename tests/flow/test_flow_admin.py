@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from flow_kit import CHROME, FIREFOX, Browser, Site, run
 
-from gatehound import Event, Guard, LoginRefused, SettingsError, UsageError, Users, current
+from gatehound import (
+    Event,
+    Guard,
+    LoginRefused,
+    SettingsError,
+    StoreUnavailable,
+    UsageError,
+    Users,
+    current,
+)
 from gatehound.stores.base import Store
 from gatehound.testing import FakeClock, FaultyStore
 
@@ -132,6 +141,25 @@ def test_ending_everyone(site: Site, admin: Face, clock: FakeClock) -> None:
     browsers["bob"].login("bob")
     assert browsers["bob"].see().user_id == "bob"
     assert admin.events(names=["everyone_terminated"]).events
+
+
+def test_ending_everyone_tells_also_where_it_breaks_off(
+    make_site: MakeSite, world: str, store: Store, events: list[Event]
+) -> None:
+    faulty = FaultyStore(store)
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    faulty.fail("revoke_everyone", when="after")
+    with pytest.raises(StoreUnavailable):
+        Face(site.guard, world).terminate_everyone()
+    assert alice.see().user_id is None
+    told = [event for event in events if event.name == "everyone_terminated"]
+    assert [event.reason for event in told] == [
+        "by an admin; it broke off and may be incomplete: repeat it"
+    ]
+    Face(site.guard, world).terminate_everyone()
+    assert events[-1].reason == "by an admin"
 
 
 def test_disabling_a_user(site: Site, admin: Face, events: list[Event]) -> None:

@@ -15,8 +15,10 @@ from typing import Any
 import anyio
 import pytest
 from flow_kit import CHROME
+from starlette.requests import ClientDisconnect
+from starlette.websockets import WebSocketDisconnect
 
-from gatehound import Event, Guard, connection, watch
+from gatehound import Event, Guard, asgi, connection, watch
 from gatehound.asgi import GatehoundMiddleware
 from gatehound.errors import StoreUnavailable, UsageError
 from gatehound.model import EndReason
@@ -347,6 +349,129 @@ def test_a_session_that_ended_before_it_was_read_ends_it_too(make_guard: MakeGua
         await other.end()
 
     play(scene)
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+@pytest.mark.parametrize("kind", ["websocket", "stream"])
+def test_a_late_read_counts_though_nothing_is_sent_or_received_after_it(
+    make_guard: MakeGuard, kind: str, in_thread: bool
+) -> None:
+    """The app waits for a message of another program: there is no call to look at."""
+
+    async def scene() -> None:
+        guard = make_guard()
+        first = [ACCEPT] if kind == "websocket" else [START, chunk(b"x")]
+        published: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            for message in first:
+                await send(message)
+            await asyncio.sleep(0.005)
+            visit = scope["gatehound"]
+            user = await asyncio.to_thread(lambda: visit.user_id) if in_thread else visit.user_id
+            assert user == "alice"
+            while text := await published.get():
+                more: Message = {"type": "websocket.send", "bytes": text}
+                await send(more if kind == "websocket" else chunk(text))
+
+        cookie = await sign_in(guard)
+        wire = Wire(guard, app, cookie, "websocket" if kind == "websocket" else "http")
+        await settled(guard)
+        await guard.terminate_user("alice")
+        await asyncio.sleep(0.02)
+        for _ in range(3):
+            published.put_nowait(b"secret")
+        published.put_nowait(b"")
+        assert await wire.end() == [*first, *([CLOSED] if kind == "websocket" else [])]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("does", ["send", "receive"])
+def test_after_a_late_read_nothing_passes_before_the_store_was_asked(
+    make_guard: MakeGuard, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    """The session ended after the handshake, when nobody listened for this connection."""
+    monkeypatch.setattr(connection, "LATE", -1.0)
+
+    async def scene() -> None:
+        guard = make_guard()
+        go = asyncio.Event()
+        got: list[Message] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send(ACCEPT)
+            await go.wait()
+            assert scope["gatehound"].user_id == "alice"
+            if does == "send":
+                await send({"type": "websocket.send", "text": "secret"})
+            got.append(await receive())
+
+        wire = socket(guard, app, await sign_in(guard))
+        wire.says({"type": "websocket.receive", "text": "transfer all"})
+        await wire.until(1)
+        await guard.terminate_user("alice")
+        go.set()
+        assert await wire.end() == [ACCEPT, CLOSED]
+        assert got == ([] if does == "send" else [LEFT])
+
+    play(scene)
+
+
+def test_a_late_read_in_an_outage_ends_nothing(
+    make_guard: MakeGuard, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "LATE", -1.0)
+
+    async def scene() -> None:
+        faulty = FaultyStore(store)
+        guard, go = make_guard(over=faulty), asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send(ACCEPT)
+            await go.wait()
+            assert scope["gatehound"].user_id == "alice"
+            await send({"type": "websocket.send", "text": "1"})
+            before = faulty.calls.count("load")
+            await send({"type": "websocket.send", "text": "2"})
+            assert faulty.calls.count("load") == before  # asked once, not for each message
+            await receive()
+
+        wire = socket(guard, app, await sign_in(guard))
+        await wire.until(1)
+        faulty.go_down()
+        go.set()
+        await wire.until(3)
+        faulty.heal()
+        await guard.terminate_user("alice")
+        assert (await wire.end())[-1] == CLOSED
+
+    play(scene)
+
+
+def test_what_an_app_leaves_behind_joins_nothing(make_guard: MakeGuard) -> None:
+    """A task, or a thread, that reads the session when its websocket is long closed."""
+    told: list[Callable[[], None]] = []
+
+    async def scene() -> None:
+        guard = make_guard()
+        left: list[Any] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            left.extend([scope["gatehound"], send])
+            told.append(scope["gatehound"]._passage.on_read)
+
+        await socket(guard, app, await sign_in(guard)).end()
+        visit, send = left
+        assert visit.user_id == "alice"
+        await asyncio.to_thread(told[0])  # it was under way when the app ended
+        await send(ACCEPT)
+        assert not watch._WATCHES.get(guard)
+
+    play(scene)
+    told[0]()  # its loop is closed, too
 
 
 def test_who_reads_a_session_that_the_watch_knows_to_be_over(make_guard: MakeGuard) -> None:
@@ -748,6 +873,29 @@ def test_a_stream_of_events_ends_cleanly_though_the_app_says_nothing(
     play(scene)
 
 
+def test_a_stream_of_events_ends_before_its_first_event(make_guard: MakeGuard) -> None:
+    """The first event may be hours away: it MUST NOT be told to who signed out meanwhile."""
+
+    async def scene() -> None:
+        guard, published = make_guard(), asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            assert scope["gatehound"].user_id
+            await send(EVENTS)
+            await published.wait()
+            for _ in range(3):
+                await send(chunk(b"data: secret\n\n"))
+
+        wire = Wire(guard, app, await sign_in(guard), "http")
+        await settled(guard)
+        await guard.terminate_user("alice")
+        assert await wire.until(2) == [wire.sent[0], END]  # at once, though the app is silent
+        published.set()
+        assert len(await wire.end()) == 2
+
+    play(scene)
+
+
 def test_a_download_breaks_off_and_never_looks_whole(make_guard: MakeGuard) -> None:
     async def scene() -> None:
         guard = make_guard()
@@ -838,9 +986,15 @@ def test_a_framework_may_wrap_what_the_end_raises(make_guard: MakeGuard) -> None
             scope = {}
         raise LookupError("the app's own")
 
+    async def forgetting(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await stream(START)(scope, receive, send)
+        finally:
+            raise KeyError("the app's own")
+
     async def scene() -> None:
         guard = make_guard()
-        for app, error in ((wrapping, None), (breaking, LookupError)):
+        for app, error in ((wrapping, None), (breaking, LookupError), (forgetting, KeyError)):
             wire = Wire(guard, app, await sign_in(guard), "http")
             await begun(wire)
             await guard.terminate_user("alice")
@@ -849,6 +1003,108 @@ def test_a_framework_may_wrap_what_the_end_raises(make_guard: MakeGuard) -> None
             else:
                 with pytest.raises(error):
                     await wire.end()
+
+    play(scene)
+
+
+def raised_by(make: Callable[[], Any]) -> BaseException:
+    """Return what a piece of an app raises, with its causes and contexts."""
+    try:
+        make()
+    except BaseException as error:
+        return error
+    raise AssertionError("it raised nothing")
+
+
+def lose() -> None:
+    raise connection._Over
+
+
+def wrapped(error: BaseException) -> None:
+    try:
+        lose()
+    except OSError as loss:
+        raise error from loss
+
+
+def meanwhile(error: BaseException) -> None:
+    try:
+        lose()
+    except OSError:
+        raise error  # noqa: B904 - without a cause, as Starlette raises
+
+
+def mistaken() -> None:
+    try:
+        lose()
+    finally:
+        raise KeyError
+
+
+def grouped(*errors: BaseException) -> None:
+    raise BaseExceptionGroup("of tasks", errors)
+
+
+def going_round() -> None:
+    one, two = OSError(1), OSError(2)
+    one.__context__, two.__context__ = two, one
+    raise one
+
+
+RAISED: dict[str, tuple[bool, Callable[[], Any]]] = {
+    "ours": (True, lose),
+    "starlette, a response": (True, lambda: meanwhile(ClientDisconnect())),
+    "starlette, a websocket": (True, lambda: meanwhile(WebSocketDisconnect(1006))),
+    "a server or falcon": (True, lambda: meanwhile(ConnectionResetError())),
+    "an app that says why": (True, lambda: wrapped(LookupError())),
+    "a task group": (True, lambda: grouped(connection._Over(), connection._Over())),
+    "in a finally": (False, mistaken),
+    "while it was handled": (False, lambda: meanwhile(LookupError())),
+    "cancelled meanwhile": (False, lambda: meanwhile(asyncio.CancelledError())),
+    "cancelled because of it": (False, lambda: wrapped(asyncio.CancelledError())),
+    "the program ends": (False, lambda: meanwhile(KeyboardInterrupt())),
+    "a task group with a mistake": (False, lambda: grouped(connection._Over(), KeyError())),
+    "a group with a cancellation": (
+        False,
+        lambda: grouped(connection._Over(), asyncio.CancelledError()),
+    ),
+    "errors of its own": (False, lambda: grouped(OSError(), KeyError())),
+    "a circle": (False, going_round),
+}
+
+
+@pytest.mark.parametrize("name", RAISED)
+def test_only_what_comes_of_the_end_is_excused(name: str) -> None:
+    is_excused, make = RAISED[name]
+    unused: Any = None
+    one = connection.StreamConnection(unused, unused, unused, unused)
+    error = raised_by(make)
+    assert not one.excuses(error)
+    one.is_over = True
+    assert one.excuses(error) is is_excused
+
+
+def test_an_app_that_is_cancelled_while_it_cleans_up_is_cancelled(make_guard: MakeGuard) -> None:
+    """A server that shuts down waits for its tasks to say so."""
+
+    async def scene() -> None:
+        guard = make_guard()
+        cleaning = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await stream(START)(scope, receive, send)
+            except OSError:
+                cleaning.set()
+                await asyncio.sleep(3600)
+
+        wire = Wire(guard, app, await sign_in(guard), "http")
+        await begun(wire)
+        await guard.terminate_user("alice")
+        await cleaning.wait()
+        wire.task.cancel()
+        await asyncio.wait([wire.task])
+        assert wire.task.cancelled()
 
     play(scene)
 
@@ -931,6 +1187,12 @@ def test_a_plain_response_starts_no_watch(
 ) -> None:
     """Also one that a framework sends in two pieces, which is done before it is a stream."""
     monkeypatch.setattr(connection, "STREAM", 0.5)
+    made: list[Any] = []
+
+    class Noted(connection.StreamConnection):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            made.append(self)
 
     async def scene() -> None:
         guard = make_guard()
@@ -943,14 +1205,54 @@ def test_a_plain_response_starts_no_watch(
             await send(chunk(b"all"))
             await send(END)
 
-        wire = Wire(guard, app, await sign_in(guard), "http")
+        async def file(scope: Any, receive: Any, send: Any) -> None:
+            await send(START)
+            await send({"type": "http.response.body", "body": b"all"})
+
+        cookie = await sign_in(guard)
+        wire = Wire(guard, app, cookie, "http")
         wire.says({"type": "http.request", "body": b"", "more_body": False})
         assert (await wire.end())[-1] == END
+        monkeypatch.setattr(asgi, "StreamConnection", Noted)
+        await Wire(guard, file, cookie, "http").end()
+        kinds = {type(value) for value in vars(made[0]).values()}
+        assert kinds.isdisjoint({asyncio.Lock, asyncio.Event, asyncio.TimerHandle})
 
     play(scene)
 
 
 # --- the watch ---
+
+
+@pytest.mark.parametrize("everyone", [False, True])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_what_another_process_ended_is_not_shown_in_an_outage(
+    make_guard: MakeGuard, store: Store, is_open: bool, everyone: bool
+) -> None:
+    """Also of who has nothing open here, as long as anybody has."""
+
+    async def scene() -> None:
+        guard = make_guard(outage={"policy": "stale_ok"})
+        assert guard.recent is not None
+        cookies = {user: await sign_in(guard, user) for user in ("alice", "bob")}
+        wires = {user: socket(guard, Chat(), cookies[user]) for user in ("alice", "bob")}
+        await wires["alice"].until(1)
+        await open_now(wires["bob"])
+        if not is_open:
+            wires["alice"].says({"type": "websocket.disconnect", "code": 1000})
+            await wires["alice"].end()
+        (record,) = (await store.sessions(guard.alias("alice"))).records
+        assert record.sid in guard.recent._kept
+        if everyone:
+            await store.revoke_everyone()  # without a word to this guard
+        else:
+            await store.revoke(guard.alias("alice"), reason=EndReason.ADMIN)
+        await until(lambda: record.sid not in guard.recent._kept)  # type: ignore[union-attr]  # asserted above
+        await guard.terminate_user("bob")
+        for wire in wires.values():
+            await wire.end()
+
+    play(scene)
 
 
 def test_the_watch_ends_with_the_last_connection_and_starts_again(make_guard: MakeGuard) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flow_kit import IDENTITY, POLL, SECRET, Site
 
-from gatehound import Event, Guard, SettingsError, StoreUnavailable
+from gatehound import Event, Guard, LoginRefused, SettingsError, StoreUnavailable
 from gatehound.errors import StoreCorrupt, StoreMismatch
 from gatehound.stores.answer import Meta
 from gatehound.stores.base import Store
@@ -115,6 +115,77 @@ def test_a_login_is_repeated_once_and_leaves_one_session(
     faulty.fail("create", times=2)
     with pytest.raises(StoreUnavailable):
         site.browser().call("login", "alice")
+
+
+@pytest.mark.parametrize("policy", ["deny", "anonymous", "stale_ok"])
+@pytest.mark.parametrize("user", ["alice", "bob"])
+def test_a_login_after_an_outage_ends_what_the_browser_had(
+    make_site: MakeSite, faulty: FaultyStore, policy: str, user: str
+) -> None:
+    """The store was down as the request began, and is back: else two would live on."""
+    site = make_site(over=faulty, outage={"policy": policy})
+    browser = site.browser()
+    browser.login("alice")
+    copy = site.browser()
+    copy.cookies = dict(browser.cookies)
+    faulty.fail("load")
+    assert browser.login(user).user_id == user
+    assert [one.user_id for one in site.guard.sync.search().sessions] == [user]
+    assert copy.see().ended.reason.value == "replaced"
+    assert browser.see().user_id == user
+
+
+def test_a_login_that_is_refused_after_an_outage_leaves_the_session(
+    make_site: MakeSite, faulty: FaultyStore
+) -> None:
+    site = make_site(over=faulty)
+    alice = site.browser()
+    alice.login()
+    site.guard.sync.disable_user("bob")
+    faulty.fail("load")
+    assert isinstance(alice.do(lambda visit: visit.login("bob")).error, LoginRefused)
+    assert alice.see().user_id == "alice"
+
+
+def test_a_login_that_cannot_end_another_users_session_signs_nobody_in(
+    make_site: MakeSite, faulty: FaultyStore
+) -> None:
+    """An app that catches the error and answers 200 must not have signed in unknowingly."""
+    site = make_site(over=faulty)
+    browser = site.browser()
+    browser.login("alice")
+    cookies = dict(browser.cookies)
+    faulty.fail("revoke")
+    reply = browser.do(lambda visit: visit.login("bob"), method="POST")
+    assert isinstance(reply.error, StoreUnavailable)
+    assert (reply.status, reply.all("set-cookie")) == (200, [])
+    assert site.guard.sync.sessions_of("bob") == []
+    assert browser.cookies == cookies
+    assert browser.see().user_id == "alice"
+
+
+def test_a_login_that_is_tried_again_in_the_same_request_ends_what_was_there(
+    make_site: MakeSite, faulty: FaultyStore
+) -> None:
+    site = make_site(over=faulty)
+    browser = site.browser()
+    browser.login("alice")
+    faulty.fail("revoke")
+
+    async def twice(visit: Any) -> Any:
+        with pytest.raises(StoreUnavailable):
+            await visit.login("bob")
+        return await visit.login("bob")
+
+    def plain(visit: Any) -> Any:
+        with pytest.raises(StoreUnavailable):
+            visit.login("bob")
+        return visit.login("bob")
+
+    reply = browser.do(twice if site.world == "asgi" else plain, method="POST")
+    assert reply.error is None
+    assert [one.user_id for one in site.guard.sync.search().sessions] == ["bob"]
+    assert browser.see().user_id == "bob"
 
 
 def test_a_rotation_is_repeated_once(make_site: MakeSite, faulty: FaultyStore) -> None:

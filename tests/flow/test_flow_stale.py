@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flow_kit import CHROME, FIREFOX, POLL, Browser, Site, each, look
 
-from gatehound import Event, StoreUnavailable
+from gatehound import Event, SessionSuperseded, StoreUnavailable
 from gatehound.errors import StoreCorrupt
 from gatehound.recent import RecentSessions
 from gatehound.stores.base import Store
@@ -244,6 +244,170 @@ def test_what_was_ended_elsewhere_is_shown_until_its_time_is_up(
     assert alice.see().ended.reason.value == "admin"
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_not_after_the_store_has_said_that_it_is_over(
+    make_site: MakeSite, alice: Browser, faulty: FaultyStore, method: str
+) -> None:
+    make_site().guard.sync.terminate_user("alice")  # another process
+    assert alice.see(method=method).ended.reason.value == "admin"
+    faulty.go_down()
+    assert denied(alice)
+
+
+def test_not_after_the_store_has_said_that_it_knows_none(
+    make_site: MakeSite, alice: Browser, faulty: FaultyStore
+) -> None:
+    make_site().guard.sync.forget_user("alice")
+    assert alice.see().user_id is None
+    faulty.go_down()
+    assert denied(alice)
+
+
+def test_not_with_a_secret_that_was_replaced_elsewhere(
+    make_site: MakeSite, alice: Browser, faulty: FaultyStore
+) -> None:
+    elsewhere = make_site().browser()
+    elsewhere.cookies = dict(alice.cookies)
+    elsewhere.call("rotate")
+    assert isinstance(alice.do(look).error, SessionSuperseded)
+    faulty.go_down()
+    assert denied(alice)
+    alice.cookies = elsewhere.cookies
+    assert denied(alice)
+    faulty.heal()
+    assert alice.see().user_id == "alice"
+    faulty.go_down()
+    assert alice.see().user_id == "alice"
+
+
+@pytest.mark.parametrize("is_routine", [False, True])
+def test_not_with_a_secret_that_a_rotation_here_found_replaced(
+    make_stale: MakeSite,
+    faulty: FaultyStore,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    is_routine: bool,
+) -> None:
+    """Loaded as valid, and told otherwise later in the same request."""
+    alice = make_stale(session={"rotate_every": "30m"}).browser()
+    alice.login()
+    alice.see()
+    clock.advance(1800)
+    rotate = faulty.store.rotate
+
+    async def late(alias: bytes, sid: bytes, old: bytes, new: bytes, **given: Any) -> Any:
+        await rotate(alias, sid, old, b"x" * 16)  # another process was quicker
+        return await rotate(alias, sid, old, new, **given)
+
+    monkeypatch.setattr(faulty.store, "rotate", late)
+    cookies = dict(alice.cookies)
+    alice.do(look if is_routine else lambda visit: visit.rotate())
+    assert alice.cookies == cookies
+    faulty.go_down()
+    assert denied(alice)
+
+
+@pytest.mark.parametrize("call", ["recall", "remember"])
+def test_not_with_a_reused_secret_that_could_not_be_noted(
+    make_site: MakeSite, alice: Browser, faulty: FaultyStore, clock: FakeClock, call: str
+) -> None:
+    """What follows from the answer asks the store too, and fails: the answer still counts."""
+    elsewhere = make_site().browser()
+    elsewhere.cookies = dict(alice.cookies)
+    elsewhere.call("rotate")
+    elsewhere.see()
+    clock.advance(3600 - 1)
+    faulty.fail(call)
+    assert denied(alice)
+
+
+def test_not_where_the_end_was_noticed_while_judging(
+    make_site: MakeSite, alice: Browser, faulty: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember, elsewhere = faulty.store.remember, make_site().guard
+
+    async def late(*args: Any, **given: Any) -> Any:
+        await elsewhere.terminate_user("alice")
+        return await remember(*args, **given)
+
+    monkeypatch.setattr(faulty.store, "remember", late)
+    alice.agent = FIREFOX  # new, and so written
+    assert alice.see().user_id is None
+    alice.agent = CHROME
+    faulty.go_down()
+    assert denied(alice)
+
+
+@pytest.mark.parametrize("is_reuse", [False, True])
+def test_not_where_the_end_was_noticed_while_flags_changed(
+    make_site: MakeSite,
+    alice: Browser,
+    faulty: FaultyStore,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    is_reuse: bool,
+) -> None:
+    old = alice.site.browser()
+    old.cookies = dict(alice.cookies)
+    alice.call("rotate")
+    clock.advance(61)
+    public_id = alice.see().session.public_id
+    remember, elsewhere = faulty.store.remember, make_site().guard
+
+    async def late(*args: Any, **given: Any) -> Any:
+        await elsewhere.terminate_user("alice")
+        return await remember(*args, **given)
+
+    monkeypatch.setattr(faulty.store, "remember", late)
+    if is_reuse:
+        assert old.see().user_id is None
+    else:
+        assert alice.site.guard.sync.clear_flag("alice", public_id) is False
+    faulty.go_down()
+    assert denied(alice)
+
+
+def test_not_where_an_admin_here_found_it_ended(
+    make_site: MakeSite, alice: Browser, faulty: FaultyStore
+) -> None:
+    public_id = alice.see().session.public_id
+    make_site().guard.sync.terminate_user("alice")
+    assert alice.site.guard.sync.terminate("alice", public_id) is False
+    faulty.go_down()
+    assert denied(alice)
+
+
+@pytest.mark.parametrize("who", ["self", "other", "admin"])
+def test_not_where_it_was_ended_here_and_the_answer_got_lost(
+    alice: Browser, faulty: FaultyStore, who: str
+) -> None:
+    other = alice.site.browser()
+    other.login("alice")
+    public_id = alice.see().session.public_id
+    faulty.fail("revoke", when="after")
+    if who == "self":
+        assert alice.do(lambda visit: visit.logout(), catch=False).status == 503
+    elif who == "other":
+        with pytest.raises(StoreUnavailable):
+            other.call("terminate", public_id)
+    else:
+        with pytest.raises(StoreUnavailable):
+            alice.site.guard.sync.terminate("alice", public_id)
+    faulty.go_down()
+    assert denied(alice)
+
+
+def test_not_after_an_end_of_everyone_that_broke_off(
+    alice: Browser, faulty: FaultyStore, events: list[Event]
+) -> None:
+    faulty.fail("revoke_everyone", when="after")
+    with pytest.raises(StoreUnavailable):
+        alice.site.guard.sync.terminate_everyone()
+    assert events[-1].name == "everyone_terminated"
+    faulty.go_down()
+    assert denied(alice)
+
+
 @pytest.mark.parametrize(
     ("settings", "kept", "over"),
     [
@@ -420,6 +584,27 @@ def test_events_make_it_forget(hands: Hands, event: Event, stays: list[int]) -> 
         recent.keep(record(number), b"h" * 16, 0, recent.mark())
     recent.hear(event)
     assert [n for n in (1, 2) if recent.recall(n.to_bytes(8), b"h" * 16)] == stays
+
+
+def test_an_answer_under_way_brings_back_nothing_that_was_forgotten(hands: Hands) -> None:
+    recent = make_recent(hands)
+    for number in (1, 2):
+        recent.keep(record(number), b"h" * 16, 0, recent.mark())
+    mark = recent.mark()
+    recent.forget((1).to_bytes(8))
+    recent.forget((9).to_bytes(8))
+    recent.keep(record(1), b"h" * 16, 0, mark)
+    assert [n for n in (1, 2) if recent.recall(n.to_bytes(8), b"h" * 16)] == [2]
+
+
+@pytest.mark.parametrize(("secret", "is_kept"), [(b"h" * 16, False), (b"x" * 16, True)])
+def test_a_secret_that_is_dead_takes_no_other_with_it(
+    hands: Hands, secret: bytes, is_kept: bool
+) -> None:
+    recent = make_recent(hands)
+    recent.keep(record(1), b"h" * 16, 0, recent.mark())
+    recent.forget((1).to_bytes(8), secret)
+    assert (recent.recall((1).to_bytes(8), b"h" * 16) is not None) == is_kept
 
 
 def test_an_answer_under_way_brings_nothing_back(hands: Hands) -> None:

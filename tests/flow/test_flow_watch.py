@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from flow_kit import CHROME, FIREFOX, POLL, Browser, Site
 
-from gatehound import Action, Activity, Detector, Event, Observation, Signal
+from gatehound import (
+    Action,
+    Activity,
+    Detector,
+    Event,
+    Observation,
+    Signal,
+    StoreUnavailable,
+)
 from gatehound.stores.base import Store
 from gatehound.testing import FakeClock, FaultyStore
 
@@ -160,6 +168,70 @@ def test_termination_is_by_opt_in_only(make_site: MakeSite, events: list[Event])
     told = alice.see()
     assert (told.user_id, told.ended.reason.value) == (None, "suspicious")
     assert "session_terminated" in names(events)
+
+
+ENDING: dict[str, Any] = {
+    "detection": {"mode": "strict"},
+    "policy": {**LOW, "terminate": 5.2},
+    "web": {"step_up_url": "/again"},
+}
+
+
+def test_a_full_store_does_not_keep_a_session_alive_that_has_to_end(
+    make_site: MakeSite, store: Store, events: list[Event]
+) -> None:
+    """It takes no evidence, and still ends: else a thief is served while it is full."""
+    faulty = FaultyStore(store)
+    alice = make_site(over=faulty, **ENDING).browser()
+    alice.login()
+    faulty.fail("remember")
+    stolen = thief_of(alice, SCRIPT, "192.0.2.66").see()
+    assert (stolen.user_id, stolen.session, stolen.ended.reason.value) == (None, None, "suspicious")
+    assert stolen.action is Action.TERMINATE
+    assert stolen.signals
+    assert names(events)[-2:] == ["session_terminated", "store_down"]
+    assert alice.see().ended.reason.value == "suspicious"
+
+
+@pytest.mark.parametrize("policy", ["deny", "anonymous", "stale_ok"])
+@pytest.mark.parametrize("calls", [("remember", "revoke"), ("revoke",)])
+def test_a_session_that_has_to_end_and_cannot_is_not_shown(
+    make_site: MakeSite,
+    store: Store,
+    events: list[Event],
+    policy: str,
+    calls: tuple[str, ...],
+) -> None:
+    faulty = FaultyStore(store)
+    alice = make_site(over=faulty, outage={"policy": policy}, **ENDING).browser()
+    alice.login()
+    alice.see()
+    thief = thief_of(alice, SCRIPT, "192.0.2.66")
+    for call in calls:
+        faulty.fail(call)
+    reply = thief.do(lambda visit: (visit.user_id, visit.action), catch=False)
+    if policy == "anonymous":
+        assert reply.value == (None, Action.TERMINATE)
+    else:
+        assert isinstance(reply.error, StoreUnavailable)
+        assert reply.status == 503
+    assert names(events)[-1] == "store_down"
+    assert reply.all("set-cookie") == []
+    assert thief.see().ended.reason.value == "suspicious"
+
+
+def test_a_session_that_had_to_end_is_not_shown_in_an_outage(
+    make_site: MakeSite, store: Store
+) -> None:
+    faulty = FaultyStore(store)
+    alice = make_site(over=faulty, outage={"policy": "stale_ok"}, **ENDING).browser()
+    alice.login()
+    alice.see()
+    faulty.fail("remember")
+    faulty.fail("revoke")
+    thief_of(alice, SCRIPT, "192.0.2.66").do(lambda visit: None)
+    faulty.go_down()
+    assert isinstance(alice.do(lambda visit: visit.user_id).error, StoreUnavailable)
 
 
 class Counting(Detector):

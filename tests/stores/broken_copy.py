@@ -7,7 +7,15 @@ from typing import Any
 
 from gatehound.model import EndReason, Event
 from gatehound.stores import rule
-from gatehound.stores.answer import Before, Dump, Holding, Holdings
+from gatehound.stores.answer import (
+    Before,
+    Created,
+    Dump,
+    Holding,
+    Holdings,
+    NewSession,
+    Refused,
+)
 from gatehound.stores.memory import MemoryStore
 
 
@@ -151,6 +159,23 @@ class RestoresTheLine(_Dumps):
     async def restore(self, dump: Dump) -> None:
         self._table.epoch = min(self._table.epoch, dump.not_before)
         await super().restore(dump)
+
+
+class DumpsALineAhead(_Dumps):
+    async def dump(self, cursor: str = "", *, limit: int = 100) -> Dump:
+        dump = await super().dump(cursor, limit=limit)
+        return replace(dump, not_before=dump.not_before + rule.HOUR)
+
+
+class BeginsByTheClock(_Dumps):
+    """Makes sessions that a copy takes for those from before the end of all."""
+
+    async def create(self, new: NewSession, event: Event | None = None) -> Created | Refused:
+        line, self._table.not_before = self._table.not_before, 0
+        try:
+            return await super().create(new, event)
+        finally:
+            self._table.not_before = line
 
 
 class RestoresWithoutTheLine(_Dumps):

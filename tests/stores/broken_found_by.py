@@ -6,10 +6,7 @@ from __future__ import annotations
 FOUND_BY: dict[str, tuple[str, ...]] = {
     "NeverMismatches": ("mismatch_names_what_differs",),
     "OverwritesMeta": ("mismatch_names_what_differs",),
-    "ForgetsOnClose": (
-        "close_is_allowed_at_any_time",
-        "other_threads_and_loops_see_the_same",
-    ),
+    "ForgetsOnClose": ("close_is_allowed_at_any_time", "other_threads_and_loops_see_the_same"),
     "ForgetsOnPrepare": ("prepare_again_changes_nothing",),
     "TellsSeconds": ("ping_tells_the_time",),
     "TrustsLastSeenOfTheCaller": (
@@ -17,10 +14,7 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "create_keeps_any_seen_part",
     ),
     "KeepsAsciiOnly": ("user_ids_of_any_text",),
-    "JoinsRolesByComma": (
-        "user_ids_of_any_text",
-        "create_keeps_everything",
-    ),
+    "JoinsRolesByComma": ("user_ids_of_any_text", "create_keeps_everything"),
     "KeepsTheFirstRoles": ("roles_are_those_of_the_latest_login",),
     "CreatesAgain": (
         "create_is_idempotent_on_its_secret",
@@ -32,44 +26,23 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "repeated_create_writes_no_second_event",
         "disabled_users_are_refused",
     ),
-    "HasNoLimit": (
-        "lower_limit_ends_as_many_as_needed",
-        "limit_breaks_ties_by_sid",
-    ),
-    "LimitsEverybodyToFive": (
-        "no_limit",
-        "list_is_oldest_first",
-    ),
+    "HasNoLimit": ("lower_limit_ends_as_many_as_needed", "limit_breaks_ties_by_sid"),
+    "LimitsEverybodyToFive": ("no_limit", "list_is_oldest_first"),
     "EndsTheOldestOfAll": ("limit_ends_those_of_the_same_pair_first",),
     "MatchesEmptyPairs": ("limit_takes_no_pair_for_no_match",),
     "CountsAllUsersForTheLimit": ("limit_is_each_users_own",),
-    "EndsTheWrongOne": (
-        "limit_breaks_ties_by_sid",
-        "limit_ends_the_oldest",
-    ),
-    "NeverDenies": (
-        "denied_login_ends_nobody",
-        "limit_denies",
-    ),
-    "DeniesTooLate": (
-        "denied_login_ends_nobody",
-        "replaces_takes_the_place",
-    ),
+    "EndsTheWrongOne": ("limit_breaks_ties_by_sid", "limit_ends_the_oldest"),
+    "NeverDenies": ("denied_login_ends_nobody", "limit_denies"),
+    "DeniesTooLate": ("denied_login_ends_nobody", "replaces_takes_the_place"),
     "IgnoresReplaces": ("replaces_takes_the_place",),
     "ReplacesAnybodys": ("replaces_somebody_elses_session_does_nothing",),
-    "LetsTheDisabledIn": (
-        "disable_works_on_an_unknown_user",
-        "disabled_users_are_refused",
-    ),
+    "LetsTheDisabledIn": ("disable_works_on_an_unknown_user", "disabled_users_are_refused"),
     "IgnoresTheEpoch": (
         "disable_moves_the_epoch",
         "first_login_that_races_end_all_is_refused",
         "changed_epoch_is_refused",
     ),
-    "DemandsAnEpoch": (
-        "disabled_users_are_refused",
-        "user_evidence_outlives_sessions",
-    ),
+    "DemandsAnEpoch": ("disabled_users_are_refused", "user_evidence_outlives_sessions"),
     "DropsTheEpochOnSweep": (
         "epoch_outlives_sessions_by_an_hour",
         "epoch_stays_while_a_session_lives",
@@ -78,43 +51,25 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "rotate_keeps_what_belongs_to_the_session",
         "first_evidence_has_a_version",
     ),
-    "TellsEveryCallerThatItExpired": (
-        "list_notices_expiry_once",
-        "revoke_one",
-    ),
+    "TellsEveryCallerThatItExpired": ("list_notices_expiry_once", "revoke_one"),
     "ForgetsWhoseItWas": ("who_notices_expiry_learns_whose_it_was",),
     "ForgetsWhoseItWasOnRotate": ("who_notices_expiry_learns_whose_it_was",),
-    "ExpiresOneMillisecondLate": (
-        "touch_slides_when_due",
-        "last_seen_never_moves_backwards",
-    ),
-    "NeverExpires": (
-        "create_notices_expiry_once",
-        "any_secret_notices_expiry",
-    ),
+    "ExpiresOneMillisecondLate": ("touch_slides_when_due", "last_seen_never_moves_backwards"),
+    "NeverExpires": ("create_notices_expiry_once", "any_secret_notices_expiry"),
     "ConfusesIdleAndAbsolute": (
         "every_reason_is_kept",
         "touch_keeps_a_session_alive",
         "idle_and_absolute_end_at_their_instant",
     ),
-    "WritesExpiryTwice": (
-        "expiry_writes_one_event",
-        "rotate_of_nothing_makes_nothing",
-    ),
+    "WritesExpiryTwice": ("expiry_writes_one_event", "rotate_of_nothing_makes_nothing"),
     "NoticesExpiryWithTheRightSecretOnly": (
         "any_secret_notices_expiry",
         "wrong_secret_is_reused_and_stale",
     ),
     "AnswersWithoutLookingAtTheUser": ("unknown_sessions_are_unknown",),
     "ForgetsThatItSaw": ("was_seen_tells_the_activity_before",),
-    "AlwaysTouches": (
-        "rotate_replaces_the_secret",
-        "wrong_secret_is_reused_and_stale",
-    ),
-    "NeverTouches": (
-        "data_survives_time_and_touch",
-        "touch_slides_when_due",
-    ),
+    "AlwaysTouches": ("rotate_replaces_the_secret", "wrong_secret_is_reused_and_stale"),
+    "NeverTouches": ("data_survives_time_and_touch", "touch_slides_when_due"),
     "TouchesBackwards": ("last_seen_never_moves_backwards",),
     "TouchesForRefusedSecrets": (
         "wrong_secret_is_reused_and_stale",
@@ -123,10 +78,7 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
     "TouchesForTheCurrentSecretOnly": ("a_graced_secret_slides_the_session",),
     "ListsInAnyOrder": ("list_is_oldest_first",),
     "ListsWithoutNoticing": ("list_notices_expiry_once",),
-    "RotatesAnySecret": (
-        "rotate_writes_its_event",
-        "rotate_of_a_graced_secret_changes_nothing",
-    ),
+    "RotatesAnySecret": ("rotate_writes_its_event", "rotate_of_a_graced_secret_changes_nothing"),
     "RotatesWithGraceAlways": (
         "rotate_with_an_old_secret_changes_nothing",
         "privilege_rotation_kills_the_old_secret",
@@ -138,10 +90,7 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
     "RefusesProofWithAGracedSecret": ("proof_is_accepted_with_a_graced_secret",),
     "TakesProofForEver": ("proof_is_refused_with_a_secret_past_its_grace",),
     "RotatesTwice": ("rotate_is_idempotent_on_the_new_secret",),
-    "RotatesOnlyTheSecret": (
-        "rotate_writes_its_event",
-        "rotate_changes_what_is_given",
-    ),
+    "RotatesOnlyTheSecret": ("rotate_writes_its_event", "rotate_changes_what_is_given"),
     "RotatesIntoAnEmptySession": ("rotate_keeps_what_belongs_to_the_session",),
     "ConfirmsNothing": (
         "routine_rotation_graces_until_confirmed",
@@ -152,15 +101,9 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "secrets_before_the_one_before_are_stale",
         "the_later_kind_of_rotation_counts",
     ),
-    "LeavesNoTombstones": (
-        "any_secret_notices_expiry",
-        "eight_tombstones_of_one_call",
-    ),
+    "LeavesNoTombstones": ("any_secret_notices_expiry", "eight_tombstones_of_one_call"),
     "LeavesTombstonesForEver": ("tombstones_live_as_long_as_the_cookie",),
-    "RevokesNothing": (
-        "epoch_moves_for_all_but_not_for_one",
-        "revoke_fills_its_template",
-    ),
+    "RevokesNothing": ("epoch_moves_for_all_but_not_for_one", "revoke_fills_its_template"),
     "RevokesWithoutTheEpoch": (
         "epoch_moves_for_all_but_not_for_one",
         "first_login_that_races_end_all_is_refused",
@@ -169,23 +112,14 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "revoke_needs_the_right_user",
         "epoch_moves_for_all_but_not_for_one",
     ),
-    "RevokesAllButNone": (
-        "epoch_stays_while_a_session_lives",
-        "revoke_others_keeps_one",
-    ),
+    "RevokesAllButNone": ("epoch_stays_while_a_session_lives", "revoke_others_keeps_one"),
     "RevokesWithOneEvent": (
         "revoke_without_template_writes_no_event",
         "revoke_fills_its_template",
         "ended_sessions_stay_ended",
     ),
-    "RevokesForOneReason": (
-        "revoke_all",
-        "every_reason_is_kept",
-    ),
-    "KeepsOneTombstone": (
-        "eight_tombstones_of_one_call",
-        "revoke_others_keeps_one",
-    ),
+    "RevokesForOneReason": ("revoke_all", "every_reason_is_kept"),
+    "KeepsOneTombstone": ("eight_tombstones_of_one_call", "revoke_others_keeps_one"),
     "KeepsAllTombstones": ("tombstones_keep_the_newest_eight",),
     "BringsBackWhatIsSaved": (
         "data_belongs_to_one_session",
@@ -194,6 +128,8 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
     ),
     "EndsEveryoneButTheFirst": ("revoke_everyone",),
     "EndsEveryoneWhoIsThere": ("revoke_everyone_refuses_logins_that_began_before",),
+    "EndsEveryoneForAnHour": ("revoke_everyone_with_a_clock_that_steps_back",),
+    "EndsEveryoneUntilNow": ("revoke_everyone_with_a_clock_that_steps_back",),
     "EndsEveryoneOncePerInstant": ("revoke_everyone_refuses_logins_that_began_before",),
     "RemembersOverAnyVersion": (
         "first_evidence_has_a_version",
@@ -206,38 +142,20 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "search_follows_changes",
         "remember_writes_everything_in_one_step",
     ),
-    "ReplacesAllFlags": (
-        "flags_change_alone",
-        "search_follows_changes",
-    ),
+    "ReplacesAllFlags": ("flags_change_alone", "search_follows_changes"),
     "RemembersTooMuch": ("evidence_is_bounded",),
     "SharesEvidence": (
         "remember_grows_the_version_by_one",
         "evidence_belongs_to_one_session_and_one_user",
     ),
     "ForgetsUserEvidenceWithTheSession": ("user_evidence_outlives_sessions",),
-    "KeepsLongAgents": (
-        "agent_texts",
-        "agent_texts_are_clipped_between_characters",
-    ),
-    "ReplacesAllData": (
-        "data_set_leaves_the_others",
-        "data_fields_are_bounded",
-    ),
-    "KeepsDataAsText": (
-        "data_goes_in_and_out_unchanged",
-        "data_incr_refuses_what_is_no_integer",
-    ),
-    "SetsDataByHalves": (
-        "data_fields_are_bounded",
-        "data_names_and_values_are_bounded",
-    ),
+    "KeepsLongAgents": ("agent_texts", "agent_texts_are_clipped_between_characters"),
+    "ReplacesAllData": ("data_set_leaves_the_others", "data_fields_are_bounded"),
+    "KeepsDataAsText": ("data_goes_in_and_out_unchanged", "data_incr_refuses_what_is_no_integer"),
+    "SetsDataByHalves": ("data_fields_are_bounded", "data_names_and_values_are_bounded"),
     "KeepsDataByUser": ("data_belongs_to_one_session",),
     "LosesDataOnTouch": ("data_survives_time_and_touch",),
-    "DeletesAnyNumber": (
-        "a_dead_session_answers_as_documented",
-        "data_delete",
-    ),
+    "DeletesAnyNumber": ("a_dead_session_answers_as_documented", "data_delete"),
     "CountsInFloats": ("data_incr_keeps_64_bits",),
     "CountsFromRubbish": ("data_incr_refuses_what_is_no_integer",),
     "DisablesWithoutTheEpoch": ("disable_moves_the_epoch",),
@@ -249,92 +167,47 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
     ),
     "EnablesAlways": ("enable_says_what_it_did",),
     "ForgetsTheMark": ("forget_keeps_the_mark_and_the_epoch",),
-    "ForgetsByHalves": (
-        "a_new_login_after_forget_inherits_nothing",
-        "forget_erases_everything",
-    ),
-    "ExportsWithoutAgents": (
-        "export_of_nobody_is_empty",
-        "forget_erases_everything",
-    ),
+    "ForgetsByHalves": ("a_new_login_after_forget_inherits_nothing", "forget_erases_everything"),
+    "ExportsWithoutAgents": ("export_of_nobody_is_empty", "forget_erases_everything"),
     "SweepsWithoutLimit": ("sweep_ends_what_is_over",),
     "SweepsWithoutEvents": ("sweep_ends_what_is_over",),
-    "SweepFailsWithNothingToDo": (
-        "sweep_of_an_empty_store",
-        "counter_windows_are_fixed",
-    ),
+    "SweepFailsWithNothingToDo": ("sweep_of_an_empty_store", "counter_windows_are_fixed"),
     "SearchesOneFilterOnly": ("search_filters",),
     "SearchesWholeBytesOfNetworks": ("search_filters",),
-    "SearchesTheDead": (
-        "search_returns_only_the_living",
-        "search_filters",
-    ),
+    "SearchesTheDead": ("search_returns_only_the_living", "search_filters"),
     "SearchesBehindTheTimes": (
         "remember_keeps_the_greater_last_seen",
         "agent_texts_are_clipped_between_characters",
     ),
     "PagesByOffset": ("search_pages_while_sessions_come_and_go",),
-    "PagesByTimeOnly": (
-        "search_pages_newest_first",
-        "search_pages_while_sessions_come_and_go",
-    ),
-    "PagesWithoutTheFilter": (
-        "search_pages_with_a_filter",
-        "events_page_with_a_filter",
-    ),
-    "TrustsItsCursors": (
-        "search_survives_a_made_up_cursor",
-        "events_survive_a_made_up_cursor",
-    ),
+    "PagesByTimeOnly": ("search_pages_newest_first", "search_pages_while_sessions_come_and_go"),
+    "PagesWithoutTheFilter": ("search_pages_with_a_filter", "events_page_with_a_filter"),
+    "TrustsItsCursors": ("search_survives_a_made_up_cursor", "events_survive_a_made_up_cursor"),
     "TrustsTheSizeOfItsCursors": (
         "search_survives_a_made_up_cursor",
         "events_survive_a_made_up_cursor",
     ),
-    "TellsEventsOldestFirst": (
-        "events_keep_everything",
-        "event_filters",
-    ),
+    "TellsEventsOldestFirst": ("events_keep_everything", "event_filters"),
     "PagesEventsByTime": ("events_of_one_instant_page_without_loss",),
     "PagesEventsByOffset": ("events_page_while_others_are_written",),
     "KeepsEventsForEver": ("events_are_kept_for_the_retention",),
     "KeepsEventsForAWeek": ("events_are_kept_for_the_retention",),
     "FlattensDetails": ("events_keep_everything",),
     "TellsItsOwnTime": ("events_carry_the_stores_time",),
-    "LosesEventsOfCreate": (
-        "create_writes_its_event",
-        "repeated_create_writes_no_second_event",
-    ),
-    "SearchesEventsByNameOnly": (
-        "event_filters",
-        "events_page_newest_first",
-    ),
-    "FlagsForEver": (
-        "rotate_changes_what_is_given",
-        "search_follows_changes",
-    ),
-    "CountsForEver": (
-        "counter_windows_are_fixed",
-        "counters_of_several_windows",
-    ),
-    "CountsByOne": (
-        "counters_add_up",
-        "counters_of_several_windows",
-    ),
+    "LosesEventsOfCreate": ("create_writes_its_event", "repeated_create_writes_no_second_event"),
+    "SearchesEventsByNameOnly": ("event_filters", "events_page_newest_first"),
+    "FlagsForEver": ("rotate_changes_what_is_given", "search_follows_changes"),
+    "CountsForEver": ("counter_windows_are_fixed", "counters_of_several_windows"),
+    "CountsByOne": ("counters_add_up", "counters_of_several_windows"),
     "CountsByTheMinute": ("counters_of_several_windows",),
     "CountsAnyName": ("counter_names_are_bounded",),
     "FlagsEverybody": ("flags_change_alone",),
-    "TellsAVersionOfNothing": (
-        "nothing_is_remembered_at_first",
-        "a_new_login_inherits_nothing",
-    ),
+    "TellsAVersionOfNothing": ("nothing_is_remembered_at_first", "a_new_login_inherits_nothing"),
     "SweepsTheEpochForward": (
         "a_user_returns_after_long_absence",
         "epoch_outlives_sessions_by_an_hour",
     ),
-    "RacesAtTheLimit": (
-        "race_logins_at_a_limit",
-        "race_logins_denied",
-    ),
+    "RacesAtTheLimit": ("race_logins_at_a_limit", "race_logins_denied"),
     "RacesWithItself": ("race_same_login_twice",),
     "RacesWithRevoke": ("race_touch_and_revoke",),
     "RacesWithEndAll": ("race_logins_and_end_all",),
@@ -347,10 +220,7 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
     "RacesToNoticeExpiry": ("race_expiry_is_noticed_once",),
     "TellsOfExpiryInEveryPlace": ("race_of_all_who_notice_expiry",),
     "LosesUpdates": ("race_data_set_of_different_fields",),
-    "LosesCounts": (
-        "race_data_incr",
-        "race_counters",
-    ),
+    "LosesCounts": ("race_data_incr", "race_counters"),
     "RemembersTwice": ("race_remember",),
     "MixesAnswersUp": ("race_answers_belong_to_their_question",),
     "TellsNoEnds": ("ends_name_what_was_revoked", "a_foreign_place_has_missed_some"),
@@ -394,5 +264,9 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "restore_replaces_what_is_there",
     ),
     "RestoresAsSeenNow": ("a_copy_signs_nobody_out", "dump_ends_nothing"),
+    "DumpsALineAhead": ("a_copy_after_a_clock_that_stepped_back",),
+    "BeginsByTheClock": ("a_copy_after_a_clock_that_stepped_back",),
+    "TidiesInSilence": ("logins_tell_of_whom_they_end",),
+    "TidiesTheLiving": ("logins_tell_of_whom_they_end",),
     "TellsOfVisitors": ("visitors_expire_without_an_event",),
 }

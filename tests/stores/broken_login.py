@@ -8,10 +8,10 @@ from typing import Any
 
 from broken_race import Meeting
 
-from gatehound.model import Event
+from gatehound.model import EndReason, Event
 from gatehound.stores.answer import Answer, Created, NewSession, Page, Query, Refused, Standing
 from gatehound.stores.memory import MemoryStore
-from gatehound.stores.record import Seen
+from gatehound.stores.record import Record, Seen
 
 
 class EndsTheOldestOfAll(MemoryStore):
@@ -94,3 +94,28 @@ class AdoptsUnknownIds(MemoryStore):
             new = NewSession(sid, alias, "", bytes(16), 3_600_000, 3_600_000, Seen(0))
             await self.create(new)
         return await super().data_set(alias, sid, values)
+
+
+class TidiesInSilence(MemoryStore):
+    """Ends what is over of others with a login, and tells nobody."""
+
+    async def create(self, new: NewSession, event: Event | None = None) -> Created | Refused:
+        answer = await super().create(new, event)
+        await self.sweep(2)
+        return answer
+
+
+class TidiesTheLiving(MemoryStore):
+    """Takes a session that was last seen half an hour ago for one that is over."""
+
+    async def create(self, new: NewSession, event: Event | None = None) -> Created | Refused:
+        answer = await super().create(new, event)
+        for user in self._table.users.values():
+            for entry in user.oldest_first():
+                if entry.security.created < self._clock():
+                    self._table.end(user, [entry], EndReason.IDLE, self._clock(), _untold)
+        return answer
+
+
+def _untold(record: Record, at: int) -> None:
+    return None

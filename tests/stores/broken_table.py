@@ -9,8 +9,9 @@ from typing import Any
 
 from gatehound.model import EndReason, Event
 from gatehound.stores import rule
-from gatehound.stores.answer import Memory, Remembered, Revoked
+from gatehound.stores.answer import Answer, Memory, Remembered, Revoked, Standing
 from gatehound.stores.memory import MemoryStore
+from gatehound.stores.record import Tombstone
 
 
 class RevokesNothing(MemoryStore):
@@ -113,6 +114,32 @@ class EndsEveryoneOncePerInstant(MemoryStore):
     async def revoke_everyone(self, event: Event | None = None) -> int:
         count = await super().revoke_everyone(event)
         self._table.epoch = self._clock()
+        return count
+
+
+class EndsEveryoneForAnHour(MemoryStore):
+    """Refuses by the clock alone, as a store does that compares moments."""
+
+    async def load(self, *args: Any, **kwargs: Any) -> Answer:
+        answer = await super().load(*args, **kwargs)
+        if self._clock() < self._table.not_before and answer.record is not None:
+            return Answer(Standing.ENDED, answer.now, ended=Tombstone(EndReason.EVERYONE, 0))
+        return answer
+
+
+class EndsEveryoneUntilNow(MemoryStore):
+    """Lets those stay whom a clock that was ahead signed in."""
+
+    async def revoke_everyone(self, event: Event | None = None) -> int:
+        ahead = {
+            (alias, sid): session
+            for alias, user in self._table.users.items()
+            for sid, session in user.sessions.items()
+            if session.security.created > self._clock()
+        }
+        count = await super().revoke_everyone(event)
+        for (alias, sid), session in ahead.items():
+            self._table.users[alias].sessions[sid] = session
         return count
 
 

@@ -191,3 +191,43 @@ def test_create_answers_with_the_record() -> None:
     created = run_sync(table.store.create(table.new()))
     assert isinstance(created, Created)
     assert created.record.expiry(table.clock()) is None
+
+
+def test_a_store_that_nobody_sweeps_does_not_grow() -> None:
+    """Visitors come once and never again; nothing but logins happens."""
+    table = bench()
+    made, told = [], []
+    users = memory_of(table)._table.users
+    for _ in range(1500):
+        new = table.new(idle=HOUR * 1000, absolute=HOUR * 1000)
+        created = run_sync(table.store.create(new))
+        assert isinstance(created, Created)
+        told += [done.record.sid for done in created.finished]
+        made.append(new.sid)
+        table.clock.advance(HOUR / 5)
+        assert len(users) <= 60, "ten within the two hours that they are kept, and two rounds"
+    told += [done.record.sid for done in run_sync(table.store.sweep())]
+    assert sorted(told) == sorted(made[: len(told)])
+    assert len(told) >= 1450
+
+
+def test_who_ended_to_make_way_is_told_to_the_next_who_signs_in() -> None:
+    table = bench(max_users=2)
+    over = [run_sync(table.login(idle=60_000)) for _ in range(2)]
+    table.clock.advance(HOUR / 2)
+    run_sync(table.store.revoke(table.alias(), reason=EndReason.USER))
+    created = run_sync(table.store.create(table.new()))
+    assert isinstance(created, Created)
+    assert {done.record.sid for done in created.finished} == {new.sid for new in over}
+    assert run_sync(table.store.sweep()) == ()
+
+
+def test_who_ended_for_nothing_is_told_to_the_next_sweep() -> None:
+    table = bench(max_users=1)
+    stays = run_sync(table.login())
+    over = run_sync(table.login(alias=stays.alias, idle=60_000))
+    table.clock.advance(HOUR / 2)
+    with pytest.raises(StoreUnavailable):
+        run_sync(table.login())
+    assert [done.record.sid for done in run_sync(table.store.sweep())] == [over.sid]
+    assert run_sync(table.lives(stays))

@@ -17,15 +17,17 @@ from gatehound._sync import run_sync
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import (
     Created,
+    Dump,
     EventQuery,
     Memory,
     Query,
     Refused,
     Standing,
 )
+from gatehound.stores.memory import MemoryStore
 from gatehound.stores.rule import DAY, HOUR, TOMBSTONE_MAX, USER_MEMORY_LIFE
 from gatehound.stores.sqlite import SQLiteStore, directory, link
-from gatehound.testing import FakeClock
+from gatehound.testing import Bench, FakeClock
 
 
 @pytest.fixture
@@ -120,6 +122,89 @@ def test_a_sweep_finds_what_is_due_by_an_index(path: Path) -> None:
     plan = query(path, f"EXPLAIN QUERY PLAN {directory._DUE}", 1, 9)
     assert len(plan) == 1, "found in order, nothing to sort"
     assert "USING INDEX sessions_over" in plan[0][-1]
+
+
+@pytest.mark.slow
+def test_a_file_that_nobody_sweeps_does_not_grow(path: Path, suspends: bool) -> None:
+    """Visitors come once and never again; nothing but logins happens."""
+    bench = Bench(
+        lambda clock: SQLiteStore(path, suspends=suspends, clock=clock, event_retention=HOUR)
+    )
+    tables = ("sessions", "tombstones", "epochs", "memories", "data", "agents", "events")
+    most = dict.fromkeys(tables, 0)
+    sql = "SELECT count(*) FROM "
+
+    async def scene() -> list[bytes]:
+        made, told = [], []
+        for number in range(160):
+            agent = bytes([number]) * 6
+            new = bench.new(memory=b"x", idle=HOUR, absolute=HOUR, seen=bench.seen(agent=agent))
+            created = await bench.store.create(new, Event("session_created", "anna"))
+            assert isinstance(created, Created)
+            told += [done.record.sid for done in created.finished]
+            made.append(new.sid)
+            ids = (new.alias, new.sid, new.secret_hash)
+            assert (await bench.store.remember(*ids, user_memory=Memory(b"y"))).done
+            assert await bench.store.data_set(new.alias, new.sid, {"a": b"1"})
+            await bench.store.revoke(bench.alias(), reason=EndReason.USER)
+            for table in tables:
+                [(count,)] = query(path, sql + table)
+                most[table] = max(most[table], count)
+            bench.clock.advance(ms=HOUR // 5)
+        told += [done.record.sid for done in await bench.store.sweep()]
+        assert sorted(told) == sorted(made[: len(told)]), "each is told once, the oldest first"
+        assert len(told) >= 150
+        return made
+
+    finish(bench.store, scene())
+    # Five to an hour; up to 20 more until the next round, and what those leave for an hour.
+    kept = {"memories": 160 + 25}  # of users, for 90 days
+    assert {t: n for t, n in most.items() if n > kept.get(t, 75)} == {}
+
+
+def test_a_login_is_not_refused_where_old_sessions_cannot_be_ended(path: Path) -> None:
+    bench = bench_at(path)
+    old = run_sync(bench.login(idle=HOUR))
+    query(path, "UPDATE sessions SET whose = whose + 1")
+    bench.clock.advance(ms=2 * HOUR)
+    made = [run_sync(bench.login()) for _ in range(45)]
+    assert run_sync(bench.lives(made[-1]))
+    assert query(path, "SELECT count(*) FROM sessions WHERE sid = ?", old.sid) == [(1,)]
+    run_sync(bench.store.close())
+
+
+def test_what_has_no_more_use_is_found_by_an_index(path: Path) -> None:
+    finish(store := SQLiteStore(path), store.ping())
+    for statement in directory._STALE:
+        plan = [row[-1] for row in query(path, f"EXPLAIN QUERY PLAN {statement}", 1, 200)]
+        assert not [step for step in plan if step.startswith("SCAN")], plan
+
+
+@pytest.mark.parametrize("kind", [MemoryStore, SQLiteStore])
+def test_what_a_copy_says_is_over_is_never_ahead_of_the_clock(
+    path: Path, kind: type[MemoryStore | SQLiteStore]
+) -> None:
+    bench = Bench(
+        lambda clock: (
+            MemoryStore(clock=clock) if kind is MemoryStore else SQLiteStore(path, clock=clock)
+        )
+    )
+    store = bench.store
+    run_sync(bench.login())
+    run_sync(store.revoke(bench.alias(), reason=EndReason.USER))
+    for step in (0, 0, 0, -HOUR, 0, HOUR - 1, 0):
+        bench.clock.advance(ms=step)
+        run_sync(store.revoke_everyone())
+        assert run_sync(store.dump()).not_before == FakeClock()()
+        assert run_sync(store.epoch(bench.alias())) > FakeClock()()
+    bench.clock.advance(ms=9)
+    run_sync(store.revoke_everyone())
+    assert run_sync(store.dump()).not_before == bench.clock() == FakeClock()() + 8
+    before = run_sync(store.epoch(bench.alias()))
+    for _ in range(2):
+        run_sync(store.restore(Dump((), not_before=bench.clock() + 1)))
+        assert run_sync(store.epoch(bench.alias())) == before + 1, "it moves once, and is passed"
+    run_sync(store.close())
 
 
 def test_an_event_number_never_comes_back(path: Path) -> None:

@@ -25,7 +25,7 @@ def dump(table: Table, cursor: str, limit: int, now: int) -> Dump:
     after = bytes.fromhex(cursor) if _CURSOR.fullmatch(cursor) else b""
     found = nsmallest(limit + 1, (alias for alias in table.users if alias > after))
     users = tuple(_held(table, table.users[alias], now) for alias in found[:limit])
-    return Dump(users, table.epoch, found[limit - 1].hex() if len(found) > limit else "")
+    return Dump(users, table.not_before, found[limit - 1].hex() if len(found) > limit else "")
 
 
 def _held(table: Table, user: UserEntry, now: int) -> Holdings:
@@ -45,13 +45,13 @@ def _held(table: Table, user: UserEntry, now: int) -> Holdings:
 
 def restore(table: Table, given: Dump, now: int) -> None:
     """Put users in the place of those in the table; see `Store.restore`."""
-    if given.not_before > table.epoch:
-        table.epoch = given.not_before
+    if given.not_before > table.not_before:
+        table.draw_line(given.not_before)
         for user in table.users.values():
-            old = [s for s in user.oldest_first() if s.security.created < table.epoch]
+            old = [s for s in user.oldest_first() if s.security.created < table.not_before]
             table.end(user, old, EndReason.EVERYONE, now, _untold)
     for held in given.users:
-        _restore_user(table, rule.ended_before(held, table.epoch), now)
+        _restore_user(table, rule.ended_before(held, table.not_before), now)
 
 
 def _restore_user(table: Table, held: Holdings, now: int) -> None:

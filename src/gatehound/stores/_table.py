@@ -24,6 +24,9 @@ from gatehound.stores.record import Record, Tombstone
 MAX_SESSIONS: Final = 1000  # of one user where the caller sets no limit
 MAX_AGENTS: Final = 10_000  # texts of up to 512 bytes: 5 MB
 MAX_ENDS: Final = 10_000  # ends between two polls of a watch, which are 0.25 s apart
+# A user is looked at twice, for the session and for its tombstone, and others come meanwhile:
+# with two looks for each who came the table would go on growing.
+_TIDY_USERS: Final = 8 * rule.TIDY_EVERY
 _FULL: Final = "the memory store is full: it holds max_users=%d users"
 _log = logging.getLogger(__name__)
 
@@ -112,6 +115,7 @@ class Table:
         self.not_before = 0
         self._logins = 0
         self._to_tidy: list[bytes] = []
+        self._untold: list[Finished] = []
         self._max_users = max_users
         self._made_room_at = 0
 
@@ -234,33 +238,33 @@ class Table:
     def tidy(self, now: int) -> tuple[Finished, ...]:
         """With each 20th login look at some users in turn, and end what is over of theirs."""
         self._logins += 1
-        if self._logins % rule.TIDY_EVERY:
-            return ()
-        self._to_tidy = self._to_tidy or list(self.users)
-        finished: list[Finished] = []
-        for alias in self._to_tidy[-rule.TIDY_SESSIONS :]:
-            user = self.user(alias)
-            finished += self.end_expired(user, now)
-            if not user.has_use(now):
-                self.users.pop(alias, None)
-        del self._to_tidy[-rule.TIDY_SESSIONS :]
-        return tuple(finished)
+        if self._logins % rule.TIDY_EVERY == 0:
+            self._to_tidy = self._to_tidy or list(reversed(self.users))
+            for alias in self._to_tidy[-_TIDY_USERS:]:
+                user = self.user(alias)
+                self._untold += self.end_expired(user, now)
+                if not user.has_use(now):
+                    self.users.pop(alias, None)
+            del self._to_tidy[-_TIDY_USERS:]
+        return self.take_untold()
 
-    def make_way(self, user: UserEntry, now: int) -> tuple[Finished, ...]:
-        """End what is over of everybody where a new user finds the table full."""
-        is_full = user.alias not in self.users and len(self.users) >= self._max_users
-        if not is_full or now < self._made_room_at + 1000:
-            return ()
-        self._made_room_at = now  # a flood must not make every call walk through all users
-        finished = [done for other in self.users.values() for done in self.end_expired(other, now)]
-        self.drop_users(lambda other: other.keeps_out(now))
-        if len(self.users) >= self._max_users:
-            _log.warning("%s: new users cannot sign in", _FULL % self._max_users)
-        return tuple(finished)
+    def take_untold(self) -> tuple[Finished, ...]:
+        """Return what ended while no caller could be told, and whoever asks is told of now."""
+        untold, self._untold = self._untold, []
+        return tuple(untold)
 
     def keep_user(self, user: UserEntry, now: int) -> None:
         """Put a new user into the table, or raise where it is full; see the module docstring."""
-        if user.alias not in self.users and len(self.users) >= self._max_users:
+        if user.alias in self.users:
+            return
+        if len(self.users) >= self._max_users and now >= self._made_room_at + 1000:
+            self._made_room_at = now  # a flood must not make every call walk through all users
+            for other in self.users.values():
+                self._untold += self.end_expired(other, now)
+            self.drop_users(lambda other: other.keeps_out(now))
+            if len(self.users) >= self._max_users:
+                _log.warning("%s: new users cannot sign in", _FULL % self._max_users)
+        if len(self.users) >= self._max_users:
             raise StoreUnavailable(_FULL % self._max_users)
         self.users[user.alias] = user
 

@@ -97,7 +97,11 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The session is there. `finished` are those that made room, expired or were replaced."""
+    """The session is there.
+
+    `finished` are those that made room, expired or were replaced; expired ones of other users
+    too, where the store used the moment to end what is over.
+    """
 
     record: Record
     now: int

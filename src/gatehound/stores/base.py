@@ -18,9 +18,10 @@ Rules that hold for every method of every store
 6.  A session that has run out of time is ended by whoever notices: `load`, `create`,
     `sessions` or `sweep`. Its tombstone and its `session_expired` event are written once, in
     the same step; of a visitor's (ANONYMOUS) no event is. The caller that ended it is told, so
-    that sinks hear of each: `load` ends no other session of the user, and `search` none. Ended
-    sessions leave a tombstone for as long as their cookie may come back (until their absolute
-    expiry, at least one hour and at most 14 days), at most 8 a user, the newest kept.
+    that sinks hear of each: `load` ends no other session of the user, `search` none, and
+    `create` may end some of other users, so that no store has to be swept. Ended sessions
+    leave a tombstone for as long as their cookie may come back (until their absolute expiry,
+    at least one hour and at most 14 days), at most 8 a user, the newest kept.
 7.  The event that belongs to a change is written with the change. Its `at` is always the
     store's now, its `id` the store's. Events are kept for the retention given at construction
     (90 days by default).
@@ -101,7 +102,8 @@ class Store(ABC):
         which logs in per call ends its own; then the others; each the oldest first by
         (created, sid). The roles of a user are those of the latest login. If `sid` lives with
         the same secret hash, change nothing and return it as Created; with another hash, or
-        where it ended and its tombstone is there, Refused("sid").
+        where it ended and its tombstone is there, Refused("sid"). A session never begins before
+        the last end of everybody's, though the clock stepped back.
         """
 
     @abstractmethod

@@ -29,8 +29,6 @@ from gatehound.stores import _copying, rule
 from gatehound.stores._entry import (
     differing,
     fits,
-    incremented,
-    matches,
     matches_event,
     paged,
     place,
@@ -125,7 +123,7 @@ class MemoryStore(Store):
                 return Refused("limit", now)
             record = self._table.add_session(user, new, now)
             self._table.log.write(event, now)
-            return Created(record, now, (*finished, *made_room))
+            return Created(record, now, (*finished, *made_room, *self._table.tidy(now)))
 
     async def load(
         self, alias: bytes, sid: bytes, secret_hash: bytes, *, touch: int | None = None
@@ -269,7 +267,7 @@ class MemoryStore(Store):
             _, session = self._table.living(alias, sid, now)
             if session is None:
                 return None
-            total = incremented(name, session.data.get(name, b"0"), by)
+            total = rule.incremented(name, session.data.get(name, b"0"), by)
             session.set_data({name: b"%d" % total})
             return total
 
@@ -314,7 +312,7 @@ class MemoryStore(Store):
                 record
                 for user in self._table.users.values()
                 for record in map(user.record, user.living(now))
-                if matches(record, query)
+                if rule.matches(record, query)
             ]
         found.sort(key=place, reverse=True)
         page, cursor = paged(found, place, query.cursor, query.limit)
@@ -329,7 +327,7 @@ class MemoryStore(Store):
                     break
             self._table.drop_users(lambda user: user.has_use(now))
             self._counters.clean(now)
-            return tuple(finished)
+            return (*self._table.take_untold(), *finished)
 
     # --- agents, counters, events ---
 

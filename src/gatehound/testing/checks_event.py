@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatehound.model import Event
-from gatehound.stores.answer import EventQuery
+from gatehound.stores.answer import Created, EventQuery
 from gatehound.stores.record import ANONYMOUS
 from gatehound.stores.rule import DAY
 from gatehound.testing.bench import MADE_UP_CURSORS, Bench, equal
@@ -157,6 +157,23 @@ async def check_visitors_expire_without_an_event(bench: Bench) -> None:
     equal(sids, {user.sid, *(new.sid for new in visitors[1:])}, "who notices is told of each")
     events = await bench.events("session_expired")
     equal([event.public_id for event in events], [user.sid.hex()], "events of expired sessions")
+
+
+async def check_logins_tell_of_whom_they_end(bench: Bench) -> None:
+    """A login may end what is over of others too: each once, and whoever ends one is told."""
+    over = [await bench.login(idle=600_000, user_id=f"user-{n}") for n in range(12)]
+    living = [await bench.login() for _ in range(3)]
+    bench.clock.advance(1800)
+    told = []
+    for _ in range(45):
+        created = await bench.store.create(bench.new())
+        assert isinstance(created, Created), f"create should make a session, it said {created}"
+        told += [done.record.sid for done in created.finished]
+    told += [done.record.sid for done in await bench.store.sweep()]
+    equal(sorted(told), sorted(new.sid for new in over), "who was told of")
+    names = sorted(event.public_id or "" for event in await bench.events("session_expired"))
+    equal(names, sorted(new.sid.hex() for new in over), "events of expired sessions")
+    equal([await bench.lives(new) for new in living], [True] * 3, "sessions that are not over")
 
 
 async def check_events_survive_a_made_up_cursor(bench: Bench) -> None:

@@ -93,7 +93,16 @@ class StoreModel(Model):
             expected.append(Finished(self.record(life), reason, now))
             event = Event(names.get(reason, "session_terminated"), reason=reason.value)
             self.end(life, [reason], now, event)
-        finished_as(answer.finished, expected, "what a login ended")
+        own = [done for done in answer.finished if done.record.alias == new.alias]
+        finished_as(own, expected, "what a login ended")
+        self._noticed_others(new.alias, answer, now)
+
+    def _noticed_others(self, alias: bytes, answer: Created, now: int) -> None:
+        """Judge what a login ended of other users, now and then: what was over, and no more."""
+        found = {done.record.sid for done in answer.finished if done.record.alias != alias}
+        due = [life for life in self.over(now) if life.security.sid in found]
+        others = [done for done in answer.finished if done.record.sid in found]
+        self.noticed(others, [life for life in due if life.alias != alias], now)
 
     def end(
         self, life: Life, reasons: Iterable[EndReason], now: int, event: Event | None = None

@@ -24,6 +24,7 @@ SUBJECTS: Final = (
     "limit",
     "rotate",
     "revoke",
+    "clock",
     "evidence",
     "data",
     "user",

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from gatehound.errors import StoreCorrupt
 from gatehound.stores.answer import Finished, Page, Query
-from gatehound.stores.record import ALIAS_BYTES, FLAGGED, SID_BYTES, Record
+from gatehound.stores.record import ALIAS_BYTES, SID_BYTES, Record
 from gatehound.stores.redis.call import Calls
 from gatehound.stores.redis.form import read_finished
 from gatehound.stores.redis.keys import BUCKETS
 from gatehound.stores.redis.merge import Key, Merge, Source
 from gatehound.stores.redis.trouble import SlotMoving
 from gatehound.stores.redis.wire import Command
+from gatehound.stores.rule import matches
 
 # Pieces that one trip names for a bucket.
 _PIECES: Final = 8
@@ -51,7 +51,7 @@ class Directory:
 
         async def accept(members: list[Member]) -> list[Record | None]:
             records = await self._read(members, now)
-            return [record if record and _matches(query, record) else None for record in records]
+            return [record if record and matches(record, query) else None for record in records]
 
         found, last = await Merge(self._fill, before).page(query.limit, accept)
         return Page(tuple(found), now, "" if last is None else _write_cursor(last))
@@ -220,28 +220,10 @@ def _key(record: Record) -> Key:
 
 
 def _page_of(records: Sequence[tuple[Key, Record]], query: Query, now: int) -> Page:
-    found = [(key, record) for key, record in records if _matches(query, record)]
+    found = [(key, record) for key, record in records if matches(record, query)]
     page = found[: query.limit]
     cursor = _write_cursor(page[-1][0]) if len(found) > len(page) else ""
     return Page(tuple(record for _, record in page), now, cursor)
-
-
-def _matches(query: Query, record: Record) -> bool:
-    created, seen = record.security.created, record.seen
-    flagged = bool(record.security.flags & FLAGGED)
-    return (
-        (query.flagged is None or flagged == query.flagged)
-        and (query.country is None or seen.country == query.country)
-        and (query.created_before is None or created < query.created_before)
-        and (query.seen_before is None or seen.last_seen < query.seen_before)
-        and (query.network is None or _inside(seen.address, *query.network))
-    )
-
-
-def _inside(address: bytes, network: bytes, length: int) -> bool:
-    if len(address) != len(network):
-        return False
-    return ip_address(address) in ip_network((network, length), strict=False)
 
 
 def _write_cursor(key: Key) -> str:

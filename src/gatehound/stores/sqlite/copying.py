@@ -11,9 +11,8 @@ from typing import Final
 
 from gatehound.model import EndReason
 from gatehound.stores.answer import Before, Dump, Holding, Holdings
-from gatehound.stores.record import Record, methods_to_bits
 from gatehound.stores.rule import HOUR, USER_MEMORY_LIFE, ended_before
-from gatehound.stores.sqlite.ending import all_of, bury, end
+from gatehound.stores.sqlite.ending import all_of, bury, draw_line, end, not_before
 from gatehound.stores.sqlite.ends import NOBODY, leave_trace
 from gatehound.stores.sqlite.evidence import OF_USER, fields, memory
 from gatehound.stores.sqlite.life import note_agent
@@ -23,12 +22,11 @@ from gatehound.stores.sqlite.row import (
     Row,
     Tx,
     checked,
-    roles_to,
     to_bytes,
     to_record,
     to_row,
     to_tombstone,
-    whose,
+    write_session,
 )
 
 _CURSOR: Final = re.compile(r"[0-9a-f]{24}")
@@ -48,7 +46,7 @@ def dump(tx: Tx, cursor: str, limit: int) -> Dump:
     after = bytes.fromhex(cursor) if _CURSOR.fullmatch(cursor) else NOBODY
     found = [row[0] for row in tx.db.execute(_USERS, {"after": after, "n": limit + 1})]
     users = tuple(_held(tx, alias) for alias in found[:limit])
-    return Dump(users, _not_before(tx), found[limit - 1].hex() if len(found) > limit else "")
+    return Dump(users, not_before(tx), found[limit - 1].hex() if len(found) > limit else "")
 
 
 def _held(tx: Tx, alias: bytes) -> Holdings:
@@ -86,27 +84,22 @@ def _own_epoch(tx: Tx, alias: bytes) -> int:
     return int(checked("epochs", row, int)[0]) if row else 0
 
 
-def _not_before(tx: Tx) -> int:
-    row = tx.db.execute("SELECT value FROM meta WHERE name = 'everyone'").fetchone()
-    return int(checked("meta", row, int)[0]) if row else 0
-
-
 # --- restore ---
 
 
 def restore(tx: Tx, given: Dump) -> None:
     """Put users in the place of those in the file; see Store.restore."""
-    if given.not_before > _not_before(tx):
+    if given.not_before > not_before(tx):
         _end_older(tx, given.not_before)
-    not_before = _not_before(tx)
+    line = not_before(tx)
     for held in given.users:
-        _restore_user(tx, ended_before(held, not_before))
+        _restore_user(tx, ended_before(held, line))
 
 
-def _end_older(tx: Tx, not_before: int) -> None:
+def _end_older(tx: Tx, line: int) -> None:
     """Do what `revoke_everyone` of the other store did, also to who is not in its dump."""
-    tx.db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('everyone', ?)", (not_before,))
-    rows = tx.db.execute(SESSION + "WHERE created < ? ORDER BY created, sid", (not_before,))
+    draw_line(tx, line)
+    rows = tx.db.execute(SESSION + "WHERE created < ? ORDER BY created, sid", (line,))
     records = [to_record(values) for values in rows.fetchall()]
     for record in records:
         end(tx, record, EndReason.EVERYONE, None)
@@ -160,16 +153,9 @@ def _restore_ends(tx: Tx, held: Holdings) -> None:
     bury(tx, held.alias)
 
 
-_INSERT: Final = """INSERT INTO sessions (
-    alias, sid, user_id, whose, roles, secret, created, authenticated, expires, idle, flags, aal,
-    methods, last_seen, address, country, place, agent, pair1, pair2, previous, rotated,
-    confirmed, grace
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-
-
 def _restore_session(tx: Tx, one: Holding, agent: str) -> None:
-    record, before = one.record, one.before
-    tx.db.execute(_INSERT, (*_columns(record), *_columns_before(before, record)))
+    record = one.record
+    write_session(tx, record, one.before)
     if one.memory:
         _restore_memory(tx, record.alias, record.sid, one.memory, 0)
     tx.db.executemany(
@@ -177,22 +163,6 @@ def _restore_session(tx: Tx, one: Holding, agent: str) -> None:
         [(record.alias, record.sid, to_bytes(name), value) for name, value in one.data.items()],
     )
     note_agent(tx, record.seen.agent, agent, record.security.expires)
-
-
-def _columns(record: Record) -> tuple[object, ...]:
-    it, seen, user_id = record.security, record.seen, to_bytes(record.user_id)
-    return (
-        *(record.alias, it.sid, user_id, whose(record.alias, it.sid, user_id)),
-        *(roles_to(record.roles), it.secret_hash, it.created, it.authenticated),
-        *(it.expires, it.idle, it.flags, it.aal, methods_to_bits(it.methods)),
-        *(seen.last_seen, seen.address, seen.country, seen.place, seen.agent, *seen.pairs),
-    )
-
-
-def _columns_before(before: Before | None, record: Record) -> tuple[object, ...]:
-    if before is None:
-        return None, record.security.rotated, 0, None
-    return before.secret_hash, before.rotated, before.confirmed, before.grace
 
 
 def _restore_memory(tx: Tx, alias: bytes, sid: bytes, data: bytes, until: int) -> None:

@@ -8,8 +8,13 @@ from typing import Any, Final
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import Finished, Page, Query
 from gatehound.stores.record import Record
-from gatehound.stores.rule import TOMBSTONE_MAX, TOMBSTONE_MIN, TOMBSTONES_PER_USER
-from gatehound.stores.sqlite.ending import all_of, expire
+from gatehound.stores.rule import (
+    TIDY_SESSIONS,
+    TOMBSTONE_MAX,
+    TOMBSTONE_MIN,
+    TOMBSTONES_PER_USER,
+)
+from gatehound.stores.sqlite.ending import all_of, draw_line, expire
 from gatehound.stores.sqlite.evidence import OF_USER, fields, memory
 from gatehound.stores.sqlite.log import agents, drop_counters
 from gatehound.stores.sqlite.row import (
@@ -108,20 +113,35 @@ def end_due(tx: Tx, limit: int) -> tuple[Finished, ...]:
     return tuple(ended for row in due for ended in expire(tx, [to_record(row)]))
 
 
-_STALE: Final = (
-    "DELETE FROM tombstones WHERE until <= :now",
-    "DELETE FROM epochs WHERE until <= :now",
-    "DELETE FROM memories WHERE sid = x'' AND until <= :now",
-    "DELETE FROM agents WHERE until <= :now",
-    "DELETE FROM events WHERE at < :kept",
+# Table, what names a row of it, and which rows; each is found by an index.
+_STALE: Final = tuple(
+    f"DELETE FROM {table} WHERE {name} IN (SELECT {key} FROM {table} WHERE {over} LIMIT :limit)"  # noqa: S608 - constants, no value of anybody
+    for table, name, key, over in (
+        ("tombstones", "id", "id", "until <= :now"),
+        ("epochs", "alias", "alias", "until <= :now"),
+        ("memories", "(alias, sid)", "alias, sid", "sid = x'' AND until <= :now"),
+        ("agents", "digest", "digest", "until <= :now"),
+        ("events", "id", "id", "at < :kept"),
+    )
 )
+# Of each table, with each 20th login: ten rows a login, and some milliseconds.
+_TIDY_ROWS: Final = 200
+_ALL: Final = -1  # what LIMIT takes for none
 
 
-def drop_stale(tx: Tx, retention: int) -> None:
-    """Delete what has no more use."""
+def drop_stale(tx: Tx, retention: int, limit: int = _ALL) -> None:
+    """Delete what has no more use, at most `limit` rows of each table."""
+    values = {"now": tx.now, "kept": tx.now - retention, "limit": limit}
     for statement in _STALE:
-        tx.db.execute(statement, {"now": tx.now, "kept": tx.now - retention})
+        tx.db.execute(statement, values)
     drop_counters(tx)
+
+
+def tidy(tx: Tx, retention: int) -> tuple[Finished, ...]:
+    """Do a small part of a sweep, so that the file does not grow where nobody calls it."""
+    finished = end_due(tx, TIDY_SESSIONS)
+    drop_stale(tx, retention, _TIDY_ROWS)
+    return finished
 
 
 # --- everybody ---
@@ -146,15 +166,9 @@ _DROP_DATA: Final = (
     "DELETE FROM data WHERE NOT EXISTS (SELECT 1 FROM sessions "
     "WHERE sessions.alias = data.alias AND sessions.sid = data.sid)"
 )
-# A login that is under way was begun before, and is refused by its epoch.
-_RAISE_EPOCHS: Final = (
-    "INSERT OR REPLACE INTO meta (name, value) SELECT 'everyone', max(:now, "
-    "1 + coalesce((SELECT max(epoch) FROM epochs), 0), "
-    "1 + coalesce((SELECT value FROM meta WHERE name = 'everyone'), 0))"
-)
 _END_ALL: Final = (
     *(_BURY_ALL, _KEEP_NEWEST, "DELETE " + _LIVING),
-    *(_DROP_MEMORIES, _DROP_DATA, _RAISE_EPOCHS),
+    *(_DROP_MEMORIES, _DROP_DATA),
 )
 
 
@@ -170,6 +184,7 @@ def revoke_everyone(tx: Tx, event: Event | None) -> int:
     (count,) = tx.db.execute("SELECT count(*) " + _LIVING, values).fetchone()
     for statement in _END_ALL:
         tx.db.execute(statement, values)
+    draw_line(tx, tx.now)
     write_event(tx, event)
     return int(count)
 

@@ -85,7 +85,31 @@ def epoch(tx: Tx, alias: bytes) -> int:
     return int(checked("epochs", row, int)[0])
 
 
+def not_before(tx: Tx) -> int:
+    """Return the moment before which everybody's sessions are over, 0 where nothing was ended."""
+    row = tx.db.execute("SELECT value FROM meta WHERE name = 'not_before'").fetchone()
+    return int(checked("meta", row, int)[0]) if row else 0
+
+
 # --- ending ---
+
+# A login that is under way was begun before, and is refused by its epoch. The epoch moves with
+# each end of all, and may run ahead of the clock; a copy takes the other for a time.
+_DRAW_LINE: Final = (
+    "INSERT OR REPLACE INTO meta (name, value) SELECT 'not_before', "
+    "max(:moment, coalesce((SELECT value FROM meta WHERE name = 'not_before'), 0))"
+)
+_RAISE_EPOCHS: Final = (
+    "INSERT OR REPLACE INTO meta (name, value) SELECT 'everyone', max(:moment, "
+    "1 + coalesce((SELECT max(epoch) FROM epochs), 0), "
+    "1 + coalesce((SELECT value FROM meta WHERE name = 'everyone'), 0))"
+)
+
+
+def draw_line(tx: Tx, moment: int) -> None:
+    """Say what is over for all, and move the epoch of everybody past that of anybody."""
+    for statement in (_DRAW_LINE, _RAISE_EPOCHS):
+        tx.db.execute(statement, {"moment": moment})
 
 
 def end(tx: Tx, record: Record, reason: EndReason, event: Event | None) -> Finished:

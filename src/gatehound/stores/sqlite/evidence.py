@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,14 +9,12 @@ from typing import Any, Final
 from gatehound.model import Event
 from gatehound.stores.answer import Memory, Remembered
 from gatehound.stores.record import Seen
-from gatehound.stores.rule import MAX_DATA_FIELDS, USER_MEMORY_LIFE
+from gatehound.stores.rule import MAX_DATA_FIELDS, USER_MEMORY_LIFE, incremented
 from gatehound.stores.sqlite.ending import is_living, living
 from gatehound.stores.sqlite.life import accepts, note_agent
 from gatehound.stores.sqlite.row import Row, Tx, checked, damaged, to_bytes, to_text, write_event
 
 OF_USER: Final = b""  # stands where a sid would: what is remembered of the user
-_INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
-_INT64: Final = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +155,9 @@ def data_incr(tx: Tx, alias: bytes, sid: bytes, name: str, by: int) -> int | Non
     if not is_living(tx, alias, sid):
         return None
     text = _field(tx, alias, sid, name)
-    if text is not None and not _INTEGER.fullmatch(text):
-        raise ValueError(f"data field {name!r} holds no integer: set it to one first")
-    before = int(text or b"0")
-    if before not in _INT64 or before + by not in _INT64:
-        raise ValueError(f"data field {name!r} would leave 64 bits")
-    data_set(tx, alias, sid, {name: b"%d" % (before + by)})
-    return before + by
+    total = incremented(name, b"0" if text is None else text, by)
+    data_set(tx, alias, sid, {name: b"%d" % total})
+    return total
 
 
 def _field(tx: Tx, alias: bytes, sid: bytes, name: str) -> bytes | None:

@@ -8,10 +8,11 @@ from typing import Final
 
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import Answer, Created, Finished, Listed, NewSession, Refused, Standing
-from gatehound.stores.record import Record, Security, Tombstone, methods_to_bits
+from gatehound.stores.record import Record, Tombstone, methods_to_bits
 from gatehound.stores.rule import (
     HOUR,
     clip_text,
+    fresh,
     limit_event,
     replaced_event,
     standing_of_previous,
@@ -23,10 +24,11 @@ from gatehound.stores.sqlite.ending import (
     epoch,
     expire,
     living,
+    not_before,
     stored,
     tombstone,
 )
-from gatehound.stores.sqlite.row import Row, Tx, roles_to, to_bytes, whose, write_event
+from gatehound.stores.sqlite.row import Row, Tx, roles_to, write_event, write_session
 
 _USABLE: Final = (Standing.LIVE, Standing.GRACE)
 
@@ -62,7 +64,8 @@ def create(tx: Tx, new: NewSession, event: Event | None) -> Created | Refused:
     made_room = _make_room(tx, new, lives)
     if made_room is None:
         return Refused("limit", tx.now)
-    record = _fresh(new, tx.now)
+    # A clock that stepped back must not make what is over in a copy already.
+    record = fresh(new, max(tx.now, not_before(tx)))
     _insert(tx, record, new)
     write_event(tx, event)
     return Created(record, tx.now, (*finished, *made_room))
@@ -86,40 +89,10 @@ def _make_room(tx: Tx, new: NewSession, records: list[Record]) -> tuple[Finished
     return tuple(finished)
 
 
-_INSERT: Final = """INSERT INTO sessions (
-    alias, sid, user_id, roles, secret, created, authenticated, expires, idle, flags, aal,
-    methods, rotated, last_seen, address, country, place, agent, pair1, pair2, whose
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-
-
-def _fresh(new: NewSession, now: int) -> Record:
-    security = Security(
-        sid=new.sid,
-        secret_hash=new.secret_hash,
-        created=now,
-        authenticated=now,
-        expires=now + new.absolute,
-        idle=new.idle,
-        flags=new.flags,
-        aal=new.aal,
-        methods=new.methods,
-        rotated=now,
-    )
-    return Record(new.alias, new.user_id, new.roles, security, replace(new.seen, last_seen=now))
-
-
 def _insert(tx: Tx, record: Record, new: NewSession) -> None:
-    alias, roles, it, seen = record.alias, roles_to(record.roles), record.security, record.seen
-    user_id = to_bytes(record.user_id)
-    tx.db.execute(
-        _INSERT,
-        (
-            *(alias, it.sid, user_id, roles, it.secret_hash, it.created),
-            *(it.authenticated, it.expires, it.idle, it.flags, it.aal),
-            *(methods_to_bits(it.methods), it.rotated, seen.last_seen, seen.address),
-            *(seen.country, seen.place, seen.agent, *seen.pairs, whose(alias, it.sid, user_id)),
-        ),
-    )
+    alias, roles = record.alias, roles_to(record.roles)
+    it, agent = record.security, record.seen.agent
+    write_session(tx, record)
     # The roles of a user are those of the latest login.
     tx.db.execute(
         "UPDATE sessions SET roles = ? WHERE alias = ? AND roles <> ?", (roles, alias, roles)
@@ -129,8 +102,8 @@ def _insert(tx: Tx, record: Record, new: NewSession) -> None:
             "INSERT INTO memories (alias, sid, data, version, until) VALUES (?, ?, ?, 1, 0)",
             (alias, it.sid, new.memory),
         )
-    note_agent(tx, seen.agent, new.agent, it.expires)
-    _outlast(tx, alias, seen.agent, it.expires)
+    note_agent(tx, agent, new.agent, it.expires)
+    _outlast(tx, alias, agent, it.expires)
 
 
 def _outlast(tx: Tx, alias: bytes, agent: bytes, expires: int) -> None:

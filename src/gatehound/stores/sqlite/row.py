@@ -15,7 +15,15 @@ from typing import Any, Final
 
 from gatehound.errors import StoreCorrupt
 from gatehound.model import END_REASONS, EndReason, Event
-from gatehound.stores.record import Record, Security, Seen, Tombstone, methods_from_bits
+from gatehound.stores.answer import Before
+from gatehound.stores.record import (
+    Record,
+    Security,
+    Seen,
+    Tombstone,
+    methods_from_bits,
+    methods_to_bits,
+)
 
 SESSION: Final = (
     "SELECT alias, sid, user_id, roles, secret, created, authenticated, expires, idle, flags, "
@@ -112,6 +120,31 @@ def whose(alias: bytes, sid: bytes, user_id: bytes) -> int:
 def to_record(values: Sequence[Any]) -> Record:
     """Read a row of SESSION where its earlier secret does not matter."""
     return to_row(values).record
+
+
+_INSERT: Final = """INSERT INTO sessions (
+    alias, sid, user_id, whose, roles, secret, created, authenticated, expires, idle, flags, aal,
+    methods, last_seen, address, country, place, agent, pair1, pair2, previous, rotated,
+    confirmed, grace
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+def write_session(tx: Tx, record: Record, before: Before | None = None) -> None:
+    """Write a session that is not there."""
+    it, seen, user_id = record.security, record.seen, to_bytes(record.user_id)
+    terms: tuple[object, ...] = (None, it.rotated, 0, None)
+    if before is not None:
+        terms = (before.secret_hash, before.rotated, before.confirmed, before.grace)
+    tx.db.execute(
+        _INSERT,
+        (
+            *(record.alias, it.sid, user_id, whose(record.alias, it.sid, user_id)),
+            *(roles_to(record.roles), it.secret_hash, it.created, it.authenticated),
+            *(it.expires, it.idle, it.flags, it.aal, methods_to_bits(it.methods)),
+            *(seen.last_seen, seen.address, seen.country, seen.place, seen.agent, *seen.pairs),
+            *terms,
+        ),
+    )
 
 
 def to_event(values: Sequence[Any]) -> Event:

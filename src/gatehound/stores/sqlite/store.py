@@ -6,14 +6,16 @@ Read `link` for who waits where, `ending` and `life` for what happens to a sessi
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from gatehound.clientip.check import Finding
-from gatehound.errors import StoreMismatch
+from gatehound.errors import StoreError, StoreMismatch
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import (
     Answer,
@@ -38,6 +40,7 @@ from gatehound.stores.record import Seen
 from gatehound.stores.rule import (
     EVENT_RETENTION,
     MAX_DATA_FIELDS,
+    TIDY_EVERY,
     check_data,
     check_data_name,
     check_memory,
@@ -83,6 +86,7 @@ class SQLiteStore(Store):
         self.suspends = suspends
         self.path = check_name(path)
         self._retention = event_retention
+        self._logins = itertools.count(1)  # of this process: each does its share
         self._link = Link(
             self.path, suspends=suspends, clock=clock or _system_clock, deadline=self.deadline
         )
@@ -105,7 +109,17 @@ class SQLiteStore(Store):
 
     async def create(self, new: NewSession, event: Event | None = None) -> Created | Refused:
         check_memory(Memory(new.memory))
-        return await self._run(lambda tx: life.create(tx, new, event), Kind.DURABLE)
+        made = await self._run(lambda tx: life.create(tx, new, event), Kind.DURABLE)
+        if isinstance(made, Created) and next(self._logins) % TIDY_EVERY == 0:
+            return replace(made, finished=(*made.finished, *await self._tidy()))
+        return made
+
+    async def _tidy(self) -> tuple[Finished, ...]:
+        """Do a part of a sweep in a step of its own: a login must not fail where this does."""
+        try:
+            return await self._run(lambda tx: directory.tidy(tx, self._retention), Kind.DURABLE)
+        except StoreError:
+            return ()
 
     async def load(
         self, alias: bytes, sid: bytes, secret_hash: bytes, *, touch: int | None = None
