@@ -25,7 +25,7 @@ import zoo
 
 # With "-loop" the store of ASGI, without it that of WSGI. The plain run keeps to these; the
 # others of the zoo, and a cluster, are in tests/full.
-STORES = ("memory", "sqlite", "sqlite-loop", "redis", "redis-loop", "valkey")
+STORES = ("memory", "sqlite", "sqlite-loop", "redis", "redis-loop")
 KINDS = {"redis": zoo.SYSTEM, "valkey": "valkey-8.1"}
 PLAIN = tuple(KINDS.values())
 # Races are about order, also on a machine that is busy elsewhere.

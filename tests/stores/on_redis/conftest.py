@@ -13,8 +13,10 @@ from redis_kit import Body
 from gatehound._sync import run_sync
 from gatehound.stores.redis import RedisStore
 
+LONG = (pytest.mark.full, pytest.mark.ci)
 
-@pytest.fixture(params=["redis", "valkey"])
+
+@pytest.fixture(params=["redis", pytest.param("valkey", marks=LONG)])
 def url(request: pytest.FixtureRequest, server: Callable[[str], str]) -> str:
     return server(request.param)
 
