@@ -96,9 +96,15 @@ def test_four_forked_workers_and_their_parent_never_mix_up_answers(
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
 
 
+class Unhurried(SQLiteStore):
+    """Thirty-two writers take their turns at the lock, and an fsync each: who wins is no matter."""
+
+    deadline = 10_000
+
+
 def test_thirty_two_threads_share_one_store(path: Path, suspends: bool) -> None:
     """Each thread of the store for loops has a loop of its own."""
-    store = SQLiteStore(path, suspends=suspends)
+    store = Unhurried(path, suspends=suspends)
     finish(store, store.ping())
 
     def work(number: int) -> str:

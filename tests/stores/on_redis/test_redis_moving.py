@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ import zoo
 from gatehound._sync import run_sync
 from gatehound.errors import StoreUnavailable
 from gatehound.model import EndReason, Event
-from gatehound.stores.answer import Created, EventQuery, Query, Refused, Standing
+from gatehound.stores.answer import Created, EventQuery, NewSession, Query, Refused, Standing
 from gatehound.stores.redis import RedisStore
 
 pytestmark = [pytest.mark.full, pytest.mark.ci]
@@ -49,6 +50,13 @@ def play(request: pytest.FixtureRequest, cluster: zoo.Cluster) -> Callable[..., 
             run_sync(whole())
 
     return played
+
+
+async def answers(store: RedisStore, session: NewSession) -> bool:
+    try:
+        return (await load(store, session)).standing is Standing.LIVE
+    except StoreUnavailable:
+        return False
 
 
 def half_move(cluster: zoo.Cluster, store: RedisStore, alias: bytes) -> Callable[[], None]:
@@ -144,5 +152,9 @@ def test_one_server_that_is_frozen_costs_its_own_users_alone(
                         assert (await load(store, session, touch)).standing is Standing.LIVE
                     assert isinstance(await store.create(new(session.alias)), Created)
             cluster.heal()
+            back = time.monotonic()
+            while not await answers(store, theirs[0]):  # its breaker rests for a second
+                assert time.monotonic() < back + 3
+                time.sleep(0.05)  # noqa: ASYNC251 - nothing else runs on this loop
 
     play(body)
