@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,7 +177,8 @@ def test_a_login_is_not_refused_where_old_sessions_cannot_be_ended(path: Path) -
 def test_what_has_no_more_use_is_found_by_an_index(path: Path) -> None:
     finish(store := SQLiteStore(path), store.ping())
     for statement in directory._STALE:
-        plan = [row[-1] for row in query(path, f"EXPLAIN QUERY PLAN {statement}", 1, 200)]
+        explained = re.sub(":[a-z]+", "?", f"EXPLAIN QUERY PLAN {statement}")
+        plan = [row[-1] for row in query(path, explained, 1, 200)]
         assert not [step for step in plan if step.startswith("SCAN")], plan
 
 
