@@ -10,12 +10,12 @@ import hashlib
 import hmac
 import string
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import FrozenInstanceError, replace
 from itertools import count
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gatehound.cookies import (
     ANONYMOUS,
@@ -116,14 +116,14 @@ def test_the_layout_is_pinned_against_a_hand_made_cookie() -> None:
 )
 def test_a_field_out_of_range_is_the_callers_fault(wrong: dict[str, bytes | int]) -> None:
     with pytest.raises(ValueError, match=r"ticket|range") as caught:
-        CODEC.seal(replace(TICKET, **wrong))  # type: ignore[arg-type] # one field of each type
+        CODEC.seal(replace(TICKET, **wrong))
     assert "AAAA" not in str(caught.value)
 
 
 def test_a_ticket_is_frozen_and_keeps_its_secret_out_of_logs() -> None:
     ticket = make_ticket(b"S")
     assert "S" * 32 not in repr(ticket)
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         ticket.expires = 0  # type: ignore[misc] # the point of the test
 
 

@@ -8,8 +8,9 @@ may call these may act on every user: who that is, is the app's decision.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from gatehound import audit
 from gatehound._sync import Plain, run_sync

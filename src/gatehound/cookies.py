@@ -34,6 +34,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+import msgspec
 from itsdangerous.signer import Signer, SigningAlgorithm
 
 from gatehound.errors import SettingsError
@@ -63,8 +64,7 @@ _LABEL = re.compile(r"[a-z0-9-]{1,32}")  # no dot: "a.b" + "c" must not equal "a
 _SAMESITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(msgspec.Struct, frozen=True, gc=False):
     """What a cookie that verifies says.
 
     `sid` is 8 bytes and names the session; `alias` is 12 bytes and stands for the user; `secret`
@@ -76,14 +76,16 @@ class Ticket:
 
     sid: bytes
     alias: bytes
-    secret: bytes = field(repr=False)
+    secret: bytes
     expires: int
     flags: int
     attributes: int
 
+    def __repr__(self) -> str:
+        return f"Ticket(sid={self.sid!r}, alias={self.alias!r}, expires={self.expires}, ...)"
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """What the Cookie lines of one request hold under our name.
 
     `ticket` is None where no cookie verifies. `candidates` counts the cookies of our name and

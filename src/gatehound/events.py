@@ -13,10 +13,11 @@ import ipaddress
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from gatehound.errors import UsageError
 from gatehound.model import Event

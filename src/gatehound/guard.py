@@ -328,6 +328,7 @@ class Guard(Judging):
             event_retention=int(self.settings.privacy.event_retention * 1000),
             wait_replicas=self.settings.store_options.wait_replicas,
             write_version=self.settings.store_options.write_version,
+            multiplex=self.settings.store_options.multiplex,
         )
 
     async def ready(self) -> None:

@@ -8,9 +8,11 @@ compare-and-swap; who loses the race judges again on what the winner wrote.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
+
+from msgspec.structs import replace
 
 from gatehound.admin import Admin
 from gatehound.detection import Judgement, describe, digest

@@ -13,10 +13,11 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
+
+import msgspec
 
 from gatehound.clientip import ClientIP, ClientIPResolver
 
@@ -145,8 +146,7 @@ class Request(ABC):
         """Ask the resolver for the client's address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(msgspec.Struct, frozen=True):
     """What is known of an address. Empty text and 0 mean "not known"."""
 
     prefix: str = ""
@@ -164,8 +164,7 @@ class Network:
         return ", ".join(part for part in (self.city, self.country) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(msgspec.Struct, frozen=True):
     """What a User-Agent header claims. Empty text means "not known"."""
 
     label: str = "Unknown device"
@@ -176,8 +175,7 @@ class Device:
     is_script: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(msgspec.Struct, frozen=True):
     """One sign-in as people see it. Times are seconds since 1970.
 
     `public_id` names the session for its whole life and authenticates nobody. `expires` is
@@ -211,8 +209,7 @@ class Session:
     user_avatar: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """Why the session that a cookie names is over, and since when (seconds since 1970)."""
 
     reason: EndReason
@@ -224,8 +221,7 @@ class Ended:
         return self.reason.text
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(msgspec.Struct, frozen=True):
     """One finding of a detector.
 
     `code` is a fact in the past tense (`network_changed`), `weight` is in points of the
@@ -236,13 +232,12 @@ class Signal:
     code: str
     weight: float
     reason: str
-    detail: Detail = field(default_factory=lambda: NOTHING)
+    detail: Detail = NOTHING
     detector: str = ""
     at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What the policy decided, the score it decided on, and why."""
 
     action: Action = Action.ALLOW
@@ -253,8 +248,7 @@ class Verdict:
 Notify = Literal["", "user", "admins", "both"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something that happened, for people and programs.
 
     `name` is one of gatehound.events.NAMES. `user_id` and `public_id` are None where nobody
@@ -268,7 +262,7 @@ class Event:
     public_id: str | None = None
     reason: str = ""
     address: str = ""
-    detail: Detail = field(default_factory=lambda: NOTHING)
+    detail: Detail = NOTHING
     notify: Notify = ""
     at: float = 0.0
     id: str = ""

@@ -99,6 +99,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     wait_replicas: int = 0  # none: a replica that hangs must not slow sign-ins down
     write_version: int = VERSION  # an older one while the release before still runs
+    multiplex: bool = True  # False: all through redis-py's own client, several times as slow
 
 
 class OutageSettings(msgspec.Struct, frozen=True, kw_only=True):

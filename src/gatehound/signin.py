@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from gatehound import anonymous, presession
 from gatehound.cookies import REMEMBERED as COOKIE_REMEMBERED

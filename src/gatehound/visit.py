@@ -9,9 +9,10 @@ UsageError means that the app called at the wrong time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
+
+from msgspec.structs import replace
 
 from gatehound import presession, signin
 from gatehound._sync import Plain, run_sync

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import detection_kit as kit
 import pytest
 from detection_kit import AMERICA, ISP, NOW, Story, detection
+from msgspec.structs import replace
 
 from gatehound.detection import describe
 from gatehound.detection.evidence import read

@@ -7,7 +7,6 @@ record 1.0, flag 4.5, step-up 6.5.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from detection_kit import AMERICA, CELL, FRANCE, ISP, ISP_OTHER, NOW, V6, V6_NEAR, observe, session
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gatehound.detection import (
     AgentChange,

@@ -7,7 +7,6 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from detection_kit import (
     detection,
     session,
 )
+from msgspec.structs import replace
 
 import gatehound.detection
 from gatehound._sync import run_sync

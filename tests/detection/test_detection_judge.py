@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import detection_kit as kit
@@ -19,6 +18,7 @@ from detection_kit import (
     detection,
     session,
 )
+from msgspec.structs import replace
 
 from gatehound.detection import (
     Activities,

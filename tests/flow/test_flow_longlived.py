@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 import pytest
 from flow_kit import CHROME
+from msgspec.structs import replace
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 

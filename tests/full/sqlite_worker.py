@@ -129,7 +129,7 @@ class Worker:
         call = self.store.rotate(it.alias, it.sid, it.secret_hash, secret, event=event)
         answer = await self.journal.keep(call, "rotate", sid=it.sid.hex(), secret=secret.hex())
         if answer is not None and answer.standing is Standing.LIVE:
-            fields = {name: getattr(it, name) for name in it.__slots__}
+            fields = {name: getattr(it, name) for name in it.__struct_fields__}
             mine.append(NewSession(**{**fields, "secret_hash": secret}))
 
     async def _revoke(self, mine: list[NewSession], it: NewSession) -> None:

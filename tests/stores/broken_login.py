@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from broken_race import Meeting
+from msgspec.structs import replace
 
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import Answer, Created, NewSession, Page, Query, Refused, Standing

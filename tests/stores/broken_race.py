@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from gatehound.model import Event
 from gatehound.stores.answer import Answer, Created, NewSession, Refused, Remembered, Revoked

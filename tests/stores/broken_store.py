@@ -6,8 +6,9 @@ only show when called in parallel in `broken_race`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import Answer, Created, Listed, Meta, NewSession, Refused, Standing

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import string
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gatehound.errors import StoreCorrupt
 from gatehound.model import END_REASONS, METHODS, EndReason

@@ -15,9 +15,11 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from gatehound.clientip import ClientIP
 from gatehound.detection.detectors import (
@@ -51,8 +53,7 @@ MAX_FINDINGS: Final = 16
 _MAX_ERROR: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """What came out, and what to store.
 
     `verdict.signals` are all that count now, decayed, strongest first; `fresh` those that this

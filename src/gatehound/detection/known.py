@@ -7,11 +7,12 @@ they do. The questions are asked here once, so that every detector means the sam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Network
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from gatehound.model import Device, Network
 
@@ -21,8 +22,7 @@ _NO_COUNTRIES: Final[Mapping[str, str]] = MappingProxyType({})
 _WIDER_V6: Final = 48
 
 
-@dataclass(frozen=True, slots=True)
-class KnownNetwork:
+class KnownNetwork(msgspec.Struct, frozen=True):
     """An ASN in one country, as the database of that `build` had it. 0 and "" are not known."""
 
     asn: int
@@ -31,8 +31,7 @@ class KnownNetwork:
     build: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class KnownAgent:
+class KnownAgent(msgspec.Struct, frozen=True):
     """A browser: its digest where `family` is "", else family and system, last in `version`."""
 
     family: str
@@ -42,8 +41,7 @@ class KnownAgent:
     is_script: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """Sets of what was seen and learned; empty where nothing was.
 
     `prefixes` are texts such as `192.0.2.0/24`; `countries` maps a country to its continent
@@ -52,7 +50,7 @@ class Known:
 
     prefixes: frozenset[str] = frozenset()
     networks: tuple[KnownNetwork, ...] = ()
-    countries: Mapping[str, str] = field(default_factory=lambda: _NO_COUNTRIES)
+    countries: Mapping[str, str] = _NO_COUNTRIES
     agents: tuple[KnownAgent, ...] = ()
 
     def has_prefix(self, prefix: str) -> bool:

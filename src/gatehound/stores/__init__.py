@@ -47,12 +47,14 @@ def open_store(
     clock: Callable[[], int] | None = None,
     wait_replicas: int = 0,
     write_version: int = VERSION,
+    multiplex: bool = True,
 ) -> Store:
     """Build the store that `url` names; nothing is connected to or opened yet.
 
     `suspends` asks for one that waits on an event loop (ASGI) or never does (WSGI); the
     memory store never does. `event_retention` is in milliseconds. `clock` is for tests. Of
-    replicas to wait for and versions of the record only Redis knows; the others ignore them.
+    replicas to wait for, versions of the record and shared connections only Redis knows; the
+    others ignore them.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "memory":
@@ -74,6 +76,7 @@ def open_store(
         event_retention=event_retention,
         wait=wait_replicas,
         write_version=write_version,
+        multiplex=multiplex,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal
+
+import msgspec
 
 from gatehound.model import EndReason, Event
 from gatehound.stores.record import Record, Seen, Tombstone
@@ -30,8 +31,7 @@ class Standing(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What `load` and `rotate` say.
 
     `record` is there for LIVE, GRACE, SUPERSEDED and REUSED, and for the ENDED that this call
@@ -52,8 +52,7 @@ class Answer:
     was_seen: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class NewSession:
+class NewSession(msgspec.Struct, frozen=True):
     """What `create` is asked for.
 
     `sid`, `alias` and `secret_hash` are 8, 12 and 16 bytes. `idle` and `absolute` are
@@ -86,8 +85,7 @@ class NewSession:
     replaces: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """One session that a call ended: what it was, why it is over, and since when."""
 
     record: Record
@@ -95,8 +93,7 @@ class Finished:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """The session is there.
 
     `finished` are those that made room, expired or were replaced; expired ones of other users
@@ -108,16 +105,14 @@ class Created:
     finished: tuple[Finished, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The session was not created: "limit", "disabled", "epoch" or "sid" (mint another)."""
 
     reason: Literal["limit", "disabled", "epoch", "sid"]
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class Revoked:
+class Revoked(msgspec.Struct, frozen=True):
     """What `revoke` and `disable` ended, and the user's epoch after it."""
 
     finished: tuple[Finished, ...]
@@ -125,8 +120,7 @@ class Revoked:
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True):
     """The living sessions of one user, oldest first; `finished` are those just noticed over."""
 
     records: tuple[Record, ...]
@@ -134,16 +128,14 @@ class Listed:
     finished: tuple[Finished, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(msgspec.Struct, frozen=True):
     """Remembered evidence and its version; version 0 with b"" means nothing yet."""
 
     data: bytes = b""
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(msgspec.Struct, frozen=True):
     """What `remember` did.
 
     `done`: it was written. `gone`: the session is not there (or `secret_hash` is not its
@@ -154,12 +146,11 @@ class Remembered:
     done: bool
     now: int
     gone: bool = False
-    memory: Memory = field(default=Memory())
-    user_memory: Memory = field(default=Memory())
+    memory: Memory = msgspec.field(default=Memory())
+    user_memory: Memory = msgspec.field(default=Memory())
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """What `search` looks for; None means "any".
 
     `network` is (address bytes, prefix length). Results come newest first by creation.
@@ -177,8 +168,7 @@ class Query:
     limit: int = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """One page of sessions. `cursor` is "" on the last; a page may be short and not the last."""
 
     records: tuple[Record, ...]
@@ -186,8 +176,7 @@ class Page:
     cursor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class EventQuery:
+class EventQuery(msgspec.Struct, frozen=True):
     """Which events; None means "any". Newest first. `cursor` and `limit` are as in Query."""
 
     user_id: str | None = None
@@ -198,16 +187,14 @@ class EventQuery:
     limit: int = 50
 
 
-@dataclass(frozen=True, slots=True)
-class EventPage:
+class EventPage(msgspec.Struct, frozen=True):
     """One page of events, newest first. `cursor` is "" on the last."""
 
     events: tuple[Event, ...]
     cursor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
+class Ends(msgspec.Struct, frozen=True):
     """Which sessions ended since a place, and the place to ask from next.
 
     `everyone`: all sessions that were there ended, named or not; those that began during the
@@ -221,8 +208,7 @@ class Ends:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class Meta:
+class Meta(msgspec.Struct, frozen=True):
     """What must agree between the settings and a store that was used before."""
 
     fingerprint: bytes  # 16 bytes that stand for identity_key
@@ -230,8 +216,7 @@ class Meta:
     layout: int = LAYOUT
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(msgspec.Struct, frozen=True):
     """The secret before the current one, and until when it is of use.
 
     `confirmed` is when the current one was first presented, 0 for not yet; `grace` is None after
@@ -244,18 +229,16 @@ class Before:
     grace: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(msgspec.Struct, frozen=True):
     """All that a store holds of one session."""
 
     record: Record
     before: Before | None = None
     memory: bytes = b""
-    data: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    data: Mapping[str, bytes] = msgspec.field(default_factory=dict[str, bytes])
 
 
-@dataclass(frozen=True, slots=True)
-class Holdings:
+class Holdings(msgspec.Struct, frozen=True):
     """All that a store holds of one user, but for events, as `dump` gives and `restore` takes it.
 
     `ended` is sid -> (tombstone, until when it is kept). `epoch` is 0 where nothing was ended for
@@ -264,17 +247,16 @@ class Holdings:
 
     alias: bytes
     sessions: tuple[Holding, ...] = ()
-    ended: Mapping[bytes, tuple[Tombstone, int]] = field(
+    ended: Mapping[bytes, tuple[Tombstone, int]] = msgspec.field(
         default_factory=dict[bytes, tuple[Tombstone, int]]
     )
     epoch: int = 0
     disabled: bool = False
     user_memory: bytes = b""
-    agents: Mapping[bytes, str] = field(default_factory=dict[bytes, str])
+    agents: Mapping[bytes, str] = msgspec.field(default_factory=dict[bytes, str])
 
 
-@dataclass(frozen=True, slots=True)
-class Dump:
+class Dump(msgspec.Struct, frozen=True):
     """Some users, the moment before which everybody's sessions are over, and where to go on.
 
     `cursor` is "" at the end. A user may come twice; `not_before` is 0 where nothing was ended.

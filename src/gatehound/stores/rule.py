@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import Finished, Holdings, Memory, NewSession, Query, Standing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gatehound.errors import StoreMismatch
 from gatehound.testing.bench import META, Bench, equal
@@ -22,7 +22,7 @@ async def check_prepare_again_changes_nothing(bench: Bench) -> None:
 
 async def _mismatch(bench: Bench, **changes: object) -> str:
     try:
-        await bench.store.prepare(replace(META, **changes))  # type: ignore[arg-type] # any field
+        await bench.store.prepare(replace(META, **changes))
     except StoreMismatch as error:
         return str(error)
     raise AssertionError(f"expected StoreMismatch for {changes}")

@@ -12,11 +12,11 @@ clock that goes back, and limits of size, which the other checks know.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import EventQuery, Memory, NewSession, Query

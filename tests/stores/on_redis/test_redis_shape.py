@@ -18,6 +18,7 @@ from gatehound._sync import run_sync
 from gatehound.errors import StoreCorrupt, StoreError, StoreUnavailable
 from gatehound.stores.redis import RedisStore
 from gatehound.stores.redis import wire as wire_module
+from gatehound.stores.redis.node import Way
 from gatehound.stores.redis.shape import _SHAPES, fits
 from gatehound.stores.redis.wire import Wire
 
@@ -157,12 +158,12 @@ def test_a_strange_reply_is_corrupt_or_an_answer(
                     lambda: wire.call(*question),
                     lambda: wire.batch([("PING",), question]),
                 ):
-                    before = wire.nodes.client(wire.target.seeds[0], False)
+                    before = wire.nodes.client(wire.target.seeds[0], Way.PROMPT)
                     try:
                         await send()
                     except StoreCorrupt:
                         refused += 1
-                        assert wire.nodes.client(wire.target.seeds[0], False) is not before
+                        assert wire.nodes.client(wire.target.seeds[0], Way.PROMPT) is not before
                 told.clear()
             assert refused or question[0] in ("ROLE", "SCAN")
 

@@ -24,6 +24,8 @@ from gatehound.stores.answer import (
     Standing,
 )
 from gatehound.stores.redis import RedisStore
+from gatehound.stores.redis.node import Way
+from gatehound.stores.redis.pooled import Pooled
 
 # --- settings ---
 
@@ -103,32 +105,24 @@ def test_another_key_or_bucket_count_is_a_mismatch(store: RedisStore, admin: Any
 # --- replies that belong to somebody else ---
 
 
-def client_of(store: RedisStore) -> Any:
+def client_of(store: RedisStore, way: Way = Way.HOT) -> Any:
     wire = store._wire
-    return wire.nodes.client(wire.target.seeds[0], False)
+    return wire.nodes.client(wire.target.seeds[0], way)
 
 
 @contextmanager
 def replies(store: RedisStore, reply: Any) -> Iterator[None]:
     """Let the next command be answered with what is another's."""
     client = client_of(store)
-    execute = client.execute_command
+    ask = client.ask
 
-    def wrong(*command: Any, **options: Any) -> Any:
-        client.execute_command = execute
-        answered = execute(*command, **options)
-        if not store.suspends:
-            return reply
+    async def wrong(commands: Any) -> Any:
+        client.ask = ask
+        return [reply, *(await ask(commands))[1:]]
 
-        async def waited() -> Any:
-            await answered
-            return reply
-
-        return waited()
-
-    client.execute_command = wrong
+    client.ask = wrong
     yield
-    client.execute_command = execute
+    client.ask = ask
 
 
 @pytest.mark.parametrize("touch", [None, 0])
@@ -303,7 +297,7 @@ def test_threads_share_a_store(store: RedisStore) -> None:
     assert wrong == []
 
 
-def test_an_older_pool_is_closed_but_for_what_is_in_use(store: RedisStore) -> None:
+def test_an_older_pool_is_closed_but_for_what_is_in_use() -> None:
     """redis-py before 7 closes all connections of a pool, or none."""
     closed: list[str] = []
 
@@ -322,8 +316,8 @@ def test_an_older_pool_is_closed_but_for_what_is_in_use(store: RedisStore) -> No
     idle = [None, Connection("first"), Connection("second")]
     for connection in idle:
         pool.pool.put_nowait(connection)
-    client = SimpleNamespace(connection_pool=pool)
-    run_sync(store._wire.nodes._disconnect(client, inuse=False))
+    client = Pooled(SimpleNamespace(connection_pool=pool), suspends=False)
+    run_sync(client.close(inuse=False))
     assert sorted(closed) == ["first", "second"]
     assert pool.pool.queue == idle
 

@@ -6,8 +6,9 @@ The built-in detectors use nothing but this file, gatehound.model and gatehound.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, MutableMapping
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
+
+import msgspec
 
 from gatehound.clientip import ClientIP
 from gatehound.detection.device import may_browse
@@ -69,8 +70,7 @@ class Slot(MutableMapping[str, Value]):
         return dict(self._values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What a detector may look at; only `memory` and `user_memory` may be changed.
 
     `session` is the session as it was stored before this request; at login, as it was created.
@@ -88,16 +88,16 @@ class Observation:
     activity: Activity
     client_ip: ClientIP
     now: float
-    network: Network = field(default_factory=Network)
-    device: Device = field(default_factory=Device)
+    network: Network = Network()
+    device: Device = Device()
     agent_digest: bytes = b""
     session: Session | None = None
     is_new_context: bool = True
     siblings: tuple[Session, ...] = ()
-    known: Known = field(default_factory=Known)
-    user_known: Known = field(default_factory=Known)
-    memory: Slot = field(default_factory=Slot)
-    user_memory: Slot = field(default_factory=Slot)
+    known: Known = Known()
+    user_known: Known = Known()
+    memory: Slot = msgspec.field(default_factory=Slot)
+    user_memory: Slot = msgspec.field(default_factory=Slot)
 
     @property
     def is_agent_comparable(self) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 from zlib import crc32
+
+from msgspec.structs import replace
 
 from gatehound.errors import StoreCorrupt, StoreError, StoreUnavailable
 from gatehound.stores.answer import Dump, Holding, Holdings, Memory

@@ -1,26 +1,27 @@
-"""Servers, and redis-py's clients of them: the only file that builds and calls one.
-
-One class stands over redis-py's blocking and its asyncio client: where the client answers with
-an awaitable, it is awaited. Clients belong to one process and, under asyncio, to one loop.
+"""Servers, and the ways to them: which one a command takes, and what a failure means.
 
 A deadline is a property of a connection (`socket_timeout`), not of a call. So each server has
-two pools: one for what every request waits for, which gives up after 250 ms, and one for what
-must not be given up lightly (a login, a revocation) or takes longer (a search): 1 s.
+several ways: one for what every request waits for, which gives up after 250 ms, and one for what
+must not be given up lightly (a login, a revocation) or takes longer (a search): 1 s. What is hot
+has a third (hot.py). Ways belong to one process and, under asyncio, to one loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import queue
+import enum
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from gatehound._sync import run_sync
+from gatehound.errors import StoreError
 from gatehound.stores.redis.address import Address
 from gatehound.stores.redis.breaker import REST, SILENCES, Breaker
+from gatehound.stores.redis.direct import Direct
+from gatehound.stores.redis.hot import Closed, are_hot, connection_of, is_available
+from gatehound.stores.redis.link import Shared
+from gatehound.stores.redis.pooled import Pooled
 from gatehound.stores.redis.topology import Command
 from gatehound.stores.redis.trouble import StoreSilent, is_silence, translate
 
@@ -37,7 +38,21 @@ MAX_CONNECTIONS: Final = 50
 
 _ROLES: Final = ([b"master"], [b"slave"], [b"sentinel"])
 
-_Clients = dict[tuple[Address, bool], Any]
+
+class Way(enum.Enum):
+    """How a command goes to a server."""
+
+    HOT = "hot"
+    PROMPT = "prompt"
+    PATIENT = "patient"
+
+
+Client: TypeAlias = Pooled | Shared | Direct
+_Clients: TypeAlias = dict[tuple[Address, Way], Client]
+_NO_LOOP: Final[tuple[Callable[[], asyncio.AbstractEventLoop | None], _Clients]] = (
+    lambda: None,
+    {},
+)
 
 
 class Nodes:
@@ -45,6 +60,8 @@ class Nodes:
 
     With `masters_only` each new connection asks for the server's role, and is refused by a
     replica: reads from one would let in whom the master has signed out.
+
+    With `multiplex` hot commands go by the ways of link.py and direct.py.
 
     With `wakes` a server that was not heard of for AWAKE is sent a PING, and the commands only
     after its answer. A master of a cluster that was frozen, and replaced meanwhile, wakes up with
@@ -62,6 +79,7 @@ class Nodes:
         deadline: float,
         masters_only: bool,
         wakes: bool = False,
+        multiplex: bool = False,
         clock: Callable[[], float],
     ) -> None:
         self.suspends = suspends
@@ -70,11 +88,15 @@ class Nodes:
         self._deadline = deadline
         self._masters_only = masters_only
         self._wakes = wakes
+        self._multiplex = multiplex and is_available()
+        # As redis-py has it: what rested for longer is not believed to be open. 0 is never.
+        self._idle_limit = float(options.get("health_check_interval") or "inf")
         self._clock = clock
         self._breakers: dict[Address, Breaker] = {}
         self._blocking: _Clients = {}
         self._of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients]
         self._of_loop = weakref.WeakKeyDictionary()
+        self._latest = _NO_LOOP
 
     async def ask(
         self, address: Address, commands: Sequence[Command], *, patient: bool = False
@@ -91,24 +113,18 @@ class Nodes:
                 f"Redis at {address} has not answered {SILENCES} times in a row, and is left "
                 f"alone for {REST:g} s: check that it runs, and that this host may reach it"
             )
-        errors = self._redis.exceptions
-        client = self.client(address, patient)
+        client = self.client(address, self.way(commands, patient))
         try:
             if self._wakes and began - breaker.heard_at >= AWAKE:
-                await self._send(client, [("PING",)])
-            replies = await self._send(client, commands)
-        except errors.ResponseError as refused:  # of the only command, or while connecting
-            replies = [refused] * len(commands)
+                await client.ask([("PING",)])
+            replies = await client.ask(commands)
         except Exception as error:
-            if not self._is_current(client, address, patient):
-                # Somebody closed it meanwhile, and redis-py fails in many ways then. No silence.
-                raise StoreSilent(f"the connection to Redis at {address} was closed") from error
-            if is_silence(error):
-                breaker.silent(began)
-            raise translate(error, address) from error
+            if not isinstance(error, self._redis.exceptions.ResponseError):
+                raise self._failed(error, address, began, is_closed=not client.is_open) from error
+            replies = [error] * len(commands)  # of the only command, or while connecting
         finally:
-            if not self._is_current(client, address, patient):
-                await self._disconnect(client, inuse=False)  # what was opened after that
+            if not client.is_open:
+                await client.close(inuse=False)  # what was opened after that
         breaker.answered(began)
         return replies
 
@@ -119,7 +135,7 @@ class Nodes:
 
     async def subscribe(self, address: Address, channel: bytes) -> Any:
         """Open a connection that is in no pool and hears a channel; see `hang_up`."""
-        connection = self.client(address, True).connection_pool.make_connection()
+        connection = connection_of(self._pool(address, self._deadline * PATIENCE))
         try:
             await self._settled(connection.connect())
             await self._settled(connection.send_command("SUBSCRIBE", channel))
@@ -136,27 +152,31 @@ class Nodes:
         """Close a connection of `subscribe`, and wait for nothing."""
         await self._settled(connection.disconnect(**({"nowait": True} if self.suspends else {})))
 
-    def client(self, address: Address, patient: bool) -> Any:
+    def way(self, commands: Sequence[Command], patient: bool) -> Way:
+        """Return the way that commands take."""
+        if patient:
+            return Way.PATIENT
+        return Way.HOT if self._multiplex and are_hot(commands) else Way.PROMPT
+
+    def client(self, address: Address, way: Way) -> Client:
         """Return the client of this process and loop, building it at its first use."""
-        clients = self._of_loop_now() if self.suspends else self._blocking
-        found = clients.get((address, patient))
+        clients = self._clients()
+        found = clients.get((address, way))
         if found is None:  # two threads may both build; the loser's has no connection
-            deadline = self._deadline * (PATIENCE if patient else 1)
-            found = clients.setdefault((address, patient), self._build(address, deadline))
+            found = clients.setdefault((address, way), self._build(address, way))
         return found
 
     async def drop(self, address: Address) -> None:
         """Close the idle connections to a server, which is not what it was."""
-        clients = self._of_loop_now() if self.suspends else self._blocking
-        for patient in (False, True):
-            client = clients.pop((address, patient), None)
+        clients = self._clients()
+        for way in Way:
+            client = clients.pop((address, way), None)
             if client is not None:
-                await self._disconnect(client, inuse=False)
+                await client.close(inuse=False)
 
     async def keep(self, addresses: Collection[Address]) -> None:
         """Forget all other servers: they have left the cluster."""
-        clients = self._of_loop_now() if self.suspends else self._blocking
-        for gone in {address for address, _ in list(clients)}.difference(addresses):
+        for gone in {address for address, _ in list(self._clients())}.difference(addresses):
             await self.drop(gone)
         for gone in set(self._breakers).difference(addresses):
             self._breakers.pop(gone, None)
@@ -165,76 +185,72 @@ class Nodes:
         """Close what belongs to this process and, under asyncio, to the running loop."""
         if self.suspends:
             clients = self._of_loop.pop(asyncio.get_running_loop(), {})
+            self._latest = _NO_LOOP
         else:
             clients, self._blocking = self._blocking, {}
         for client in list(clients.values()):  # others may still build some
-            await self._disconnect(client, inuse=True)
+            await client.close(inuse=True)
 
     def abandon(self) -> list[Any]:
         """Forget all clients in a forked child, close nothing, and return them to be kept."""
         kept = [self._blocking, list(self._of_loop.items())]
         self._blocking = {}
         self._of_loop = weakref.WeakKeyDictionary()
+        self._latest = _NO_LOOP
         self._breakers = {}  # a lock may have been held at the fork
         return kept
 
-    async def _send(self, client: Any, commands: Sequence[Command]) -> list[Any]:
-        if len(commands) == 1:
-            reply = client.execute_command(*commands[0])
-            return [await reply if self.suspends else reply]
-        pipeline = client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        pending = pipeline.execute(raise_on_error=False)
-        replies: list[Any] = await pending if self.suspends else pending
-        return replies
+    def _failed(
+        self, error: Exception, address: Address, began: float, *, is_closed: bool
+    ) -> StoreError:
+        """Say what it means that no reply came, and count a silence."""
+        if is_closed or isinstance(error, Closed):
+            # Somebody closed it meanwhile, and redis-py fails in many ways then. No silence.
+            return StoreSilent(f"the connection to Redis at {address} was closed")
+        if is_silence(error):
+            self.breaker(address).silent(began)
+        return translate(error, address)
 
-    def _is_current(self, client: Any, address: Address, patient: bool) -> bool:
-        clients = self._of_loop_now() if self.suspends else self._blocking
-        return clients.get((address, patient)) is client
-
-    async def _disconnect(self, client: Any, *, inuse: bool) -> None:
-        # It is given up on, so whatever goes wrong here concerns nobody.
-        with contextlib.suppress(Exception):
-            await self._disconnect_pool(client.connection_pool, inuse)
-
-    async def _disconnect_pool(self, pool: Any, inuse: bool) -> None:
-        if self.suspends:
-            await pool.disconnect(inuse_connections=inuse)
-            return
-        # Connections that another thread reads from at this moment stay: closing one frees a
-        # descriptor that its read may then find reused. That thread checks its own reply, and
-        # nobody gets the connection after it.
-        if "inuse_connections" in signature(pool.disconnect).parameters:
-            pool.disconnect(inuse_connections=False)
-            return
-        idle = []  # redis-py before 7 closes all or none
-        with contextlib.suppress(queue.Empty):
-            while True:
-                idle.append(pool.pool.get_nowait())
-        for connection in reversed(idle):
-            if connection is not None:
-                connection.disconnect()
-            pool.pool.put_nowait(connection)
-
-    def _of_loop_now(self) -> _Clients:
+    def _clients(self) -> _Clients:
+        if not self.suspends:
+            return self._blocking
         loop = asyncio.get_running_loop()
-        clients = self._of_loop.get(loop)
-        if clients is None:
+        latest, clients = self._latest
+        if latest() is loop:  # nearly always: a look-up by a weak key takes as long as the rest
+            return clients
+        found = self._of_loop.get(loop)
+        if found is None:
             # Connections refer to their loop, so those of a closed one are never collected.
             for reference in self._of_loop.keyrefs():  # a list: other threads have loops too
                 other = reference()
                 if other is not None and other.is_closed():
                     self._of_loop.pop(other, None)
-            clients = self._of_loop.setdefault(loop, {})
-        return clients
+            found = self._of_loop.setdefault(loop, {})
+        self._latest = weakref.ref(loop), found
+        return found
 
-    def _build(self, address: Address, deadline: float) -> Any:
+    def _build(self, address: Address, way: Way) -> Client:
+        pool = self._pool(address, self._deadline * (PATIENCE if way is Way.PATIENT else 1))
+        if way is not Way.HOT:
+            flavour = self._redis.asyncio if self.suspends else self._redis
+            return Pooled(flavour.Redis(connection_pool=pool), suspends=self.suspends)
+        errors = self._redis.exceptions
+        if self.suspends:
+            return Shared(pool, errors, self._deadline, self._idle_limit)
+        return Direct(
+            pool,
+            errors,
+            limit=MAX_CONNECTIONS,
+            patience=PATIENCE * self._deadline,
+            idle_limit=self._idle_limit,
+        )
+
+    def _pool(self, address: Address, deadline: float) -> Any:
         flavour = self._redis.asyncio if self.suspends else self._redis
         retry = self._redis.asyncio.retry if self.suspends else self._redis.retry
         place = {"host": address.host, "port": address.port} if address.port else {}
         greeting = {"redis_connect_func": self._greeting()} if self._masters_only else {}
-        pool = flavour.BlockingConnectionPool(
+        return flavour.BlockingConnectionPool(
             **{**self._options, **place, **greeting},
             max_connections=MAX_CONNECTIONS,
             timeout=PATIENCE * self._deadline,  # for a free connection: a burst is not an outage
@@ -244,7 +260,6 @@ class Nodes:
             retry=retry.Retry(self._redis.backoff.NoBackoff(), 0),
             protocol=2,
         )
-        return flavour.Redis(connection_pool=pool)
 
     def _greeting(self) -> Callable[[Any], Any]:
         if self.suspends:

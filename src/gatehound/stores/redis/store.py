@@ -8,8 +8,9 @@ one trip: a plain read while this process saw a touch of late, else the script t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
+
+from msgspec.structs import replace
 
 from gatehound.clientip.check import Finding
 from gatehound.model import EndReason, Event
@@ -62,7 +63,8 @@ class RedisStore(Store):
     write four times as many; then StoreUnavailable. `write_version` is the version of new
     records: while an older release runs beside this one, set it to the one that both read.
     `wait` is how many replicas a login, a rotation and an end of sessions wait for, up to 500 ms;
-    it narrows the window in which a failover loses them, and guarantees nothing.
+    it narrows the window in which a failover loses them, and guarantees nothing. Without
+    `multiplex` every command goes through redis-py's own client (see hot.py).
     SettingsError where redis-py is missing, or
     `url` or `namespace` cannot be used; nothing is opened. Set Redis's `maxmemory-policy` to
     `noeviction`: with any other, signed-in people are signed out when memory is short.
@@ -81,12 +83,13 @@ class RedisStore(Store):
         deadline: float = PROMPT,
         write_version: int = VERSION,
         wait: int = 0,
+        multiplex: bool = True,
     ) -> None:
         check_version(write_version)
         self._version = write_version
         self.suspends = self.tells = suspends
         self._keys = Keys(namespace)
-        self._wire = Wire(url, suspends=suspends, deadline=deadline)
+        self._wire = Wire(url, suspends=suspends, deadline=deadline, multiplex=multiplex)
         self._calls = Calls(self._wire, self._keys, StoreClock(clock), event_retention, wait)
         self._loader = Loader(self._calls)
         self._directory = Directory(self._calls)

@@ -44,7 +44,8 @@ class Wire:
     """Ask one server, the master behind Sentinels, or a cluster.
 
     Safe to share between threads, loops and forked processes. `deadline` is in seconds, of an
-    impatient call. `clock` gives seconds that never go back; it is for tests.
+    impatient call. With `multiplex` hot commands go by link.py and direct.py. `clock` gives
+    seconds that never go back; it is for tests.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Wire:
         *,
         suspends: bool,
         deadline: float = PROMPT,
+        multiplex: bool = True,
         clock: Callable[[], float] = _steady,
     ) -> None:
         self.suspends = suspends
@@ -66,7 +68,12 @@ class Wire:
         shared: dict[str, Any] = {"suspends": suspends, "deadline": deadline, "clock": clock}
         # A replica of a cluster answers MOVED to all that is asked, so nobody asks its role.
         self.nodes = Nodes(
-            redis, target.options, masters_only=not is_cluster, wakes=is_cluster, **shared
+            redis,
+            target.options,
+            masters_only=not is_cluster,
+            wakes=is_cluster,
+            multiplex=multiplex,
+            **shared,
         )
         self._informants = self.nodes
         if target.kind == "sentinel":

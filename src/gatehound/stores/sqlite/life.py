@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import Answer, Created, Finished, Listed, NewSession, Refused, Standing

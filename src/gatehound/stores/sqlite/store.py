@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
+
+from msgspec.structs import replace
 
 from gatehound.clientip.check import Finding
 from gatehound.errors import StoreError, StoreMismatch

@@ -1,0 +1,265 @@
+"""The shared connection: the hot commands of all requests in flight go over one, under asyncio.
+
+Rules
+  1. Replies come in the order of the questions. Each question has a place in the queue, and keeps
+     it when its caller is cancelled or gives up: the place swallows the reply.
+  2. What was written may have been carried out. Nothing is ever sent again.
+  3. What all tasks of a turn of the loop ask leaves in one write at its end. Where one caller is
+     alone, it leaves at once.
+  4. A question that waits for longer than the deadline fails, and nobody asks over this connection
+     any more; those behind it wait until their own deadline. One timer does that for all.
+  5. What cannot be read, or was not asked for, fails all that wait: no reply can be trusted.
+
+redis-py opens the connection (hot.py). A link belongs to one loop and takes no locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from gatehound.stores.redis.hot import MORE, Closed, Stray, connection_of, in_form, packer, reader
+from gatehound.stores.redis.topology import Command
+
+# A loop that was busy for longer than the deadline finds the timer and the replies due in one
+# turn, and some loops look at timers first: so what is late is looked at twice.
+_SECOND_LOOK: Final = 0.005
+
+
+class Link(asyncio.Protocol):
+    """One connection. `deadline` is in seconds; `on_end` is called once, when it takes no more."""
+
+    def __init__(
+        self, connection: Any, errors: Any, deadline: float, on_end: Callable[[Link], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._errors = errors
+        self._deadline = deadline
+        self._on_end = on_end
+        self._pack = packer()
+        self._reader = reader(connection, errors.InvalidResponse)
+        # The writer is kept for its life alone: collecting it would close the transport.
+        self._writer = connection._writer
+        self._transport = self._writer.transport
+        connection._reader = connection._writer = None  # it is ours now
+        self._waiting: deque[tuple[asyncio.Future[list[Any]], int, float]] = deque()
+        self._replies: list[Any] = []  # of the first in the queue, where it waits for several
+        self._out: list[bytes] = []
+        self._is_alone = True
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_late = False
+        self.used_at = self._loop.time()
+        self.is_open = True
+        self._transport.set_protocol(self)
+        self._transport.resume_reading()
+
+    def ask(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
+        """Send commands; the future has their replies, a refusal as redis-py's exception.
+
+        It fails by the errors of redis-py where no reply comes, and by Closed. Call it only
+        while `is_open`.
+        """
+        future = self._loop.create_future()
+        now = self.used_at = self._loop.time()
+        if len(commands) == 1:
+            data = self._pack(tuple(commands[0]))
+        else:
+            data = b"".join([self._pack(tuple(command)) for command in commands])
+        if self._out:
+            self._out.append(data)
+        elif self._is_alone and not self._waiting:
+            self._transport.write(data)
+        else:
+            self._out.append(data)
+            self._loop.call_soon(self._flush)
+        self._waiting.append((future, len(commands), now))
+        if self._timer is None:
+            self._timer = self._loop.call_at(now + self._deadline, self._sweep)
+        return future
+
+    def retire(self) -> None:
+        """Take no more questions; end once those that wait have their replies."""
+        if self.is_open:
+            self.is_open = False
+            self._on_end(self)
+        if not self._waiting:
+            self._end(Closed, "")
+
+    def close(self) -> None:
+        """End at once; who waits gets Closed."""
+        self._end(Closed, "closed")
+
+    # --- what the transport says ---
+
+    def data_received(self, data: bytes) -> None:
+        """Give each reply to the question whose turn it is."""
+        waiting, replies, gets = self._waiting, self._replies, self._reader.gets
+        answered = 0
+        try:
+            self._reader.feed(data)
+            while (reply := gets()) is not MORE:
+                if not waiting:
+                    raise Stray  # noqa: TRY301 - ends the connection like what cannot be read
+                replies.append(reply)
+                if len(replies) == waiting[0][1]:
+                    future = waiting.popleft()[0]
+                    if not future.done():
+                        future.set_result(replies)
+                    replies = []
+                    answered += 1
+        except Stray:
+            self._end(self._errors.InvalidResponse, "a reply that nobody had asked for")
+            return
+        except Exception as error:  # whatever hiredis makes of what is not the protocol
+            self._end(type(error), str(error))
+            return
+        self._replies = replies
+        self._is_alone = answered < 2
+        if not (waiting or self.is_open):
+            self._end(Closed, "")
+
+    def eof_received(self) -> bool:
+        """The server hangs up; `connection_lost` follows."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail all that wait: their outcome is unknown."""
+        self._end(self._errors.ConnectionError, str(exc or "Connection closed by server."))
+
+    # --- writing, waiting, ending ---
+
+    def _flush(self) -> None:
+        if self._out:
+            self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
+            self._out.clear()
+
+    def _sweep(self) -> None:
+        """Fail what waits for too long; come again when the next one may."""
+        self._timer = None
+        limit = self._loop.time() - self._deadline
+        if self._waiting and self._waiting[0][2] <= limit:
+            if not self._is_late:
+                self._is_late = True
+                self._timer = self._loop.call_later(_SECOND_LOOK, self._sweep)
+                return
+            self._give_up(limit)
+        self._is_late = False
+        due = next((at for future, _, at in self._waiting if not future.done()), None)
+        if due is not None:
+            self._timer = self._loop.call_at(due + self._deadline, self._sweep)
+        elif not self.is_open:
+            self._end(self._errors.TimeoutError, "")
+        elif self._waiting:  # only places of callers who have left
+            self._timer = self._loop.call_at(self._waiting[-1][2] + self._deadline, self._sweep)
+
+    def _give_up(self, limit: float) -> None:
+        for future, _, at in self._waiting:
+            if at > limit:
+                break
+            _fail(future, self._errors.TimeoutError("Timeout reading from the server"))
+        if self.is_open:
+            self.is_open = False
+            self._on_end(self)
+
+    def _end(self, kind: type[Exception], text: str) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._out.clear()
+        if self.is_open:
+            self.is_open = False
+            self._on_end(self)
+        self._transport.abort()
+        for future, _, _ in waiting:
+            _fail(future, kind(text))
+
+
+class Shared:
+    """One server over a link, which is opened at the first use and after each end.
+
+    `pool` is a pool of redis-py that knows how connections are made; none of its own is used. A
+    link that was not used for `idle_limit` seconds is replaced.
+    """
+
+    def __init__(self, pool: Any, errors: Any, deadline: float, idle_limit: float) -> None:
+        self._pool = pool
+        self._errors = errors
+        self._deadline = deadline
+        self._idle_limit = idle_limit
+        self._opening: asyncio.Task[Link] | None = None
+        # Also those that take no more and still owe replies; a transport keeps its link alive.
+        self._all: weakref.WeakSet[Link] = weakref.WeakSet()
+        self._link: Link | None = None
+        self.is_open = True
+
+    @property
+    def link(self) -> Link | None:
+        """The link to ask over at once; None where `ask` has to open one first."""
+        link = self._link
+        if link is None or link._loop.time() - link.used_at < self._idle_limit:
+            return link
+        link.retire()
+        return None
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one trip; refusals stand in their places, silence is raised."""
+        link = self.link
+        while link is None or not link.is_open:  # it may end while its opening is waited for
+            link = await self._opened()
+        return in_form(commands, await link.ask(commands))
+
+    async def close(self, *, inuse: bool) -> None:
+        """Close the link; without `inuse` once all that wait have their replies."""
+        self.is_open = False
+        if self._opening is not None:
+            self._opening.cancel()
+        for link in list(self._all):
+            link.close() if inuse else link.retire()
+
+    async def _opened(self) -> Link:
+        """Open a link, or wait for the one that is being opened; who leaves does not end it."""
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_task(self._open())
+            self._opening.add_done_callback(self._note_opened)
+        opening = self._opening
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled() and not _is_cancelled():
+                raise Closed from None
+            raise
+
+    async def _open(self) -> Link:
+        connection = connection_of(self._pool)
+        try:
+            await connection.connect()
+            link = Link(connection, self._errors, self._deadline, self._forget)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        self._all.add(link)
+        self._link = link
+        return link
+
+    def _note_opened(self, opening: asyncio.Task[Link]) -> None:
+        self._opening = None
+        if not opening.cancelled():
+            opening.exception()  # those who waited were told; there may be none left
+
+    def _forget(self, link: Link) -> None:
+        if self._link is link:
+            self._link = None
+
+
+def _fail(future: asyncio.Future[list[Any]], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and bool(task.cancelling())
