@@ -9,14 +9,15 @@ session may end while it waits (gatehound.connection).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
+from functools import lru_cache, partial
+from typing import Any, Final
 
 from gatehound import signin
 from gatehound.clientip import ClientIP, ClientIPResolver
 from gatehound.clientip.current import KEY, known_answer
 from gatehound.connection import (
-    Connection,
     Message,
     Receive,
     Send,
@@ -24,18 +25,24 @@ from gatehound.connection import (
     WebsocketConnection,
     can_deny,
     deny,
+    is_event_stream,
 )
-from gatehound.data import Runner
 from gatehound.errors import GatehoundError, UsageError
 from gatehound.guard import Guard
 from gatehound.model import Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.visit import Visit
-from gatehound.web.headers import can_carry, changes, dress, is_due
+from gatehound.web.headers import can_carry, changes, dress, is_due, leave_caches_to_us
 from gatehound.web.reply import Reply, development_refusal, reply_for
 
 __all__ = ["App", "GatehoundMiddleware", "Message", "Receive", "Scope", "Send"]
+
+_GUARDED: Final = ("http", "websocket")
+_STARTS: Final = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+_SEPARATORS: Final = {b"cookie": b"; ", b"user-agent": b","}
+# What a response gets that depends on the session and says nothing of caches itself.
+_READ: Final = [(b"cache-control", b"private"), (b"vary", b"Cookie")]
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -58,55 +65,100 @@ class GatehoundMiddleware:
             raise UsageError("give GatehoundMiddleware a guard or settings, not both")
         self.app = app
         self.guard = guard if guard is not None else Guard(settings)
+        self._is_development = self.guard.settings.development
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
-        if scope["type"] not in ("http", "websocket") or "gatehound" in scope:
+        kind = scope["type"]
+        if kind not in _GUARDED or "gatehound" in scope:
             await self.app(scope, receive, send)
             return
+        guard = self.guard
         request = ScopeRequest(scope)
-        refusal = development_refusal(request, self.guard.settings, self.guard.resolver)
-        if refusal is not None:
-            await _refuse(request, scope, send, refusal)
-            return
-        passage = await self.guard.examine(request)
-        scope["gatehound"] = Visit(self.guard, passage, _thread_runner())
-        connection = _connect(self.guard, passage, scope, receive, send)
-        response = _Response(self.guard, passage, connection)
-        if passage.record is not None or request.websocket:
-            receive = connection.receive
+        if self._is_development:
+            refusal = development_refusal(request, guard.settings, guard.resolver)
+            if refusal is not None:
+                await _refuse(request, scope, send, refusal)
+                return
+        passage = await guard.examine(request)
+        scope["gatehound"] = Visit(guard, passage, partial(_run_on, asyncio.get_running_loop()))
+        if kind == "http":
+            response = _Response(guard, passage, receive, send)
+            if passage.record is not None:
+                receive = response.receive
+        else:
+            socket = WebsocketConnection(guard, passage, receive, send, can_deny=can_deny(scope))
+            response = _Response(guard, passage, receive, socket.send, socket)
+            receive = socket.receive
         try:
             await self.app(scope, receive, response.send)
         except BaseException as error:  # a cancelled request did not get its cookie either
-            if not (await response.settle(error) or connection.excuses(error)):
+            if not (await response.settle(error) or response.excuses(error)):
                 raise
         else:
-            await response.settle(None)
+            if not passage.started:
+                await response.settle(None)
         finally:
-            await connection.leave()
+            response.has_left = True  # a task that the app left behind joins nothing any more
+            if response.connection is not None:
+                await response.connection.leave()
 
 
 class _Response:
-    """The way back of one request: adds headers, and mends what the app let through."""
+    """The way back of one request: adds headers, and mends what the app let through.
 
-    def __init__(self, guard: Guard, passage: Passage, connection: Connection) -> None:
+    `connection` is that of a websocket, or of a response that streams, once it does: almost
+    every other is done before one is needed.
+    """
+
+    __slots__ = (
+        *("_began", "_guard", "_passage", "_receive", "_replaced", "_send"),
+        *("connection", "has_left"),
+    )
+
+    def __init__(
+        self,
+        guard: Guard,
+        passage: Passage,
+        receive: Receive,
+        send: Send,
+        connection: WebsocketConnection | StreamConnection | None = None,
+    ) -> None:
         self._guard = guard
         self._passage = passage
-        self._connection = connection
-        self._send = connection.send
-        self._replaced = False
+        self._receive = receive
+        self._send = send
+        self.connection = connection
+        self._replaced = self.has_left = False
+        self._began = time.monotonic()
+
+    async def receive(self) -> Message:
+        """Return what the server says; while a response is sent, also that its session ended."""
+        if self._passage.started:  # the body of the request comes before
+            self._stream()
+        connection = self.connection
+        return await (self._receive() if connection is None else connection.receive())
 
     async def send(self, message: Message) -> None:
         """Pass a message on; headers are added to the one that starts the response."""
         if self._replaced:
             return  # the rest of a 500 that became our own answer
         kind = message["type"]
-        if kind == "http.response.start":
-            message = await self._start(message, message["status"])
-        elif kind in ("websocket.accept", "websocket.http.response.start"):
-            message = await self._start(message, message.get("status", 101))
-        if not self._replaced:
-            await self._send(message)
+        if kind == "http.response.body":
+            if message.get("more_body"):
+                self._stream()
+        elif kind in _STARTS:
+            dressed = await self._start(message, message.get("status", 101))
+            if dressed is None:
+                return
+            message = dressed
+            if kind == "http.response.start" and is_event_stream(message):
+                self._stream()
+        await self._send(message)
+
+    def excuses(self, error: BaseException) -> bool:
+        """True for an exception that comes of the end of the session alone."""
+        return self.connection is not None and self.connection.excuses(error)
 
     async def settle(self, error: BaseException | None) -> bool:
         """Clean up after the app ended, by an exception or not; True where that is answered for.
@@ -121,20 +173,23 @@ class _Response:
             return False
         return await self._replace(passage.raised)
 
-    async def _start(self, message: Message, status: int) -> Message:
+    async def _start(self, message: Message, status: int) -> Message | None:
+        """Return the start of a response as it goes out; None where ours went out instead."""
         passage = self._passage
         if status >= 500:
             await signin.undo_login(self._guard, passage)
             swallowed = status == 500 and message["type"] == "http.response.start"
             if passage.raised is not None and swallowed:
                 await self._replace(passage.raised)
-                return message
+                return None
         if passage.is_pending and can_carry(status):
             await signin.complete(self._guard, passage)
         passage.started = True
         if not is_due(passage, status):
             return message
         lines: list[tuple[bytes, bytes]] = list(message.get("headers") or [])
+        if not passage.cookies and leave_caches_to_us(lines):
+            return {**message, "headers": lines + _READ}
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in lines]
         gone, added = changes(passage, headers)
         kept = [line for line in lines if line[0].decode("latin-1").lower() not in gone]
@@ -150,75 +205,98 @@ class _Response:
         headers = reply.sized()
         if passage.cookies:
             headers = dress(passage, headers)
-        if isinstance(self._connection, WebsocketConnection):
-            return await self._connection.deny(reply.status, _encoded(headers), reply.body)
+        if isinstance(self.connection, WebsocketConnection):
+            return await self.connection.deny(reply.status, _encoded(headers), reply.body)
         self._replaced = passage.started = True
         await _answer(self._send, reply, headers, passage.request)
         return True
+
+    def _stream(self) -> None:
+        """Make this response one that its session may end, if it streams for long enough."""
+        if self.connection is None and not self.has_left:
+            self.connection = StreamConnection(
+                self._guard, self._passage, self._receive, self._send, began=self._began
+            )
+            self._send = self.connection.send
 
 
 class ScopeRequest(Request):
     """What an ASGI scope tells."""
 
-    __slots__ = ("_headers", "_scope")
+    __slots__ = ("_fields", "_is_plain", "_scope")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._headers = scope["headers"]
+        headers = scope["headers"]
+        fields = dict(headers)
+        self._is_plain = len(fields) == len(headers)  # no name came twice
+        self._fields: dict[bytes, bytes] = fields if self._is_plain else _joined(headers)
         self.websocket = scope["type"] == "websocket"
         self.method = "GET" if self.websocket else scope["method"].upper()
         self.path = scope["path"]
-        self.query = scope.get("query_string", b"").decode("latin-1")
-        self.scheme = scope.get("scheme", "")
-        cookies, self.host, self.agent = [], "", ""
-        for name, value in self._headers:
-            if name == b"cookie":
-                cookies.append(value.decode("latin-1"))
-            elif name == b"user-agent":
-                text = value.decode("latin-1")
-                self.agent = f"{self.agent},{text}" if self.agent else text  # as WSGI joins
-            elif name == b"host":
-                self.host = value.decode("latin-1")
-        self.cookie = "; ".join(cookies)
+        get = self._fields.get
+        self.host = get(b"host", b"").decode("latin-1")
+        self.agent = get(b"user-agent", b"").decode("latin-1")
+        self.cookie = get(b"cookie", b"").decode("latin-1")
+
+    @property
+    def query(self) -> str:  # type: ignore[override] # asked for by few: read when it is
+        """The raw query text."""
+        text: str = self._scope.get("query_string", b"").decode("latin-1")
+        return text
+
+    @property
+    def scheme(self) -> str:  # type: ignore[override] # as the query
+        """What the server says of the connection."""
+        text: str = self._scope.get("scheme", "")
+        return text
 
     def header(self, name: str) -> str:
         """Return the value of a header, lines joined by ", "; "" when absent."""
-        wanted = name.lower().encode("latin-1")
-        return ", ".join(v.decode("latin-1") for k, v in self._headers if k == wanted)
+        value = self._fields.get(raw_name(name))
+        return "" if value is None else value.decode("latin-1")
 
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
         """Ask the resolver for the client's address, unless ClientIPMiddleware applied it."""
-        answer = known_answer(self._scope, resolver) or resolver.from_scope(self._scope)
-        self._scope.setdefault(KEY, answer)
+        scope = self._scope
+        answer = known_answer(scope, resolver) if KEY in scope else None
+        if answer is None:
+            fields = self._fields if self._is_plain else None
+            answer = resolver.from_scope(scope, fields=fields)
+            scope.setdefault(KEY, answer)
         return answer
 
 
-def _thread_runner() -> Runner:
-    """Make what `visit.sync` runs coroutines with: this loop, from a handler's thread."""
-    loop = asyncio.get_running_loop()
-
-    def run(coro: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            here = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        if here is loop:
-            coro.close()
-            raise UsageError(
-                "visit.sync was used on the event loop's own thread, where it would wait for "
-                "itself: await the method of the visit, or make the handler a plain `def`"
-            )
-        return asyncio.run_coroutine_threadsafe(coro, loop).result()
-
-    return run
+@lru_cache(256)
+def raw_name(name: str) -> bytes:
+    """Return the name of a header as a scope holds it."""
+    return name.lower().encode("latin-1")
 
 
-def _connect(
-    guard: Guard, passage: Passage, scope: Scope, receive: Receive, send: Send
-) -> WebsocketConnection | StreamConnection:
-    if scope["type"] == "websocket":
-        return WebsocketConnection(guard, passage, receive, send, can_deny=can_deny(scope))
-    return StreamConnection(guard, passage, receive, send)
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Read headers of which some came twice: Host is the last, User-Agent as WSGI joins it."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in fields and name != b"host":
+            fields[name] += _SEPARATORS.get(name, b", ") + value
+        else:
+            fields[name] = value
+    return fields
+
+
+def _run_on(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any]) -> Any:
+    """Run what `visit.sync` asks for on the request's own loop, from a handler's thread."""
+    try:
+        here = asyncio.get_running_loop()
+    except RuntimeError:
+        here = None
+    if here is loop:
+        coro.close()
+        raise UsageError(
+            "visit.sync was used on the event loop's own thread, where it would wait for "
+            "itself: await the method of the visit, or make the handler a plain `def`"
+        )
+    return asyncio.run_coroutine_threadsafe(coro, loop).result()
 
 
 async def _refuse(request: Request, scope: Scope, send: Send, reply: Reply) -> None:

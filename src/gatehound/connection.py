@@ -62,12 +62,20 @@ class Connection:
 
     left: ClassVar[Message]  # what `receive` says once it is over
 
-    def __init__(self, guard: Guard, passage: Passage, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        passage: Passage,
+        receive: Receive,
+        send: Send,
+        *,
+        began: float | None = None,
+    ) -> None:
         self._guard = guard
         self._passage = passage
         self._receive = receive
         self._send = send
-        self._began = time.monotonic()
+        self._began = time.monotonic() if began is None else began
         self._waiting: list[asyncio.Timeout] = []
         self._joined: list[tuple[Watch, Record, Callable[[], None]]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -76,7 +84,7 @@ class Connection:
         self._is_unsure = False  # joined late: the session may have been over before
         self.is_over = False
 
-    # Made on first need: every plain response has a connection, and almost none needs these.
+    # Made on first need: few connections wait for anything.
 
     @functools.cached_property
     def _lock(self) -> asyncio.Lock:
@@ -280,8 +288,10 @@ class StreamConnection(Connection):
 
     left: ClassVar[Message] = {"type": "http.disconnect"}
 
-    def __init__(self, guard: Guard, passage: Passage, receive: Receive, send: Send) -> None:
-        super().__init__(guard, passage, receive, send)
+    def __init__(
+        self, guard: Guard, passage: Passage, receive: Receive, send: Send, *, began: float
+    ) -> None:
+        super().__init__(guard, passage, receive, send, began=began)
         self._start: Message = {}
         self._is_stream = False
 
@@ -302,10 +312,6 @@ class StreamConnection(Connection):
                 raise _Over
             self._is_done = is_last
             await self._send(message)
-
-    async def receive(self) -> Message:
-        """As for every connection, but for the body of the request, which comes before."""
-        return await (super().receive() if self._start else self._receive())
 
     def _begin(self) -> None:
         self._is_stream = True
@@ -331,7 +337,7 @@ class StreamConnection(Connection):
 
         A download that is cut MUST NOT look whole: its last message is never sent.
         """
-        if self._is_done or not _is_event_stream(self._start):
+        if self._is_done or not is_event_stream(self._start):
             return
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -353,11 +359,11 @@ def can_deny(scope: MutableMapping[str, Any]) -> bool:
 def _is_streaming(message: Message) -> bool:
     """True for what more may follow after a while; a start alone tells that of events."""
     if message["type"] == "http.response.start":
-        return _is_event_stream(message)
+        return is_event_stream(message)
     return bool(message["type"] == "http.response.body")
 
 
-def _is_event_stream(start: Message) -> bool:
+def is_event_stream(start: Message) -> bool:
     for name, value in start.get("headers") or ():
         if len(name) == 12 and name.lower() == b"content-type":
             kind = value.partition(b";")[0].strip().lower()

@@ -21,7 +21,7 @@ from typing import Any, Final, TypedDict
 
 from gatehound._sync import run_sync
 from gatehound.admin import SyncAdmin
-from gatehound.cookies import CookieCodec, CookieShape, Reading, Ticket
+from gatehound.cookies import REMEMBERED_TEXTS, CookieCodec, CookieShape, Reading, Ticket
 from gatehound.detection import Detection, Detector, Observation, describe
 from gatehound.detection.activity import Activities
 from gatehound.errors import (
@@ -151,8 +151,11 @@ class Guard(Judging):
     async def look_and_judge(self, passage: Passage) -> None:
         """Find the session and judge it."""
         await self.look(passage)
-        if passage.record is not None and not passage.stale:
-            await self.judge_or_note(passage, passage.record)
+        record = passage.record
+        if record is None or passage.stale:
+            return
+        if not self.is_settled(passage, record):
+            await self.judge_or_note(passage, record)
 
     async def look(self, passage: Passage) -> None:
         """Open the cookie and load its session, as if nothing was known; note an outage."""
@@ -173,7 +176,7 @@ class Guard(Judging):
 
     def ignores(self, path: str) -> bool:
         """True where the settings say that no session is looked up."""
-        return any(path.startswith(prefix) for prefix in self.settings.ignore_paths)
+        return path.startswith(self.settings.ignore_paths)
 
     def open(self, passage: Passage, codec: CookieCodec) -> Ticket | None:
         """Open a cookie of another of our names; the response depends on it from then on."""
@@ -199,12 +202,13 @@ class Guard(Judging):
             is_over = answer.standing in (Standing.ENDED, Standing.UNKNOWN)
             self.doubt(ticket.sid, None if is_over else secret_hash(ticket.secret))
         passage.now = answer.now
-        passage.slid = bool(answer.was_seen)
         record = answer.record
         if record is not None and record.security.flags & ANONYMOUS:
             return  # it belongs to nobody, whatever opened it
         if record is not None and answer.standing in (Standing.LIVE, Standing.GRACE):
-            await self._admit(passage, ticket, answer, record)
+            reason = self._admit(passage, ticket, answer, record)
+            if reason is not None:
+                await self._expire(passage, answer.now, record, reason)
         else:
             await self._turn_away(passage, ticket, answer)
         if self.recent is not None and passage.record is not None and not passage.graced:
@@ -212,7 +216,8 @@ class Guard(Judging):
 
     async def ask(self, passage: Passage, ticket: Ticket) -> Answer:
         """Ask the store what a secret is worth; where a person is there, that slides it."""
-        await self.ready()
+        if not self._state["prepared"]:
+            await self.ready()
         answer = await self.store.load(
             ticket.alias,
             ticket.sid,
@@ -223,21 +228,24 @@ class Guard(Judging):
             await self.tell(Event("store_up"))
         return answer
 
-    async def _admit(
+    def _admit(
         self, passage: Passage, ticket: Ticket, answer: Answer, record: Record
-    ) -> None:
-        """Accept a living session, unless today's settings are stricter than its record."""
+    ) -> EndReason | None:
+        """Accept a living session; return why not, where today's settings are stricter than it."""
         reason = self._over_limits(record, answer.now, answer.was_seen or record.seen.last_seen)
         if reason is None:
             passage.record = record
-            passage.graced = answer.standing is Standing.GRACE
-            if passage.activity is Activity.NAVIGATE and not passage.graced:
+            if answer.standing is Standing.GRACE:
+                passage.graced = True
+            elif passage.activity is Activity.NAVIGATE:
                 self._renew(passage, ticket, record)
-            return
+        return reason
+
+    async def _expire(self, passage: Passage, now: int, record: Record, reason: EndReason) -> None:
         self.doubt(record.sid)
         event = self.event("session_expired", passage, record, reason=reason.value)
         done = await self.store.revoke(record.alias, only=record.sid, reason=reason, event=event)
-        passage.ended = Ended(reason, answer.now / 1000)
+        passage.ended = Ended(reason, now / 1000)
         self.announce_ends(done.finished, event)
 
     def _over_limits(self, record: Record, now: int, seen: int) -> EndReason | None:
@@ -368,6 +376,7 @@ class Guard(Judging):
             )
 
 
+@lru_cache(REMEMBERED_TEXTS)
 def secret_hash(secret: bytes) -> bytes:
     """What the store keeps of a secret: 256 random bits need no slow hash."""
     return hashlib.sha256(secret).digest()[:HASH_BYTES]

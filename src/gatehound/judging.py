@@ -41,6 +41,7 @@ IPAddress: TypeAlias = IPv4Address | IPv6Address
 
 # Which finding of which built-in detector people know by an event of its own.
 EVENT_OF_DETECTOR: Final = {"ip_shift": "session_ip_shift", "geo_anomaly": "session_geo_anomaly"}
+_NOTHING_STANDS: Final = Verdict()
 JUDGE_ATTEMPTS: Final = 3  # compare-and-swap: several processes judging one session at once
 
 
@@ -75,13 +76,19 @@ class Judging(Admin):
 
     async def judge(self, passage: Passage, record: Record) -> None:
         """Let detectors look where something changed; otherwise say what stands."""
-        passage.verdict = Verdict(standing_action(record))
+        if not self.is_settled(passage, record):
+            await self._weigh(passage, record, self._pair(passage))
+
+    def is_settled(self, passage: Passage, record: Record) -> bool:
+        """Say what stands against a session; True where there is nothing new to look at."""
+        if is_suspicious(record):
+            # It is looked at each time, so that its reasons can be shown.
+            passage.verdict = Verdict(standing_action(record))
+            return not self.detection.enabled
+        passage.verdict = _NOTHING_STANDS
         if not self.detection.enabled:
-            return
-        pair = self._pair(passage)
-        # A suspicious session is looked at each time, so that its reasons can be shown.
-        if pair not in record.seen.pairs or is_suspicious(record) or passage.is_new_login:
-            await self._weigh(passage, record, pair)
+            return True
+        return not passage.is_new_login and self._pair(passage) in record.seen.pairs
 
     async def _weigh(self, passage: Passage, record: Record, pair: bytes) -> None:
         """Weigh the evidence and write what follows from it, in one compare-and-swap."""
@@ -199,7 +206,7 @@ class Judging(Admin):
 
     def _pair(self, passage: Passage) -> bytes:
         passage.agent_digest = digest(passage.request.agent)
-        return self.detection.pair(passage.client_ip.address, passage.agent_digest)
+        return self.detection.pair(passage.client_ip.packed, passage.agent_digest)
 
     def _reachable(self, judgement: Judgement, record: Record) -> Judgement:
         """Hold a step-up until it is answered; one that no page can answer is a notification."""

@@ -22,68 +22,38 @@ E = TypeVar("E", bound=GatehoundError)
 class Passage:
     """One request's state. Times are the store's, in milliseconds."""
 
-    __slots__ = (
-        "activity",
-        "agent_digest",
-        "anonymous",
-        "attempt",
-        "carried",
-        "checked",
-        "client_ip",
-        "cookies",
-        "ended",
-        "graced",
-        "is_new_login",
-        "looked",
-        "newcomer",
-        "now",
-        "on_read",
-        "outage",
-        "presession",
-        "raised",
-        "record",
-        "request",
-        "rotation_due",
-        "shown",
-        "slid",
-        "stale",
-        "started",
-        "superseded",
-        "ticket",
-        "verdict",
-        "was_read",
-    )
+    # Defaults stand in the class: most requests change two or three of them, and setting each
+    # anew would cost more than opening the cookie.
+    checked = False  # False on ignore_paths: no session was looked for
+    ticket: Ticket | None = None  # what a verified cookie says
+    record: Record | None = None  # the living session
+    ended: Ended | None = None
+    superseded: Record | None = None  # a parallel request has just changed its secret
+    rotation_due = False  # give the session a new secret with this response
+    shown: tuple[Record, Session] | None = None  # what `visit.session` showed of which
+    graced = False  # on the old secret of a routine rotation: never given a cookie
+    now = 0
+    verdict = Verdict()
+    agent_digest = b""
+    attempt: LoginAttempt | None = None
+    is_new_login = False  # a session was created in this request
+    outage: GatehoundError | None = None
+    was_read = False  # the app looked at the session: the response depends on it
+    on_read: Callable[[], None] | None = None  # who is told of each time, by any thread
+    raised: GatehoundError | None = None  # what the app got, and may turn into a 500
+    started = False  # the response is under way: no more cookies
+    stale = False  # the session is shown from memory: the store gave no answer
+    presession: Ticket | None = None  # what forms before sign-in are bound to
+    looked = False  # the anonymous session was asked for, whether it is there or not
+    anonymous: Record | None = None  # what keeps the data of a visitor
+    newcomer: tuple[NewSession, bytes] | None = None  # one being made, and its secret
+    carried: Record | None = None  # what a login took the data of: ends with the response
 
     def __init__(self, request: Request, activity: Activity, client_ip: ClientIP) -> None:
         self.request = request
         self.activity = activity
         self.client_ip = client_ip
-        self.checked = False  # False on ignore_paths: no session was looked for
-        self.ticket: Ticket | None = None  # what a verified cookie says
-        self.record: Record | None = None  # the living session
-        self.ended: Ended | None = None
-        self.superseded: Record | None = None  # a parallel request has just changed its secret
-        self.rotation_due = False  # give the session a new secret with this response
-        self.shown: tuple[Record, Session] | None = None  # what `visit.session` showed of which
-        self.graced = False  # on the old secret of a routine rotation: never given a cookie
-        self.slid = False
-        self.now = 0
-        self.verdict = Verdict()
-        self.agent_digest = b""
-        self.attempt: LoginAttempt | None = None
-        self.is_new_login = False  # a session was created in this request
-        self.outage: GatehoundError | None = None
-        self.was_read = False  # the app looked at the session: the response depends on it
-        self.on_read: Callable[[], None] | None = None  # who is told of each time, by any thread
-        self.raised: GatehoundError | None = None  # what the app got, and may turn into a 500
-        self.started = False  # the response is under way: no more cookies
         self.cookies: dict[str, str] = {}  # name -> the Set-Cookie to send, in this order
-        self.stale = False  # the session is shown from memory: the store gave no answer
-        self.presession: Ticket | None = None  # what forms before sign-in are bound to
-        self.looked = False  # the anonymous session was asked for, whether it is there or not
-        self.anonymous: Record | None = None  # what keeps the data of a visitor
-        self.newcomer: tuple[NewSession, bytes] | None = None  # one being made, and its secret
-        self.carried: Record | None = None  # what a login took the data of: ends with the response
 
     def raise_later(self, error: E) -> E:
         """Note what the app is told, for a framework that turns it into a bare 500."""

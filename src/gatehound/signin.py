@@ -343,7 +343,7 @@ def _new_session(
         country=network.country,
         place=network.place_id,
         agent=agent_digest,
-        pairs=(guard.detection.pair(address, agent_digest), b""),
+        pairs=(guard.detection.pair(passage.client_ip.packed, agent_digest), b""),
     )
     previous = passage.record
     new = NewSession(

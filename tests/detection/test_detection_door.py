@@ -77,13 +77,13 @@ def test_strict_detectors_flag_alone(city_database: str) -> None:
 
 
 def test_a_strict_ip_shift_makes_every_address_a_pair_of_its_own() -> None:
-    one, two = ip_address("192.0.2.1"), ip_address("192.0.2.2")
+    one, two = ip_address("192.0.2.1").packed, ip_address("192.0.2.2").packed
     agent = digest(kit.CHROME_WINDOWS)
     graded, strict = detection(), detection(ip_shift="strict")
     assert graded.pair(one, agent) == graded.pair(two, agent)
     assert strict.pair(one, agent) != strict.pair(two, agent)
     wide = detection(networks=Networks(v4_prefix=16))
-    assert wide.pair(one, agent) == wide.pair(ip_address("192.0.77.1"), agent)
+    assert wide.pair(one, agent) == wide.pair(ip_address("192.0.77.1").packed, agent)
 
 
 def test_wrong_settings_are_named_all_at_once() -> None:

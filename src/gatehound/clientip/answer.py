@@ -54,6 +54,11 @@ class ClientIP:
         return _unpack(self._found.packed)
 
     @property
+    def packed(self) -> bytes | None:
+        """The address as 4 or 16 bytes in network order; None where it is unresolved."""
+        return self._found.packed
+
+    @property
     def text(self) -> str:
         """The address as text, as `str(address)` writes it; "" where it is unresolved."""
         found = self._found

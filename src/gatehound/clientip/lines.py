@@ -44,6 +44,12 @@ def in_scope(headers: Iterable[tuple[bytes, bytes]], name: Name) -> list[str]:
     return [str(value, "latin-1") for key, value in headers if key == raw]
 
 
+def in_fields(fields: Mapping[bytes, bytes], name: Name) -> list[str]:
+    """Read from headers by name, bytes in lower case, where none came twice."""
+    value = fields.get(name.raw)
+    return [] if value is None else [str(value, "latin-1")]
+
+
 def in_environ(environ: Mapping[str, Any], name: Name) -> list[str]:
     """Read from a WSGI environ, where the server has joined repeated lines."""
     value = environ.get(name.key)

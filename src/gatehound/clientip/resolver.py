@@ -16,6 +16,7 @@ from gatehound.clientip.lines import (
     Header,
     Read,
     in_environ,
+    in_fields,
     in_pairs,
     in_scope,
 )
@@ -153,9 +154,17 @@ class ClientIPResolver:
         lines = pairs if isinstance(pairs, list | tuple) else list(pairs)
         return self._answer(peer, peer, lines, in_pairs)
 
-    def from_scope(self, scope: Mapping[str, Any]) -> ClientIP:
-        """Answer for an ASGI scope of type http or websocket; it is not changed."""
+    def from_scope(
+        self, scope: Mapping[str, Any], *, fields: Mapping[bytes, bytes] | None = None
+    ) -> ClientIP:
+        """Answer for an ASGI scope of type http or websocket; it is not changed.
+
+        `fields` are its headers by name, for who has them anyway and knows that none came twice.
+        """
         client = scope.get("client")
+        if fields is not None:
+            peer = client[0] if client else _peer_without_client(scope)
+            return self._answer(client, peer, fields, in_fields)
         headers = scope.get("headers", ())
         if not isinstance(headers, list):
             headers = list(headers)  # ASGI allows any iterable, and a mode may read it twice

@@ -28,7 +28,6 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from gatehound.detection.known import Known, KnownAgent, KnownNetwork
-from gatehound.detection.network import Address, prefix_of
 from gatehound.model import Device, Network
 
 VERSION: Final = 1
@@ -257,16 +256,20 @@ def next_flag(score: float, *, flagged: bool, enter: float, recent: bool) -> boo
 
 @lru_cache(maxsize=4096)
 def pair(
-    address: Address | None, agent_digest: bytes, *, v4_prefix: int = 24, v6_prefix: int = 64
+    packed: bytes | None, agent_digest: bytes, v4_prefix: int = 24, v6_prefix: int = 64
 ) -> bytes:
     """Return 6 bytes that stand for one network prefix and one agent.
 
-    An unresolved address (None) is a network of its own. Use `Detection.pair`, which knows the
-    lengths that the settings ask for.
+    `packed` is an address of 4 or 16 bytes, None an unresolved one, which is a network of its
+    own. Use `Detection.pair`, which knows the lengths that the settings ask for.
     """
-    prefix = prefix_of(address, v4_prefix, v6_prefix)
+    network = b""
+    if packed is not None:
+        size = len(packed)
+        rest = size * 8 - (v4_prefix if size == 4 else v6_prefix)
+        network = bytes([size]) + (int.from_bytes(packed) >> rest << rest).to_bytes(size)
     # The digest has a fixed length, so that no two pairs are written alike.
-    return blake2b(agent_digest + prefix.encode(), digest_size=6).digest()
+    return blake2b(agent_digest + network, digest_size=6).digest()
 
 
 def is_value(value: object) -> bool:

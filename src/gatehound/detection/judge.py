@@ -33,7 +33,7 @@ from gatehound.detection.detectors import (
 )
 from gatehound.detection.device import digest
 from gatehound.detection.evidence import REORDER, Evidence, Remembered, next_flag, pair, read
-from gatehound.detection.network import Address, Networks
+from gatehound.detection.network import Networks
 from gatehound.detection.policy import DetectionSettings, Policy, PolicySettings
 from gatehound.errors import SettingsError
 from gatehound.model import (
@@ -105,10 +105,13 @@ class Detection:
         exact = any(isinstance(one, IPShift) and one.strict for one in self.detectors)
         self._lengths = (32, 128) if exact else (networks.v4_prefix, networks.v6_prefix)
 
-    def pair(self, address: Address | None, agent_digest: bytes) -> bytes:
-        """Return the 6 bytes to compare with a session's recent pairs; equal is unchanged."""
+    def pair(self, packed: bytes | None, agent_digest: bytes) -> bytes:
+        """Return the 6 bytes to compare with a session's recent pairs; equal is unchanged.
+
+        `packed` is `ClientIP.packed`.
+        """
         v4_prefix, v6_prefix = self._lengths
-        return pair(address, agent_digest, v4_prefix=v4_prefix, v6_prefix=v6_prefix)
+        return pair(packed, agent_digest, v4_prefix, v6_prefix)
 
     async def judge(
         self,

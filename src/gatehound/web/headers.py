@@ -8,6 +8,8 @@ cacheable.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gatehound.passage import Passage
 
 Headers = list[tuple[str, str]]
@@ -17,6 +19,8 @@ Headers = list[tuple[str, str]]
 TARGETED = "-cache-control"
 # Older ones: Edge Architecture (Fastly, Varnish), Akamai, nginx.
 CACHE_OVERRIDES = frozenset({"surrogate-control", "edge-control", "x-accel-expires"})
+# With all that end in "-control", whatever speaks of caches.
+_OF_CACHES = frozenset({b"vary", b"x-accel-expires"})
 REPLACED = frozenset({"cache-control", "expires", "pragma"})
 
 
@@ -47,6 +51,18 @@ def changes(passage: Passage, headers: Headers) -> tuple[frozenset[str], Headers
     if "cache-control" not in names and not overrides:
         vary.insert(0, ("Cache-Control", "private"))
     return frozenset(), vary
+
+
+def leave_caches_to_us(lines: Iterable[tuple[bytes, bytes]]) -> bool:
+    """True where an app says nothing of caches, in headers as ASGI has them.
+
+    Then `changes` of a response without cookies adds the same two every time.
+    """
+    for name, _ in lines:
+        low = name.lower()
+        if low in _OF_CACHES or low.endswith(b"-control"):
+            return False
+    return True
 
 
 def dress(passage: Passage, headers: Headers) -> Headers:
