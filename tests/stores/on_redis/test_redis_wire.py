@@ -114,15 +114,23 @@ def client_of(store: RedisStore, way: Way = Way.HOT) -> Any:
 def replies(store: RedisStore, reply: Any) -> Iterator[None]:
     """Let the next command be answered with what is another's."""
     client = client_of(store)
-    ask = client.ask
+    trip = client.link if store.suspends else client
+    ask = trip.ask_packed
 
-    async def wrong(commands: Any) -> Any:
-        client.ask = ask
-        return [reply, *(await ask(commands))[1:]]
+    def wrong(data: bytes, count: int = 1) -> Any:
+        trip.ask_packed = ask
+        answered = ask(data, count)
+        if not store.suspends:
+            return [reply, *answered[1:]]
 
-    client.ask = wrong
+        async def waited() -> Any:
+            return [reply, *(await answered)[1:]]
+
+        return waited()
+
+    trip.ask_packed = wrong
     yield
-    client.ask = ask
+    trip.ask_packed = ask
 
 
 @pytest.mark.parametrize("touch", [None, 0])

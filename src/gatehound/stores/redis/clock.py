@@ -43,6 +43,14 @@ class StoreClock:
             return self._given()
         return None if self._offset is None else _local() + self._offset
 
+    def now_beside(self, line: bytes) -> int | None:
+        """`now`, where this line is fresh; None where the store has to be asked for either."""
+        local = _local() if self._given is None else self._given()
+        looked = self._looked.get(line)
+        if looked is None or not 0 <= local - looked < FRESH_FOR:
+            return None
+        return local if self._given is not None else self._offset and local + self._offset
+
     def is_fresh(self, line: bytes) -> bool:
         """True where this line was read less than a second ago.
 

@@ -12,13 +12,14 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gatehound.errors import StoreError, StoreUnavailable
 from gatehound.stores.redis import trouble
 from gatehound.stores.redis.address import Address
+from gatehound.stores.redis.hot import are_hot, in_form
 from gatehound.stores.redis.master import Masters
-from gatehound.stores.redis.node import PATIENCE, Nodes
+from gatehound.stores.redis.node import PATIENCE, Nodes, Trip
 from gatehound.stores.redis.topology import Command
 from gatehound.stores.redis.trouble import StoreSilent
 
@@ -52,6 +53,13 @@ class _Part:
     wait: _Part | None = None
 
 
+class Sent(NamedTuple):
+    """What was sent to one server: a reply for each command, an error in its place."""
+
+    address: Address
+    replies: list[Any]
+
+
 class Delivery:
     """Sends the commands of one wire. `slot_of` tells the slot of a key; None for no cluster."""
 
@@ -70,19 +78,43 @@ class Delivery:
         self._deadline = deadline
         self._clock = clock
 
+    def short(self, key: bytes) -> Trip | None:
+        """See Wire.short."""
+        if not self._masters.is_sure:
+            return None
+        address = self._masters.find(0 if self._slot_of is None else self._slot_of(key))
+        return None if address is None else self._nodes.short(address)
+
+    async def send_short(self, commands: Sequence[Command]) -> Sent | None:
+        """Send commands where nearly all go: over an open connection, to one known server."""
+        if not are_hot(commands):
+            return None
+        keys = [key for key in map(_key, commands) if key is not None]
+        if self._slot_of is not None and len(set(map(self._slot_of, keys))) > 1:
+            return None
+        trip = self.short(keys[0] if keys else b"")
+        if trip is None:
+            return None
+        try:
+            replies = await trip.ask(commands)
+        except Exception as error:
+            replies = [self._nodes.told(trip.address, error)] * len(commands)
+        return Sent(trip.address, in_form(commands, replies))
+
     async def deliver(
-        self, commands: Sequence[Command], patient: bool, wait: int, allowed: float
+        self,
+        commands: Sequence[Command],
+        patient: bool,
+        wait: int,
+        allowed: float,
+        sent: Sent | None = None,
     ) -> list[Any]:
+        """Send commands and return their replies; go on from what `sent` has brought."""
         start = self._clock()
+        due = self._parts(commands, patient, wait)
         answers: list[_Answer] = []
-        if len(commands) == 1 and not wait and self._masters.is_sure:
-            # Nearly every call is one command to a server that is known, and that answers.
-            slot, address, reply = await self._send_straight(commands, patient)
-            if not isinstance(reply, Exception):
-                return [reply]
-            if address is not None:
-                answers = [(_Part(0, commands[0], slot), address, reply)]
-        due = [] if answers else self._parts(commands, patient, wait)
+        if sent is not None:
+            answers = [(p, sent.address, r) for p, r in zip(due, sent.replies, strict=True)]
         replies: list[Any] = [None] * (len(commands) + bool(wait))
         while True:
             if not answers:
@@ -94,19 +126,6 @@ class Delivery:
             if any(part.rests for part in due):
                 await self._rest()
             answers = []
-
-    async def _send_straight(
-        self, commands: Sequence[Command], patient: bool
-    ) -> tuple[int, Address | None, Any]:
-        slot = self._slot(commands)
-        address = self._masters.find(slot)
-        if address is None:
-            return slot, None, self._masters.unknown()
-        try:
-            [reply] = await self._nodes.ask(address, commands, patient=patient)
-        except StoreError as error:
-            return slot, address, error
-        return slot, address, reply
 
     async def _sort(self, answers: list[_Answer], replies: list[Any]) -> list[_Part]:
         """Put answers in their places; return what is to be sent again."""

@@ -8,9 +8,12 @@ a command as the command itself takes (measured: EVALSHA, 64 at once, 88 us of C
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final
 
+from gatehound.stores.redis.address import Address
+from gatehound.stores.redis.breaker import Breaker
 from gatehound.stores.redis.topology import Command
 
 # What every request asks, and app data by field. Their replies mean what hiredis makes of them,
@@ -18,6 +21,25 @@ from gatehound.stores.redis.topology import Command
 HOT: Final = frozenset({"HMGET", "EVALSHA", "EVAL", "GET", "HGET", "MGET", "TIME", "PING"})
 MORE: Final = object()  # what the reader says while a reply is not complete
 READ_SIZE: Final = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What both ways have to know of a server.
+
+    `pool` is a pool of redis-py that knows how connections are made; none of its own is used.
+    `errors` are redis-py's exceptions. `breaker` is told of answers and silences. `clock`,
+    `deadline` and `idle_limit` are in seconds; a connection that was not used for `idle_limit` is
+    replaced.
+    """
+
+    address: Address
+    pool: Any
+    errors: Any
+    breaker: Breaker
+    clock: Callable[[], float]
+    deadline: float
+    idle_limit: float
 
 
 class Closed(Exception):

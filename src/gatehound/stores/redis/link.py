@@ -21,8 +21,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from gatehound.stores.redis.hot import MORE, Closed, Stray, connection_of, in_form, packer, reader
+from gatehound.stores.redis.hot import (
+    MORE,
+    Closed,
+    Server,
+    Stray,
+    connection_of,
+    in_form,
+    packer,
+    reader,
+)
 from gatehound.stores.redis.topology import Command
+from gatehound.stores.redis.trouble import is_silence
 
 # A loop that was busy for longer than the deadline finds the timer and the replies due in one
 # turn, and some loops look at timers first: so what is late is looked at twice.
@@ -30,17 +40,17 @@ _SECOND_LOOK: Final = 0.005
 
 
 class Link(asyncio.Protocol):
-    """One connection. `deadline` is in seconds; `on_end` is called once, when it takes no more."""
+    """One connection. `on_end` is called once, when it takes no more."""
 
-    def __init__(
-        self, connection: Any, errors: Any, deadline: float, on_end: Callable[[Link], None]
-    ) -> None:
+    def __init__(self, connection: Any, server: Server, on_end: Callable[[Link], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._errors = errors
-        self._deadline = deadline
+        self._server = server
+        self._clock = server.clock
+        self._deadline = server.deadline
+        self._errors = server.errors
         self._on_end = on_end
         self._pack = packer()
-        self._reader = reader(connection, errors.InvalidResponse)
+        self._reader = reader(connection, server.errors.InvalidResponse)
         # The writer is kept for its life alone: collecting it would close the transport.
         self._writer = connection._writer
         self._transport = self._writer.transport
@@ -51,7 +61,8 @@ class Link(asyncio.Protocol):
         self._is_alone = True
         self._timer: asyncio.TimerHandle | None = None
         self._is_late = False
-        self.used_at = self._loop.time()
+        self.address = server.address
+        self.used_at = self._clock()
         self.is_open = True
         self._transport.set_protocol(self)
         self._transport.resume_reading()
@@ -62,22 +73,24 @@ class Link(asyncio.Protocol):
         It fails by the errors of redis-py where no reply comes, and by Closed. Call it only
         while `is_open`.
         """
+        pack = self._pack
+        return self.ask_packed(
+            b"".join([pack(tuple(command)) for command in commands]), len(commands)
+        )
+
+    def ask_packed(self, data: bytes, count: int = 1) -> asyncio.Future[list[Any]]:
+        """As `ask`, for what is packed: `count` commands."""
         future = self._loop.create_future()
-        now = self.used_at = self._loop.time()
-        if len(commands) == 1:
-            data = self._pack(tuple(commands[0]))
-        else:
-            data = b"".join([self._pack(tuple(command)) for command in commands])
-        if self._out:
-            self._out.append(data)
-        elif self._is_alone and not self._waiting:
+        now = self.used_at = self._clock()
+        if self._is_alone and not self._waiting:
             self._transport.write(data)
         else:
+            if not self._out:
+                self._loop.call_soon(self._flush)
             self._out.append(data)
-            self._loop.call_soon(self._flush)
-        self._waiting.append((future, len(commands), now))
+        self._waiting.append((future, count, now))
         if self._timer is None:
-            self._timer = self._loop.call_at(now + self._deadline, self._sweep)
+            self._timer = self._loop.call_later(self._deadline, self._sweep)
         return future
 
     def retire(self) -> None:
@@ -97,7 +110,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Give each reply to the question whose turn it is."""
         waiting, replies, gets = self._waiting, self._replies, self._reader.gets
-        answered = 0
+        answered, began = 0, 0.0
         try:
             self._reader.feed(data)
             while (reply := gets()) is not MORE:
@@ -105,7 +118,7 @@ class Link(asyncio.Protocol):
                     raise Stray  # noqa: TRY301 - ends the connection like what cannot be read
                 replies.append(reply)
                 if len(replies) == waiting[0][1]:
-                    future = waiting.popleft()[0]
+                    future, _, began = waiting.popleft()
                     if not future.done():
                         future.set_result(replies)
                     replies = []
@@ -117,7 +130,9 @@ class Link(asyncio.Protocol):
             self._end(type(error), str(error))
             return
         self._replies = replies
-        self._is_alone = answered < 2
+        if answered:
+            self._is_alone = answered == 1
+            self._server.breaker.answered(began)
         if not (waiting or self.is_open):
             self._end(Closed, "")
 
@@ -139,7 +154,7 @@ class Link(asyncio.Protocol):
     def _sweep(self) -> None:
         """Fail what waits for too long; come again when the next one may."""
         self._timer = None
-        limit = self._loop.time() - self._deadline
+        limit = self._clock() - self._deadline
         if self._waiting and self._waiting[0][2] <= limit:
             if not self._is_late:
                 self._is_late = True
@@ -149,16 +164,18 @@ class Link(asyncio.Protocol):
         self._is_late = False
         due = next((at for future, _, at in self._waiting if not future.done()), None)
         if due is not None:
-            self._timer = self._loop.call_at(due + self._deadline, self._sweep)
+            rest = due + self._deadline - self._clock()
+            self._timer = self._loop.call_later(max(rest, 0.0), self._sweep)
         elif not self.is_open:
-            self._end(self._errors.TimeoutError, "")
+            self._end(Closed, "")
         elif self._waiting:  # only places of callers who have left
-            self._timer = self._loop.call_at(self._waiting[-1][2] + self._deadline, self._sweep)
+            self._timer = self._loop.call_later(self._deadline, self._sweep)
 
     def _give_up(self, limit: float) -> None:
         for future, _, at in self._waiting:
             if at > limit:
                 break
+            self._server.breaker.silent(at)
             _fail(future, self._errors.TimeoutError("Timeout reading from the server"))
         if self.is_open:
             self.is_open = False
@@ -174,33 +191,30 @@ class Link(asyncio.Protocol):
             self.is_open = False
             self._on_end(self)
         self._transport.abort()
-        for future, _, _ in waiting:
+        for future, _, began in waiting:
+            if kind is self._errors.ConnectionError:
+                self._server.breaker.silent(began)
             _fail(future, kind(text))
 
 
 class Shared:
-    """One server over a link, which is opened at the first use and after each end.
+    """One server over a link, which is opened at the first use and after each end."""
 
-    `pool` is a pool of redis-py that knows how connections are made; none of its own is used. A
-    link that was not used for `idle_limit` seconds is replaced.
-    """
-
-    def __init__(self, pool: Any, errors: Any, deadline: float, idle_limit: float) -> None:
-        self._pool = pool
-        self._errors = errors
-        self._deadline = deadline
-        self._idle_limit = idle_limit
+    def __init__(self, server: Server) -> None:
+        self._server = server
         self._opening: asyncio.Task[Link] | None = None
         # Also those that take no more and still owe replies; a transport keeps its link alive.
         self._all: weakref.WeakSet[Link] = weakref.WeakSet()
         self._link: Link | None = None
+        self.breaker = server.breaker
         self.is_open = True
 
     @property
     def link(self) -> Link | None:
         """The link to ask over at once; None where `ask` has to open one first."""
         link = self._link
-        if link is None or link._loop.time() - link.used_at < self._idle_limit:
+        server = self._server
+        if link is None or server.clock() - link.used_at < server.idle_limit:
             return link
         link.retire()
         return None
@@ -234,11 +248,13 @@ class Shared:
             raise
 
     async def _open(self) -> Link:
-        connection = connection_of(self._pool)
+        connection, began = connection_of(self._server.pool), self._server.clock()
         try:
             await connection.connect()
-            link = Link(connection, self._errors, self._deadline, self._forget)
-        except BaseException:
+            link = Link(connection, self._server, self._forget)
+        except BaseException as error:
+            if is_silence(error):
+                self.breaker.silent(began)
             await connection.disconnect(nowait=True)
             raise
         self._all.add(link)

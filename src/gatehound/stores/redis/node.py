@@ -9,7 +9,6 @@ has a third (hot.py). Ways belong to one process and, under asyncio, to one loop
 from __future__ import annotations
 
 import asyncio
-import enum
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -19,8 +18,8 @@ from gatehound.errors import StoreError
 from gatehound.stores.redis.address import Address
 from gatehound.stores.redis.breaker import REST, SILENCES, Breaker
 from gatehound.stores.redis.direct import Direct
-from gatehound.stores.redis.hot import Closed, are_hot, connection_of, is_available
-from gatehound.stores.redis.link import Shared
+from gatehound.stores.redis.hot import Closed, Server, are_hot, connection_of, is_available
+from gatehound.stores.redis.link import Link, Shared
 from gatehound.stores.redis.pooled import Pooled
 from gatehound.stores.redis.topology import Command
 from gatehound.stores.redis.trouble import StoreSilent, is_silence, translate
@@ -39,16 +38,17 @@ MAX_CONNECTIONS: Final = 50
 _ROLES: Final = ([b"master"], [b"slave"], [b"sentinel"])
 
 
-class Way(enum.Enum):
-    """How a command goes to a server."""
+class Way:
+    """How a command goes to a server. Plain texts: an enum takes long to look up."""
 
-    HOT = "hot"
-    PROMPT = "prompt"
-    PATIENT = "patient"
+    HOT: Final = "hot"
+    PROMPT: Final = "prompt"
+    PATIENT: Final = "patient"
 
 
 Client: TypeAlias = Pooled | Shared | Direct
-_Clients: TypeAlias = dict[tuple[Address, Way], Client]
+Trip: TypeAlias = Link | Direct
+_Clients: TypeAlias = dict[tuple[Address, str], Client]
 _NO_LOOP: Final[tuple[Callable[[], asyncio.AbstractEventLoop | None], _Clients]] = (
     lambda: None,
     {},
@@ -120,13 +120,33 @@ class Nodes:
             replies = await client.ask(commands)
         except Exception as error:
             if not isinstance(error, self._redis.exceptions.ResponseError):
-                raise self._failed(error, address, began, is_closed=not client.is_open) from error
+                counts = isinstance(client, Pooled)
+                is_closed = not client.is_open
+                raise self._failed(
+                    error, address, began, is_closed=is_closed, counts=counts
+                ) from error
             replies = [error] * len(commands)  # of the only command, or while connecting
         finally:
             if not client.is_open:
                 await client.close(inuse=False)  # what was opened after that
         breaker.answered(began)
         return replies
+
+    def short(self, address: Address) -> Trip | None:
+        """Return an open connection for what is hot; None: `ask` finds a way, or says why not."""
+        client = self._clients().get((address, Way.HOT))
+        if client is None or isinstance(client, Pooled):
+            return None
+        breaker = client.breaker
+        if breaker.silences or (self._wakes and self._clock() - breaker.heard_at >= AWAKE):
+            return None
+        return client.link if isinstance(client, Shared) else client
+
+    def told(self, address: Address, error: Exception) -> StoreError:
+        """Say what it means that no reply came over such a connection."""
+        if isinstance(error, Closed):
+            return StoreSilent(f"the connection to Redis at {address} was closed")
+        return translate(error, address)
 
     def breaker(self, address: Address) -> Breaker:
         """Return the breaker of a server, a new one for a new server."""
@@ -152,13 +172,13 @@ class Nodes:
         """Close a connection of `subscribe`, and wait for nothing."""
         await self._settled(connection.disconnect(**({"nowait": True} if self.suspends else {})))
 
-    def way(self, commands: Sequence[Command], patient: bool) -> Way:
+    def way(self, commands: Sequence[Command], patient: bool) -> str:
         """Return the way that commands take."""
         if patient:
             return Way.PATIENT
         return Way.HOT if self._multiplex and are_hot(commands) else Way.PROMPT
 
-    def client(self, address: Address, way: Way) -> Client:
+    def client(self, address: Address, way: str) -> Client:
         """Return the client of this process and loop, building it at its first use."""
         clients = self._clients()
         found = clients.get((address, way))
@@ -169,7 +189,7 @@ class Nodes:
     async def drop(self, address: Address) -> None:
         """Close the idle connections to a server, which is not what it was."""
         clients = self._clients()
-        for way in Way:
+        for way in (Way.HOT, Way.PROMPT, Way.PATIENT):
             client = clients.pop((address, way), None)
             if client is not None:
                 await client.close(inuse=False)
@@ -201,15 +221,14 @@ class Nodes:
         return kept
 
     def _failed(
-        self, error: Exception, address: Address, began: float, *, is_closed: bool
+        self, error: Exception, address: Address, began: float, *, is_closed: bool, counts: bool
     ) -> StoreError:
-        """Say what it means that no reply came, and count a silence."""
-        if is_closed or isinstance(error, Closed):
-            # Somebody closed it meanwhile, and redis-py fails in many ways then. No silence.
-            return StoreSilent(f"the connection to Redis at {address} was closed")
-        if is_silence(error):
+        """Say what it means that no reply came, and count a silence where the client does not."""
+        if is_closed:  # by somebody else, and redis-py fails in many ways then. No silence.
+            error = Closed()
+        elif counts and is_silence(error):
             self.breaker(address).silent(began)
-        return translate(error, address)
+        return self.told(address, error)
 
     def _clients(self) -> _Clients:
         if not self.suspends:
@@ -229,21 +248,23 @@ class Nodes:
         self._latest = weakref.ref(loop), found
         return found
 
-    def _build(self, address: Address, way: Way) -> Client:
+    def _build(self, address: Address, way: str) -> Client:
         pool = self._pool(address, self._deadline * (PATIENCE if way is Way.PATIENT else 1))
         if way is not Way.HOT:
             flavour = self._redis.asyncio if self.suspends else self._redis
             return Pooled(flavour.Redis(connection_pool=pool), suspends=self.suspends)
-        errors = self._redis.exceptions
-        if self.suspends:
-            return Shared(pool, errors, self._deadline, self._idle_limit)
-        return Direct(
+        server = Server(
+            address,
             pool,
-            errors,
-            limit=MAX_CONNECTIONS,
-            patience=PATIENCE * self._deadline,
+            self._redis.exceptions,
+            self.breaker(address),
+            self._clock,
+            deadline=self._deadline,
             idle_limit=self._idle_limit,
         )
+        if self.suspends:
+            return Shared(server)
+        return Direct(server, limit=MAX_CONNECTIONS, patience=PATIENCE * self._deadline)
 
     def _pool(self, address: Address, deadline: float) -> Any:
         flavour = self._redis.asyncio if self.suspends else self._redis

@@ -28,12 +28,12 @@ from gatehound.stores.redis.address import Address, read_url
 from gatehound.stores.redis.delivery import Delivery, late
 from gatehound.stores.redis.listen import Ears
 from gatehound.stores.redis.master import Masters
-from gatehound.stores.redis.node import CONNECT, PATIENCE, PROMPT, Nodes
+from gatehound.stores.redis.node import CONNECT, PATIENCE, PROMPT, Nodes, Trip
 from gatehound.stores.redis.shape import fits
 from gatehound.stores.redis.topology import Command
 from gatehound.stores.redis.trouble import Misread, ScriptMissing, SlotMoving
 
-__all__ = ["CONNECT", "PROMPT", "Command", "ScriptMissing", "SlotMoving", "Wire"]
+__all__ = ["CONNECT", "PROMPT", "Command", "ScriptMissing", "SlotMoving", "Trip", "Wire"]
 
 # Boot time goes on while a virtual machine is suspended; the monotonic clock does not, and what
 # was known before that would look as if it had just been said.
@@ -110,6 +110,22 @@ class Wire:
         that has the write need not be the one that is promoted.
         """
         return await self._bounded(commands, patient, wait)
+
+    def short(self, key: bytes) -> Trip | None:
+        """Return what one packed command about a key can be sent over at once.
+
+        None where that takes more: `call` does it then. What goes wrong on a trip is told by
+        `failed`; a refusal is redis-py's exception in the place of its reply.
+        """
+        return self._delivery.short(key)
+
+    async def failed(self, trip: Trip, error: Exception) -> StoreError:
+        """Say what it means that a trip raised, and act on it."""
+        told = self.nodes.told(trip.address, error)
+        self._masters.doubt()
+        if isinstance(told, Misread):
+            await self.close()
+        return told
 
     async def ask_at(
         self, address: Address, commands: Sequence[Command], *, patient: bool = False
@@ -197,14 +213,17 @@ class Wire:
     async def _bounded(
         self, commands: Sequence[Command], patient: bool, wait: int = 0
     ) -> list[Any]:
+        sent = None if patient or wait else await self._delivery.send_short(commands)
+        if sent is not None and not any(isinstance(reply, Exception) for reply in sent.replies):
+            return await self._fitting(commands, sent.replies)
         own = self._deadline * (PATIENCE if patient else 1)
         allowed = max(CONNECT, self._deadline) + own
         if not self.suspends:
-            replies = await self._delivery.deliver(commands, patient, wait, allowed)
+            replies = await self._delivery.deliver(commands, patient, wait, allowed, sent)
             return await self._fitting(commands, replies)
         try:
             async with asyncio.timeout(allowed):
-                replies = await self._delivery.deliver(commands, patient, wait, allowed)
+                replies = await self._delivery.deliver(commands, patient, wait, allowed, sent)
         except TimeoutError:
             self._masters.doubt()
             raise late(self.place) from None
