@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -57,7 +58,12 @@ _TOMBSTONE: Final = struct.Struct(">BB6s")
 _V4: Final = 4
 _V6: Final = 8
 _HAS_PLACE: Final = 16
-_ADDRESS_BYTES: Final = {0: 0, _V4: 4, _V6: 16}
+_ADDRESS_BYTES: Final = (0, 4, 16, 0)  # by the two bits of the shape
+# Numbers of 48 and 40 bits are read in two pieces, which takes a third of the time.
+_SECURITY_READ: Final = struct.Struct(">BBBH4s16sHIBII").unpack_from
+_SEEN_READ: Final = struct.Struct(">BHIB6s").unpack_from
+_FIRST: Final = slice(SEEN_BYTES, SEEN_BYTES + PAIR_BYTES)
+_SECOND: Final = slice(SEEN_BYTES + PAIR_BYTES, SEEN_BYTES + 2 * PAIR_BYTES)
 
 
 class Security(msgspec.Struct, frozen=True, gc=False):
@@ -100,25 +106,27 @@ class Security(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def unpack(cls, sid: bytes, data: bytes) -> Security:
         """Read the stored form; StoreCorrupt where it is not one, or not of this `sid`."""
-        _check(data, _SECURITY.size, "security part")
-        _, flags, aal, bits, tag, secret_hash, created, life, idle = _SECURITY.unpack_from(data)
+        size = len(data)
+        if size < SECURITY_BYTES or data[0] not in READS:
+            raise _unreadable(data, "security part")
+        _, flags, aal, bits, tag, secret_hash, high, low, above, life, idle = _SECURITY_READ(data)
         if tag != sid[:4]:
             raise StoreCorrupt("the answer belongs to another session: a reply was mixed up")
-        start = int.from_bytes(created)
-        authenticated = rotated = b""
-        if len(data) >= _SECURITY.size + _SINCE.size:
-            authenticated, rotated = _SINCE.unpack_from(data, _SECURITY.size)
-        return cls(
-            sid=sid,
-            secret_hash=secret_hash,
-            created=start,
-            authenticated=start + int.from_bytes(authenticated),
-            expires=start + int.from_bytes(life),
-            idle=idle * 1000,
-            flags=flags,
-            aal=aal,
-            methods=methods_from_bits(bits),
-            rotated=start + int.from_bytes(rotated),
+        start = authenticated = rotated = high << 32 | low
+        if size >= SECURITY_BYTES + _SINCE.size:
+            since, last = _SINCE.unpack_from(data, SECURITY_BYTES)
+            authenticated, rotated = start + int.from_bytes(since), start + int.from_bytes(last)
+        return cls(  # by position: every request comes by here
+            sid,
+            secret_hash,
+            start,
+            authenticated,
+            start + (above << 32 | life),
+            idle * 1000,
+            flags,
+            aal,
+            methods_from_bits(bits),
+            rotated,
         )
 
 
@@ -151,24 +159,22 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def unpack(cls, data: bytes) -> Seen:
         """Read the stored form; StoreCorrupt where it is not one."""
-        _check(data, _SEEN.size, "seen part")
-        _, last_seen, shape, agent = _SEEN.unpack_from(data)
-        at, end = _SEEN.size, _SEEN.size + PAIR_BYTES * (shape & 3)
-        pairs = [data[i : i + PAIR_BYTES] for i in range(at, end, PAIR_BYTES)]
-        place, country = 0, b""
-        size = _ADDRESS_BYTES.get(shape & (_V4 | _V6), 0)
-        _check(data, end + size + (_PLACE.size if shape & _HAS_PLACE else 0), "seen part")
+        if len(data) < SEEN_BYTES or data[0] not in READS:
+            raise _unreadable(data, "seen part")
+        _, high, low, shape, agent = _SEEN_READ(data)
+        count = shape & 3
+        end = SEEN_BYTES + PAIR_BYTES * count
+        size = _ADDRESS_BYTES[shape >> 2 & 3]
+        if len(data) < end + size + (_PLACE.size if shape & _HAS_PLACE else 0):
+            raise _unreadable(data, "seen part")
+        first = data[_FIRST] if count else b""
+        second = data[_SECOND] if count > 1 else b""
+        place, country = 0, ""
         if shape & _HAS_PLACE:
-            place, country = _PLACE.unpack_from(data, end)
+            place, code = _PLACE.unpack_from(data, end)
+            country = code.rstrip(b"\0").decode("latin-1")
             end += _PLACE.size
-        return cls(
-            last_seen=int.from_bytes(last_seen),
-            address=data[end : end + size],
-            country=country.rstrip(b"\0").decode("latin-1"),
-            place=place,
-            agent=agent,
-            pairs=(pairs[0] if pairs else b"", pairs[1] if len(pairs) > 1 else b""),
-        )
+        return cls(high << 32 | low, data[end : end + size], country, place, agent, (first, second))
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -243,6 +249,7 @@ def methods_to_bits(methods: Iterable[str]) -> int:
     return bits
 
 
+@lru_cache(256)
 def methods_from_bits(bits: int) -> tuple[str, ...]:
     """Turn stored bits into names; bits of a later release read as "other"."""
     names = [name for position, name in enumerate(METHODS) if bits >> position & 1]
@@ -268,5 +275,9 @@ def _since(start: int, end: int) -> bytes:
 
 def _check(data: bytes, size: int, what: str) -> None:
     if len(data) < size or data[0] not in READS:
-        version = data[0] if data else None
-        raise StoreCorrupt(f"{what} of {len(data)} bytes, version {version}: cannot be read")
+        raise _unreadable(data, what)
+
+
+def _unreadable(data: bytes, what: str) -> StoreCorrupt:
+    version = data[0] if data else None
+    return StoreCorrupt(f"{what} of {len(data)} bytes, version {version}: cannot be read")

@@ -27,11 +27,24 @@ class Puppet:
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accept that waits
         self._listener.close()
+        self.hang_up()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def connections(self) -> int:
+        """How many there were up to now."""
+        return len(self._open)
+
+    def tell(self, data: bytes) -> None:
+        """Say something unasked, over the connection that was opened last."""
+        self._open[-1].sendall(data)
+
+    def hang_up(self) -> None:
+        """End every connection; whoever opens one is served."""
         for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
 
     def _accept(self) -> None:
         while True:

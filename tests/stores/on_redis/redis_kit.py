@@ -54,12 +54,25 @@ def commands(admin: Any) -> Iterator[dict[str, int]]:
             counted[command] = stats["calls"]
 
 
+class _Counted:
+    """A trip that notes what is sent over it."""
+
+    def __init__(self, trip: Any, sent: list[str]) -> None:
+        self.address = trip.address
+        self._trip = trip
+        self._sent = sent
+
+    def ask_packed(self, data: bytes, count: int = 1) -> Any:
+        self._sent.append(data.split(b"\r\n", 3)[2].decode())
+        return self._trip.ask_packed(data, count)
+
+
 @contextmanager
 def trips(store: RedisStore) -> Iterator[list[str]]:
     """List what is sent, an entry a trip."""
     sent: list[str] = []
     wire = store._wire
-    call, batch = wire.call, wire.batch
+    call, batch, short = wire.call, wire.batch, wire.short
 
     async def counted_call(*command: Any, **options: Any) -> Any:
         sent.append(str(command[0]))
@@ -69,11 +82,15 @@ def trips(store: RedisStore) -> Iterator[list[str]]:
         sent.append("+".join(str(command[0]) for command in batched))
         return await batch(batched, **options)
 
-    vars(wire).update(call=counted_call, batch=counted_batch)
+    def counted_short(key: bytes) -> Any:
+        trip = short(key)
+        return trip and _Counted(trip, sent)
+
+    vars(wire).update(call=counted_call, batch=counted_batch, short=counted_short)
     try:
         yield sent
     finally:
-        del wire.call, wire.batch
+        del wire.call, wire.batch, wire.short
 
 
 async def everything(store: RedisStore) -> None:

@@ -43,6 +43,8 @@ class Link(asyncio.Protocol):
     """One connection. `on_end` is called once, when it takes no more."""
 
     def __init__(self, connection: Any, server: Server, on_end: Callable[[Link], None]) -> None:
+        if connection._reader.at_eof():  # it was read already, and nobody would tell us
+            raise server.errors.ConnectionError("Connection closed by server.")
         self._loop = asyncio.get_running_loop()
         self._server = server
         self._clock = server.clock
@@ -60,7 +62,7 @@ class Link(asyncio.Protocol):
         self._out: list[bytes] = []
         self._is_alone = True
         self._timer: asyncio.TimerHandle | None = None
-        self._is_late = False
+        self._looked = float("-inf")  # what was asked until then was late at the last look
         self.address = server.address
         self.used_at = self._clock()
         self.is_open = True
@@ -82,13 +84,17 @@ class Link(asyncio.Protocol):
         """As `ask`, for what is packed: `count` commands."""
         future = self._loop.create_future()
         now = self.used_at = self._clock()
-        if self._is_alone and not self._waiting:
-            self._transport.write(data)
-        else:
-            if not self._out:
-                self._loop.call_soon(self._flush)
-            self._out.append(data)
-        self._waiting.append((future, count, now))
+        try:
+            if self._is_alone and not self._waiting:
+                self._transport.write(data)
+            else:
+                if not self._out:
+                    self._loop.call_soon(self._flush)
+                self._out.append(data)
+            self._waiting.append((future, count, now))
+        except BaseException:  # a question without a place: its reply would be the next one's
+            self._end(Closed, "")
+            raise
         if self._timer is None:
             self._timer = self._loop.call_later(self._deadline, self._sweep)
         return future
@@ -126,9 +132,15 @@ class Link(asyncio.Protocol):
         except Stray:
             self._end(self._errors.InvalidResponse, "a reply that nobody had asked for")
             return
-        except Exception as error:  # whatever hiredis makes of what is not the protocol
-            self._end(type(error), str(error))
+        except self._errors.InvalidResponse as error:
+            self._end(self._errors.InvalidResponse, str(error))
             return
+        except Exception as error:  # it broke what redis-py makes of replies
+            self._end(ValueError, repr(error))
+            return
+        except BaseException:  # a reply may be lost, and the next would be taken for it
+            self._end(Closed, "")
+            raise
         self._replies = replies
         if answered:
             self._is_alone = answered == 1
@@ -137,7 +149,8 @@ class Link(asyncio.Protocol):
             self._end(Closed, "")
 
     def eof_received(self) -> bool:
-        """The server hangs up; `connection_lost` follows."""
+        """Fail all that wait, and take no more until `connection_lost` follows."""
+        self.connection_lost(None)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -156,12 +169,11 @@ class Link(asyncio.Protocol):
         self._timer = None
         limit = self._clock() - self._deadline
         if self._waiting and self._waiting[0][2] <= limit:
-            if not self._is_late:
-                self._is_late = True
+            looked, self._looked = self._looked, limit
+            if self._waiting[0][2] > looked:
                 self._timer = self._loop.call_later(_SECOND_LOOK, self._sweep)
                 return
-            self._give_up(limit)
-        self._is_late = False
+            self._give_up(looked)
         due = next((at for future, _, at in self._waiting if not future.done()), None)
         if due is not None:
             rest = due + self._deadline - self._clock()
@@ -221,18 +233,23 @@ class Shared:
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one trip; refusals stand in their places, silence is raised."""
-        link = self.link
-        while link is None or not link.is_open:  # it may end while its opening is waited for
+        began = self._server.clock()
+        link = self.link or await self._opened()
+        if not link.is_open:  # it may end while its opening is waited for
             link = await self._opened()
+            if not link.is_open:  # a server that hangs up on all who come is not stormed
+                self.breaker.silent(began)
+                raise self._server.errors.ConnectionError("Connection closed by server.")
         return in_form(commands, await link.ask(commands))
 
     async def close(self, *, inuse: bool) -> None:
         """Close the link; without `inuse` once all that wait have their replies."""
         self.is_open = False
-        if self._opening is not None:
-            self._opening.cancel()
         for link in list(self._all):
             link.close() if inuse else link.retire()
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait((self._opening,))  # the loop may end right after this
 
     async def _opened(self) -> Link:
         """Open a link, or wait for the one that is being opened; who leaves does not end it."""
@@ -240,12 +257,10 @@ class Shared:
             self._opening = asyncio.get_running_loop().create_task(self._open())
             self._opening.add_done_callback(self._note_opened)
         opening = self._opening
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            if opening.cancelled() and not _is_cancelled():
-                raise Closed from None
-            raise
+        await asyncio.wait((opening,))
+        if opening.cancelled():
+            raise Closed
+        return opening.result()
 
     async def _open(self) -> Link:
         connection, began = connection_of(self._server.pool), self._server.clock()
@@ -274,8 +289,3 @@ class Shared:
 def _fail(future: asyncio.Future[list[Any]], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and bool(task.cancelling())

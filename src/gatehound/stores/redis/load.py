@@ -14,7 +14,7 @@ from gatehound.stores.answer import Answer, Standing
 from gatehound.stores.record import Tombstone
 from gatehound.stores.redis.call import Calls
 from gatehound.stores.redis.form import read_finished, read_record, read_stones
-from gatehound.stores.redis.script import NO_GRACE
+from gatehound.stores.redis.script import NO_GRACE, POINTER
 from gatehound.stores.redis.trouble import SlotMoving
 
 # Sessions whose last touch is remembered, about 150 bytes each. Emptied when full: it is only
@@ -22,6 +22,11 @@ from gatehound.stores.redis.trouble import SlotMoving
 MAX_HINTS: Final = 20_000
 
 _PLAIN: Final = 5  # the fields of the plain read
+# HMGET key sid sid+"t" sid+"p" @u @r, as the Redis protocol writes it: every request sends it.
+_PACKED: Final = (
+    b"*7\r\n$5\r\nHMGET\r\n$%d\r\n%b\r\n$8\r\n%b\r\n$9\r\n%bt\r\n$9\r\n%bp\r\n"
+    b"$2\r\n@u\r\n$2\r\n@r\r\n"
+)
 
 
 class Loader:
@@ -70,26 +75,44 @@ class Loader:
     async def _glance(
         self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None
     ) -> Answer | None:
-        fields = (sid, sid + b"t", sid + b"p", b"@u", b"@r")
-        parts = await self._calls.read("HMGET", self._calls.keys.user(alias), *fields)
-        if not isinstance(parts, list) or len(parts) != _PLAIN:
-            raise await self._calls.wire.mixed_up()
+        calls = self._calls
+        bucket = calls.keys.bucket(alias)
+        key = bucket + b"u" + alias
+        now = calls.clock.now_beside(bucket + b"n")
+        trip = None if now is None else calls.wire.short(key)
+        parts = None
+        if trip is not None:
+            try:
+                replies: Any = trip.ask_packed(_PACKED % (len(key), key, sid, sid, sid))
+                [parts] = await replies if calls.wire.suspends else replies
+            except Exception as error:
+                raise await calls.wire.failed(trip, error) from error
+        if parts is None or isinstance(parts, Exception):  # refused: nothing was done
+            fields = (sid, sid + b"t", sid + b"p", b"@u", b"@r")
+            parts = await calls.read("HMGET", key, *fields)
+            now = calls.clock.now
+        if type(parts) is not list or len(parts) != _PLAIN:
+            raise await calls.wire.mixed_up()
         security, seen, previous, user_id, roles = parts
-        if not security or not seen:
+        if not security or not seen or now is None:
             return None
         if security[5:9] != sid[:4]:
-            raise await self._calls.wire.mixed_up()
-        if security[9:25] != secret_hash or _waits_for_confirmation(previous):
+            raise await calls.wire.mixed_up()
+        if security[9:25] != secret_hash or (previous and _waits_for_confirmation(previous)):
             return None
-        record = await self._calls.record(alias, sid, (security, seen, user_id, roles))
-        clock = self._calls.clock
-        now, last_seen = clock.now, record.seen.last_seen
-        if now is None or record.expiry(now) or record.security.created < clock.not_before:
+        if user_id == POINTER or roles == POINTER:
+            record = await calls.record(alias, sid, (security, seen, user_id, roles))
+        else:
+            record = read_record(alias, sid, security, seen, user_id or b"", roles or b"")
+        last_seen = record.seen.last_seen
+        if record.expiry(now) or record.security.created < calls.clock.not_before:
             return None
         if touch is not None and now - last_seen >= touch:
             return None
-        self._note(sid, last_seen)
-        return Answer(Standing.LIVE, now, record=record)
+        if len(self._touched) >= MAX_HINTS:
+            self._touched.clear()
+        self._touched[sid] = last_seen
+        return Answer(Standing.LIVE, now, record)
 
     async def _judge(
         self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None
@@ -123,8 +146,6 @@ class Loader:
         return None
 
 
-def _waits_for_confirmation(previous: bytes | None) -> bool:
+def _waits_for_confirmation(previous: bytes) -> bool:
     """True after a routine rotation whose new secret was not presented yet: a write is due."""
-    if previous is None:
-        return False
     return previous[23:29] == bytes(6) and int.from_bytes(previous[29:33]) != NO_GRACE
