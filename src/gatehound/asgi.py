@@ -230,14 +230,14 @@ class ScopeRequest(Request):
         headers = scope["headers"]
         fields = dict(headers)
         self._is_plain = len(fields) == len(headers)  # no name came twice
-        self._fields: dict[bytes, bytes] = fields if self._is_plain else _joined(headers)
-        self.websocket = scope["type"] == "websocket"
-        self.method = "GET" if self.websocket else scope["method"].upper()
+        if not self._is_plain:
+            fields = _joined(headers)
+        self._fields: dict[bytes, bytes] = fields
+        self.websocket = websocket = scope["type"] == "websocket"
+        self.method = "GET" if websocket else scope["method"].upper()
         self.path = scope["path"]
-        get = self._fields.get
-        self.host = get(b"host", b"").decode("latin-1")
-        self.agent = get(b"user-agent", b"").decode("latin-1")
-        self.cookie = get(b"cookie", b"").decode("latin-1")
+        self.agent = str(fields.get(b"user-agent", b""), "latin-1")
+        self.cookie = str(fields.get(b"cookie", b""), "latin-1")
 
     @property
     def query(self) -> str:  # type: ignore[override] # asked for by few: read when it is
@@ -251,10 +251,19 @@ class ScopeRequest(Request):
         text: str = self._scope.get("scheme", "")
         return text
 
+    @property
+    def host(self) -> str:  # type: ignore[override] # as the query
+        """The Host header as sent."""
+        return self.header("host")
+
     def header(self, name: str) -> str:
         """Return the value of a header, lines joined by ", "; "" when absent."""
         value = self._fields.get(raw_name(name))
-        return "" if value is None else value.decode("latin-1")
+        return "" if value is None else str(value, "latin-1")
+
+    def lacks(self, names: tuple[str, ...]) -> bool:
+        """True where none of these headers was sent, names in lower case."""
+        return self._fields.keys().isdisjoint(raw_names(names))
 
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
         """Ask the resolver for the client's address, unless ClientIPMiddleware applied it."""
@@ -262,9 +271,14 @@ class ScopeRequest(Request):
         answer = known_answer(scope, resolver) if KEY in scope else None
         if answer is None:
             fields = self._fields if self._is_plain else None
-            answer = resolver.from_scope(scope, fields=fields)
-            scope.setdefault(KEY, answer)
+            answer = scope[KEY] = resolver.from_scope(scope, fields=fields)
         return answer
+
+
+@lru_cache(64)
+def raw_names(names: tuple[str, ...]) -> frozenset[bytes]:
+    """Return names of headers as a scope holds them."""
+    return frozenset(map(raw_name, names))
 
 
 @lru_cache(256)

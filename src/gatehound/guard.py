@@ -119,9 +119,10 @@ class Guard(Judging):
     @property
     def store(self) -> Store:
         """The store of this guard's world; opened lazily, connected at its first use."""
-        if self._suspends not in self._stores:
-            self._stores[self._suspends] = self._open_store(suspends=self._suspends)
-        return self._stores[self._suspends]
+        found = self._stores.get(self._suspends)
+        if found is None:
+            found = self._stores[self._suspends] = self._open_store(suspends=self._suspends)
+        return found
 
     def blocking(self) -> Guard:
         """Return the same guard over a store that never suspends, for WSGI and `sync`."""
@@ -163,7 +164,8 @@ class Guard(Judging):
         passage.outage = passage.record = None
         reading = self._read(passage, self.cookies)
         passage.ticket = ticket = reading.ticket
-        self._note_forged(passage, reading)
+        if reading.forged or reading.too_many:
+            self._note_forged(passage, reading)
         if ticket is None:
             return
         try:

@@ -50,7 +50,7 @@ class Activity(enum.StrEnum):
     @property
     def extends(self) -> bool:
         """True where a person is there: the request slides the idle timeout."""
-        return self in (Activity.NAVIGATE, Activity.ACTION)
+        return self is Activity.NAVIGATE or self is Activity.ACTION
 
 
 class EndReason(enum.StrEnum):
@@ -140,6 +140,10 @@ class Request(ABC):
     @abstractmethod
     def header(self, name: str) -> str:
         """Return the value of a header, lines joined by ", "; "" when absent."""
+
+    def lacks(self, names: tuple[str, ...]) -> bool:
+        """True where none of these headers was sent, names in lower case."""
+        return not any(self.header(name) for name in names)
 
     @abstractmethod
     def locate(self, resolver: ClientIPResolver) -> ClientIP:

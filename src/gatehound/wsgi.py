@@ -9,6 +9,7 @@ step (gatehound._sync), over a store that does not suspend.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from gatehound import anonymous, signin
@@ -178,16 +179,33 @@ class EnvironRequest(Request):
 
     def header(self, name: str) -> str:
         """Return the value of a header; "" when absent."""
-        key = name.upper().replace("-", "_")
-        prefix = "" if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_"
-        value: str = self._environ.get(prefix + key, "")
+        value: str = self._environ.get(environ_key(name), "")
         return value
+
+    def lacks(self, names: tuple[str, ...]) -> bool:
+        """True where none of these headers was sent, names in lower case."""
+        return self._environ.keys().isdisjoint(environ_keys(names))
 
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
         """Ask the resolver for the client's address, unless ClientIPMiddleware applied it."""
-        answer = known_answer(self._environ, resolver) or resolver.from_environ(self._environ)
-        self._environ.setdefault(KEY, answer)
+        environ = self._environ
+        answer = known_answer(environ, resolver) if KEY in environ else None
+        if answer is None:
+            answer = environ[KEY] = resolver.from_environ(environ)
         return answer
+
+
+@lru_cache(64)
+def environ_keys(names: tuple[str, ...]) -> frozenset[str]:
+    """Return names of headers as an environ holds them."""
+    return frozenset(map(environ_key, names))
+
+
+@lru_cache(256)
+def environ_key(name: str) -> str:
+    """Return the name of a header as an environ holds it (PEP 3333)."""
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
 def _discard(data: bytes) -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import msgspec
@@ -48,6 +49,10 @@ _PURPOSES: Final = ("sec-purpose", "purpose", "x-moz", "x-sec-purpose")
 # A link or form that a script library follows for the person: the browser would have navigated.
 _FOLLOWED: Final = ("hx-boosted", "hx-history-restore-request", "x-pjax")
 _BY_SCRIPT: Final = ("x-requested-with", "hx-request", "service-worker")
+# Patterns take longer to match than everything else here; a path of a client's own making is
+# bounded, and pushes out another.
+_CACHED_PATHS: Final = 4096
+_MAX_CACHED: Final = 256
 _CLASSES: Final = {activity.value: activity for activity in Activity}
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")  # RFC 9110 5.6.2
 
@@ -106,22 +111,32 @@ class Activities:
             raise SettingsError(problems)
         self._header = settings.header.lower()
         self._override = override
+        self._may_declare = bool(self._header or override)
         self._is_action = matcher(settings.action_paths)
         self._is_background = matcher(settings.background_paths)
+        self._named = lru_cache(_CACHED_PATHS)(self._by_path)
 
     def classify(self, request: Request) -> Activity:
         """Return the class of the request."""
-        safe = request.method in SAFE_METHODS
-        declared = self._declared(request, safe)
-        if declared is not None:
-            return declared
-        if safe and _is_speculative(request):
+        method, path = request.method, request.path
+        safe = method in SAFE_METHODS
+        if self._may_declare:
+            declared = self._declared(request, safe)
+            if declared is not None:
+                return declared
+        if safe and not request.lacks(_PURPOSES) and _is_speculative(request):
             return Activity.SPECULATIVE
-        if self._is_action(request.method, request.path):
-            return Activity.ACTION
-        if self._is_background(request.method, request.path):
-            return Activity.BACKGROUND
+        named = (
+            self._named(method, path) if len(path) <= _MAX_CACHED else self._by_path(method, path)
+        )
+        if named is not None:
+            return named
         return _read(request) if safe else _write(request)
+
+    def _by_path(self, method: str, path: str) -> Activity | None:
+        if self._is_action(method, path):
+            return Activity.ACTION
+        return Activity.BACKGROUND if self._is_background(method, path) else None
 
     def _declared(self, request: Request, safe: bool) -> Activity | None:
         if self._override is not None and (activity := self._override(request)) is not None:

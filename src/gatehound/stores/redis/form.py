@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from gatehound.stores.rule import MAX_DATA_FIELDS, check_memory
 
 # Of the envelope: what is in it is versioned by those who remember.
 MEMORY_VERSION: Final = 1
+CACHED_RECORDS: Final = 4096  # of about 1.5 KB each
 NO_EVENT: Final = (b"", b"", b"", b"", b"")
 
 
@@ -41,10 +43,14 @@ def pack_roles(roles: tuple[str, ...]) -> bytes:
     return json.dumps(roles, separators=(",", ":")).encode() if roles else b""
 
 
+@lru_cache(CACHED_RECORDS)
 def read_record(
     alias: bytes, sid: bytes, security: bytes, seen: bytes, user_id: bytes, roles: bytes
 ) -> Record:
-    """Build a record from its parts; StoreCorrupt where one is none."""
+    """Build a record from its parts; StoreCorrupt where one is none.
+
+    The same bytes are the same record, which is frozen: nothing is remembered of the store.
+    """
     return Record(
         alias=alias,
         user_id=to_text(user_id),

@@ -43,7 +43,8 @@ class Link(asyncio.Protocol):
     """One connection. `on_end` is called once, when it takes no more."""
 
     def __init__(self, connection: Any, server: Server, on_end: Callable[[Link], None]) -> None:
-        if connection._reader.at_eof():  # it was read already, and nobody would tell us
+        is_over = connection._reader.at_eof() or connection._writer.transport.is_closing()
+        if is_over:  # it was said already, and nobody would say it again
             raise server.errors.ConnectionError("Connection closed by server.")
         self._loop = asyncio.get_running_loop()
         self._server = server

@@ -11,7 +11,7 @@ from typing import Any, Final
 from gatehound.errors import StoreCorrupt
 from gatehound.model import END_REASONS, EndReason
 from gatehound.stores.answer import Answer, Standing
-from gatehound.stores.record import Tombstone
+from gatehound.stores.record import Record, Tombstone
 from gatehound.stores.redis.call import Calls
 from gatehound.stores.redis.form import read_finished, read_record, read_stones
 from gatehound.stores.redis.script import NO_GRACE, POINTER
@@ -40,11 +40,58 @@ class Loader:
 
     async def load(self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None) -> Answer:
         """See Store.load."""
-        if touch is None or self._was_touched(sid, touch):
-            answer = await self._glance(alias, sid, secret_hash, touch)
-            if answer is not None:
-                return answer
-        return await self._judge(alias, sid, secret_hash, touch)
+        calls = self._calls
+        bucket = calls.keys.bucket(alias)
+        now = calls.clock.now_beside(bucket + b"n")
+        if touch is not None and not self._was_touched(sid, touch, now):
+            return await self._judge(alias, sid, secret_hash, touch)
+        key = bucket + b"u" + alias
+        trip = None if now is None else calls.wire.short(key)
+        if trip is None:
+            parts = await self._read(key, sid)
+        else:
+            try:
+                replies: Any = trip.ask_packed(_PACKED % (len(key), key, sid, sid, sid))
+                [parts] = await replies if calls.wire.suspends else replies
+            except Exception as error:
+                raise await calls.wire.failed(trip, error) from error
+            if isinstance(parts, Exception):  # refused: nothing was done
+                parts = await self._read(key, sid)
+        if type(parts) is not list or len(parts) != _PLAIN:
+            raise await calls.wire.mixed_up()
+        security, seen, _, user_id, roles = parts
+        if not security or not seen:
+            return await self._judge(alias, sid, secret_hash, touch)
+        if security[5:9] != sid[:4]:
+            raise await calls.wire.mixed_up()
+        if user_id == POINTER or roles == POINTER:
+            record = await calls.record(alias, sid, (security, seen, user_id, roles))
+        else:
+            record = read_record(alias, sid, security, seen, user_id or b"", roles or b"")
+        answer = self._ordinary(record, secret_hash, touch, parts[2])
+        return answer or await self._judge(alias, sid, secret_hash, touch)
+
+    def _ordinary(
+        self, record: Record, secret_hash: bytes, touch: int | None, previous: bytes | None
+    ) -> Answer | None:
+        """Answer the ordinary case; None for what the script has to decide, or to write."""
+        security, last_seen = record.security, record.seen.last_seen
+        clock = self._calls.clock
+        now = clock.now
+        if now is None or security.secret_hash != secret_hash:
+            return None
+        if now >= security.expires or now >= last_seen + security.idle:  # as `expiry` has it
+            return None
+        if security.created < clock.not_before or (touch is not None and now - last_seen >= touch):
+            return None
+        if previous is not None and _waits_for_confirmation(previous):
+            return None
+        self._note(record.security.sid, last_seen)
+        return Answer(Standing.LIVE, now, record)
+
+    async def _read(self, key: bytes, sid: bytes) -> Any:
+        """Read the same with all that may have to be found out or followed."""
+        return await self._calls.read("HMGET", key, sid, sid + b"t", sid + b"p", b"@u", b"@r")
 
     async def answer(self, alias: bytes, sid: bytes, reply: list[Any]) -> Answer:
         """Read the reply of load.lua or rotate.lua."""
@@ -63,56 +110,18 @@ class Loader:
             self._note(sid, record.seen.last_seen)
         return Answer(standing, now, record=record, reuse=reuse.decode(), was_seen=was_seen)
 
-    def _was_touched(self, sid: bytes, touch: int) -> bool:
-        last, now = self._touched.get(sid), self._calls.clock.now
-        return last is not None and now is not None and now - last < touch
+    def _was_touched(self, sid: bytes, touch: int, now: int | None) -> bool:
+        last = self._touched.get(sid)
+        if last is None:
+            return False
+        if now is None:
+            now = self._calls.clock.now
+        return now is not None and now - last < touch
 
     def _note(self, sid: bytes, last_seen: int) -> None:
         if len(self._touched) >= MAX_HINTS:
             self._touched.clear()
         self._touched[sid] = last_seen
-
-    async def _glance(
-        self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None
-    ) -> Answer | None:
-        calls = self._calls
-        bucket = calls.keys.bucket(alias)
-        key = bucket + b"u" + alias
-        now = calls.clock.now_beside(bucket + b"n")
-        trip = None if now is None else calls.wire.short(key)
-        parts = None
-        if trip is not None:
-            try:
-                replies: Any = trip.ask_packed(_PACKED % (len(key), key, sid, sid, sid))
-                [parts] = await replies if calls.wire.suspends else replies
-            except Exception as error:
-                raise await calls.wire.failed(trip, error) from error
-        if parts is None or isinstance(parts, Exception):  # refused: nothing was done
-            fields = (sid, sid + b"t", sid + b"p", b"@u", b"@r")
-            parts = await calls.read("HMGET", key, *fields)
-            now = calls.clock.now
-        if type(parts) is not list or len(parts) != _PLAIN:
-            raise await calls.wire.mixed_up()
-        security, seen, previous, user_id, roles = parts
-        if not security or not seen or now is None:
-            return None
-        if security[5:9] != sid[:4]:
-            raise await calls.wire.mixed_up()
-        if security[9:25] != secret_hash or (previous and _waits_for_confirmation(previous)):
-            return None
-        if user_id == POINTER or roles == POINTER:
-            record = await calls.record(alias, sid, (security, seen, user_id, roles))
-        else:
-            record = read_record(alias, sid, security, seen, user_id or b"", roles or b"")
-        last_seen = record.seen.last_seen
-        if record.expiry(now) or record.security.created < calls.clock.not_before:
-            return None
-        if touch is not None and now - last_seen >= touch:
-            return None
-        if len(self._touched) >= MAX_HINTS:
-            self._touched.clear()
-        self._touched[sid] = last_seen
-        return Answer(Standing.LIVE, now, record)
 
     async def _judge(
         self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None

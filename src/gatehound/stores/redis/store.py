@@ -7,7 +7,7 @@ one trip: a plain read while this process saw a touch of late, else the script t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar
 
 from msgspec.structs import replace
@@ -157,10 +157,10 @@ class RedisStore(Store):
             record, now, form.read_finished(new.alias, parts[2], parts[3], finished, now)
         )
 
-    async def load(
+    def load(
         self, alias: bytes, sid: bytes, secret_hash: bytes, *, touch: int | None = None
-    ) -> Answer:
-        return await self._loader.load(alias, sid, secret_hash, touch)
+    ) -> Coroutine[Any, Any, Answer]:
+        return self._loader.load(alias, sid, secret_hash, touch)
 
     async def rotate(
         self,
