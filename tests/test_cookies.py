@@ -17,13 +17,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gatehound.cookie_shape import CookieShape
 from gatehound.cookies import (
     ANONYMOUS,
     COOKIE_LENGTH,
     MAX_CANDIDATES,
     REMEMBERED,
     CookieCodec,
-    CookieShape,
     Reading,
     Ticket,
 )

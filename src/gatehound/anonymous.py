@@ -18,11 +18,11 @@ from gatehound.cookies import REMEMBERED as COOKIE_REMEMBERED
 from gatehound.cookies import Ticket
 from gatehound.data import Data, Purpose
 from gatehound.errors import StoreError, StoreUnavailable, UsageError
-from gatehound.guard import Guard, secret_hash
+from gatehound.guard import Guard
 from gatehound.model import EndReason
 from gatehound.passage import Passage
 from gatehound.stores.answer import NewSession, Refused, Standing
-from gatehound.stores.record import ALIAS_BYTES, ANONYMOUS, SID_BYTES, Record, Seen
+from gatehound.stores.record import ALIAS_BYTES, ANONYMOUS, SID_BYTES, Record, Seen, secret_hash
 
 NOBODY: Final = ""  # `user_text` refuses it, so it is nobody's id
 

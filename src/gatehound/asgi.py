@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from gatehound import signin
 from gatehound.clientip import ClientIP, ClientIPResolver
+from gatehound.clientip.again import from_fields
 from gatehound.clientip.current import KEY, known_answer
 from gatehound.connection import (
     Message,
@@ -270,8 +271,11 @@ class ScopeRequest(Request):
         scope = self._scope
         answer = known_answer(scope, resolver) if KEY in scope else None
         if answer is None:
-            fields = self._fields if self._is_plain else None
-            answer = scope[KEY] = resolver.from_scope(scope, fields=fields)
+            if self._is_plain:
+                answer = from_fields(resolver, scope, self._fields)
+            else:
+                answer = resolver.from_scope(scope)
+            scope[KEY] = answer
         return answer
 
 

@@ -33,13 +33,13 @@ import re
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 
 import msgspec
 from itsdangerous.signer import Signer, SigningAlgorithm
 
+from gatehound.cookie_shape import CookieShape, attribute_text
 from gatehound.errors import SettingsError
 
 VERSION = 1
@@ -63,13 +63,7 @@ _CANONICAL = re.compile(r"[A-Za-z0-9_-]{80}\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]
 
 _VALUE = re.compile(r"[^;,]*")
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")  # RFC 6265bis 4.1.1: a token
-_DOMAIN = re.compile(r"\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
-# RFC 6265bis 4.1.1 forbids controls and ";"; "," would end the header where lines are joined.
-# 5.6: browsers ignore an attribute of over 1024 octets.
-_PATH = re.compile(r"/[!-+\--:<-~]{0,1023}")
 _LABEL = re.compile(r"[a-z0-9-]{1,32}")  # no dot: "a.b" + "c" must not equal "a" + "b.c"
-_SAMESITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
 
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
@@ -117,108 +111,6 @@ _ONE_FORGED = Reading(ticket=None, forged=1, candidates=1, too_many=False, stale
 _NOTHING = Reading(ticket=None, forged=0, candidates=0, too_many=False, stale_key=False)
 
 
-@dataclass(frozen=True, slots=True)
-class CookieShape:
-    """Name and attributes of the cookie. HttpOnly is always on and is no option.
-
-    `domain` None means this host only. `samesite` is lax, strict or none, in any case.
-    An illegal shape can be built, so that `problems` can name everything wrong at once;
-    `CookieCodec` refuses it.
-    """
-
-    name: str = "__Host-gatehound"
-    domain: str | None = None
-    path: str = "/"
-    secure: bool = True
-    samesite: str = "lax"
-    partitioned: bool = False
-    # One byte of the cookie: a change goes unnoticed once in 256, until the next rotation.
-    digest: int = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "samesite", self.samesite.lower())
-        parts = (self.name, self.domain, self.path, self.secure, self.samesite, self.partitioned)
-        # ascii() and not hash(): every process and every release has to agree.
-        object.__setattr__(self, "digest", hashlib.sha256(ascii(parts).encode()).digest()[0])
-
-    def problems(self) -> list[str]:
-        """Say what a browser would refuse or misread; empty means that the shape is legal.
-
-        Each line names what was given, what is allowed, and the fix.
-        """
-        checks = (_name_problems, _scope_problems, _secure_problems)
-        return [line for check in checks for line in check(self)]
-
-
-def _name_problems(shape: CookieShape) -> Iterator[str]:
-    name, given = shape.name, f"cookie.name: {shape.name!r} was given;"
-    if not _TOKEN.fullmatch(name):
-        yield (
-            f"{given} a cookie name is 1 to 256 letters, digits or !#$%&'*+-.^_`|~ (RFC 6265bis "
-            "4.1.1); take the other characters out"
-        )
-    # RFC 6265bis 5.4: browsers "MUST match the prefix string case-insensitively", servers match
-    # the exact one (4.1.3). Another spelling gets the restrictions, and from older browsers no
-    # protection at all.
-    for prefix in ("__Host-", "__Secure-"):
-        if name.lower().startswith(prefix.lower()) and not name.startswith(prefix):
-            right = prefix + name[len(prefix) :]
-            yield f"{given} the prefix is spelled {prefix!r} (RFC 6265bis 5.4); write {right!r}"
-
-
-def _scope_problems(shape: CookieShape) -> Iterator[str]:
-    domain, path, is_host = shape.domain, shape.path, shape.name.lower().startswith("__host-")
-    other = "__Secure-" + shape.name[len("__Host-") :]
-    if domain is not None and is_host:
-        yield (
-            f"cookie.domain: {domain!r} was given; a __Host- cookie allows no Domain "
-            f"(RFC 6265bis 4.1.3.2); leave it out, or set cookie.name to {other!r}"
-        )
-    if domain is not None and not (len(domain) <= 253 and _DOMAIN.fullmatch(domain)):
-        yield (
-            f"cookie.domain: {domain!r} was given; a domain is one host name in ASCII, without "
-            "scheme, port, spaces, controls, ';' or ','; write it as in 'example.com', or leave it "
-            "out for this host only"
-        )
-    if path != "/" and is_host:
-        yield (
-            f"cookie.path: {path!r} was given; a __Host- cookie allows only '/' "
-            f"(RFC 6265bis 4.1.3.2); set it to '/', or set cookie.name to {other!r}"
-        )
-    if not _PATH.fullmatch(path):
-        yield (
-            f"cookie.path: {path!r} was given; a path is '/' and at most 1023 visible ASCII "
-            "characters other than ';' and ',' (RFC 6265bis 4.1.1); set it to '/', or "
-            "percent-encode the rest"
-        )
-
-
-def _secure_problems(shape: CookieShape) -> Iterator[str]:
-    if shape.samesite not in _SAMESITE:
-        yield (
-            f"cookie.samesite: {shape.samesite!r} was given; allowed are 'lax', 'strict' and "
-            "'none'; set 'lax', unless other sites embed yours"
-        )
-    if shape.secure:
-        return
-    given = "cookie.secure: False was given;"
-    if shape.name.lower().startswith(("__host-", "__secure-")):
-        yield (
-            f"{given} a cookie named {shape.name!r} has to be Secure (RFC 6265bis 4.1.3); set it "
-            "to True, or for plain HTTP in development take the prefix off cookie.name"
-        )
-    if shape.samesite == "none":
-        yield (
-            f"{given} browsers drop a cookie with samesite 'none' that is not Secure (RFC 6265bis "
-            "5.7); set it to True, or cookie.samesite to 'lax'"
-        )
-    if shape.partitioned:
-        yield (
-            f"{given} browsers drop a partitioned cookie that is not Secure (CHIPS, draft-cutler-"
-            "httpbis-partitioned-cookies); set it to True, best with a __Host- name and path '/'"
-        )
-
-
 class _HMACSHA256(SigningAlgorithm):
     """HMAC-SHA-256 in one call: itsdangerous' own builds an object for each signature."""
 
@@ -255,7 +147,7 @@ class CookieCodec:
         self._signers: dict[int, list[tuple[Signer, bool]]] = {}
         for place, signer in enumerate(signers):
             self._signers.setdefault(_key_id(signer), []).append((signer, place > 0))
-        self._tail = _attribute_text(shape)
+        self._tail = attribute_text(shape)
         self._mark = f"{shape.name}="
         # Group 1 is the delimiter before the name, group 2 the value up to the next one: our
         # value holds neither ";" nor ",".
@@ -386,18 +278,6 @@ def _unquote(value: str) -> str:
     text = value.strip(" \t")
     # RFC 6265bis 4.1.1: cookie-value = *cookie-octet / ( DQUOTE *cookie-octet DQUOTE )
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
-
-
-def _attribute_text(shape: CookieShape) -> str:
-    parts = [
-        f"Domain={shape.domain}" if shape.domain else "",
-        f"Path={shape.path}",
-        "Secure" if shape.secure else "",
-        "HttpOnly",
-        f"SameSite={_SAMESITE[shape.samesite]}",
-        "Partitioned" if shape.partitioned else "",
-    ]
-    return "".join(f"; {part}" for part in parts if part)
 
 
 def _signer(key: str, salt: str) -> Signer:

@@ -15,13 +15,13 @@ import copy
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final, TypedDict
 
 from gatehound._sync import run_sync
 from gatehound.admin import SyncAdmin
-from gatehound.cookies import REMEMBERED_TEXTS, CookieCodec, CookieShape, Reading, Ticket
+from gatehound.cookie_shape import anonymous_shape, presession_shape
+from gatehound.cookies import CookieCodec, Reading, Ticket
 from gatehound.detection import Detection, Detector, Observation, describe
 from gatehound.detection.activity import Activities
 from gatehound.errors import (
@@ -33,17 +33,18 @@ from gatehound.errors import (
     StoreUnavailable,
 )
 from gatehound.events import Events, LogSink, Sink
-from gatehound.judging import Judging, is_suspicious
+from gatehound.judging import Judging
 from gatehound.listing import Users
 from gatehound.model import Activity, Ended, EndReason, Event, Request
 from gatehound.outage import Outage
 from gatehound.passage import Passage
 from gatehound.recent import SAFE, RecentSessions
 from gatehound.settings import Settings
+from gatehound.standing import is_suspicious
 from gatehound.stores import open_store
 from gatehound.stores.answer import Answer, Finished, Standing
 from gatehound.stores.base import Store
-from gatehound.stores.record import ANONYMOUS, HASH_BYTES, Record
+from gatehound.stores.record import ANONYMOUS, Record, secret_hash
 from gatehound.tokens import CSRFTokens
 
 # Any agent will do: it loads the rules of the User-Agent parser.
@@ -83,11 +84,11 @@ class Guard(Judging):
         self.csrf = CSRFTokens(**keys)
         # Purposes of their own: no cookie and no token of one kind ever verifies as another.
         self.presession_cookies = CookieCodec(
-            **keys, shape=_presession_shape(shape), purpose="presession"
+            **keys, shape=presession_shape(shape), purpose="presession"
         )
         self.presession_csrf = CSRFTokens(**keys, purpose="presession-csrf")
         self.anonymous_cookies = CookieCodec(
-            **keys, shape=replace(shape, name=f"{shape.name}-anonymous"), purpose="anonymous"
+            **keys, shape=anonymous_shape(shape), purpose="anonymous"
         )
         self.activities = Activities(settings.activity, override=activity)
         self.networks = settings.networks()
@@ -146,35 +147,40 @@ class Guard(Judging):
         """Answer for one request: from where, whose session, still that person, what now."""
         passage = Passage(request, self.activities.classify(request), request.locate(self.resolver))
         if not self.ignores(request.path):
-            await self.look_and_judge(passage)
+            await self.look(passage, judge=True)
         return passage
 
-    async def look_and_judge(self, passage: Passage) -> None:
-        """Find the session and judge it."""
-        await self.look(passage)
-        record = passage.record
-        if record is None or passage.stale:
-            return
-        if not self.is_settled(passage, record):
-            await self.judge_or_note(passage, record)
+    async def look(self, passage: Passage, *, judge: bool = False) -> None:
+        """Open the cookie, load its session, as if nothing was known, and perhaps judge it.
 
-    async def look(self, passage: Passage) -> None:
-        """Open the cookie and load its session, as if nothing was known; note an outage."""
-        passage.checked, passage.stale = True, False
-        passage.outage = passage.record = None
+        An outage is noted, and raises later, where the app reads the session.
+        """
+        passage.begin()
         reading = self._read(passage, self.cookies)
         passage.ticket = ticket = reading.ticket
         if reading.forged or reading.too_many:
             self._note_forged(passage, reading)
         if ticket is None:
             return
+        mark = 0 if self.recent is None else self.recent.mark()
         try:
-            await self._load(passage, ticket)
+            answer = await self.ask(passage, ticket)
+            passage.now = answer.now
+            if not self._admits(passage, ticket, answer):
+                await self._turn_away(passage, ticket, answer)
         except (StoreError, SettingsError) as error:  # the latter: a foreign or moved file
             passage.outage, passage.record = error, None
             self.note_outage(error)
             if self.recent is not None and isinstance(error, StoreUnavailable):
                 self._show_recent(passage, ticket, self.recent)
+            return
+        record = passage.record
+        if record is None:
+            return
+        if self.recent is not None and not passage.graced:
+            self.recent.keep(record, secret_hash(ticket.secret), answer.now, mark)
+        if judge and not self.is_settled(passage, record):
+            await self.judge_or_note(passage, record)
 
     def ignores(self, path: str) -> bool:
         """True where the settings say that no session is looked up."""
@@ -196,26 +202,6 @@ class Guard(Judging):
             reason = "too many cookies of our name" if reading.too_many else "did not verify"
             self._flood(passage, "token_forged", which + reason)
 
-    async def _load(self, passage: Passage, ticket: Ticket) -> None:
-        """Ask the store what the cookie's secret is worth, and slide the session if due."""
-        mark = 0 if self.recent is None else self.recent.mark()
-        answer = await self.ask(passage, ticket)
-        if answer.standing is not Standing.LIVE:  # now: what follows may fail at the store
-            is_over = answer.standing in (Standing.ENDED, Standing.UNKNOWN)
-            self.doubt(ticket.sid, None if is_over else secret_hash(ticket.secret))
-        passage.now = answer.now
-        record = answer.record
-        if record is not None and record.security.flags & ANONYMOUS:
-            return  # it belongs to nobody, whatever opened it
-        if record is not None and answer.standing in (Standing.LIVE, Standing.GRACE):
-            reason = self._admit(passage, ticket, answer, record)
-            if reason is not None:
-                await self._expire(passage, answer.now, record, reason)
-        else:
-            await self._turn_away(passage, ticket, answer)
-        if self.recent is not None and passage.record is not None and not passage.graced:
-            self.recent.keep(passage.record, secret_hash(ticket.secret), answer.now, mark)
-
     async def ask(self, passage: Passage, ticket: Ticket) -> Answer:
         """Ask the store what a secret is worth; where a person is there, that slides it."""
         if not self._state["prepared"]:
@@ -230,20 +216,25 @@ class Guard(Judging):
             await self.tell(Event("store_up"))
         return answer
 
-    def _admit(
-        self, passage: Passage, ticket: Ticket, answer: Answer, record: Record
-    ) -> EndReason | None:
-        """Accept a living session; return why not, where today's settings are stricter than it."""
-        reason = self._over_limits(record, answer.now, answer.was_seen or record.seen.last_seen)
-        if reason is None:
-            passage.record = record
-            if answer.standing is Standing.GRACE:
-                passage.graced = True
-            elif passage.activity is Activity.NAVIGATE:
-                self._renew(passage, ticket, record)
-        return reason
+    def _admits(self, passage: Passage, ticket: Ticket, answer: Answer) -> bool:
+        """Accept a living session, unless today's settings are stricter than its record."""
+        record, standing = answer.record, answer.standing
+        if record is None or (standing is not Standing.LIVE and standing is not Standing.GRACE):
+            return False
+        if record.security.flags & ANONYMOUS:
+            return False  # it belongs to nobody, whatever opened it
+        if self._over_limits(record, answer.now, answer.was_seen or record.seen.last_seen):
+            return False
+        passage.record = record
+        if standing is Standing.GRACE:
+            passage.graced = True
+            self.doubt(ticket.sid, secret_hash(ticket.secret))
+        elif passage.activity is Activity.NAVIGATE:
+            self._renew(passage, ticket, record)
+        return True
 
     async def _expire(self, passage: Passage, now: int, record: Record, reason: EndReason) -> None:
+        """End what today's settings no longer allow."""
         self.doubt(record.sid)
         event = self.event("session_expired", passage, record, reason=reason.value)
         done = await self.store.revoke(record.alias, only=record.sid, reason=reason, event=event)
@@ -270,19 +261,31 @@ class Guard(Judging):
 
     async def _turn_away(self, passage: Passage, ticket: Ticket, answer: Answer) -> None:
         """Remember why this cookie opens nothing, and tell those who watch."""
+        record, standing = answer.record, answer.standing
+        if standing is not Standing.LIVE:  # now: what follows may fail at the store
+            is_over = standing in (Standing.ENDED, Standing.UNKNOWN)
+            self.doubt(ticket.sid, None if is_over else secret_hash(ticket.secret))
+        if record is not None and record.security.flags & ANONYMOUS:
+            return
+        if record is not None and standing in (Standing.LIVE, Standing.GRACE):
+            seen = answer.was_seen or record.seen.last_seen
+            reason = self._over_limits(record, answer.now, seen)
+            if reason is not None:
+                await self._expire(passage, answer.now, record, reason)
+            return
         if answer.ended is not None:
             passage.ended = Ended(answer.ended.reason, answer.ended.at / 1000)
-        if answer.expired and answer.ended is not None and answer.record is not None:
-            end = Finished(answer.record, answer.ended.reason, answer.ended.at)
+        if answer.expired and answer.ended is not None and record is not None:
+            end = Finished(record, answer.ended.reason, answer.ended.at)
             self.announce_ends((end,))
-        elif answer.standing is Standing.ENDED:
+        elif standing is Standing.ENDED:
             self._flood(passage, "token_replayed", "its session is over")
-        elif answer.standing is Standing.UNKNOWN:
+        elif standing is Standing.UNKNOWN:
             self._flood(passage, "token_unknown", "its session is not known")
-        elif answer.standing is Standing.SUPERSEDED:
-            passage.superseded = answer.record
-        elif answer.standing is Standing.REUSED and answer.record is not None:
-            await self.note_reuse(passage, answer.record, answer.reuse)
+        elif standing is Standing.SUPERSEDED:
+            passage.superseded = record
+        elif standing is Standing.REUSED and record is not None:
+            await self.note_reuse(passage, record, answer.reuse)
 
     def _flood(self, passage: Passage, name: str, reason: str) -> None:
         """Tell of what strangers can cause; it costs them no write in the store."""
@@ -378,21 +381,9 @@ class Guard(Judging):
             )
 
 
-@lru_cache(REMEMBERED_TEXTS)
-def secret_hash(secret: bytes) -> bytes:
-    """What the store keeps of a secret: 256 random bits need no slow hash."""
-    return hashlib.sha256(secret).digest()[:HASH_BYTES]
-
-
 class _Keys(TypedDict):
     secret_keys: tuple[str, ...]
     namespace: str
-
-
-def _presession_shape(shape: CookieShape) -> CookieShape:
-    """The session cookie's, but for Strict: a form reached by a link would replace it."""
-    samesite = "lax" if shape.samesite == "strict" else shape.samesite
-    return replace(shape, name=f"{shape.name}-pre", samesite=samesite)
 
 
 def _settings_from(settings: Settings | Mapping[str, Any] | None) -> Settings:

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from msgspec.structs import replace
 
 from gatehound.admin import Admin
-from gatehound.detection import Judgement, describe, digest
+from gatehound.detection import Judgement, describe
 from gatehound.errors import GatehoundError, StoreError
 from gatehound.events import coarse
 from gatehound.listing import present
@@ -33,6 +33,7 @@ from gatehound.model import (
     Verdict,
 )
 from gatehound.passage import Passage
+from gatehound.standing import flags_of, is_quarantined, is_suspicious, standing_action
 from gatehound.stores.answer import Memory, Remembered
 from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, Record, Seen
 from gatehound.stores.rule import clip_text
@@ -141,12 +142,12 @@ class Judging(Admin):
         self, passage: Passage, record: Record, judgement: Judgement, network: Network, pair: bytes
     ) -> _Change:
         """What is written: the new seen part, unless suspicious; flags; events."""
-        keep = judgement.keep_pair and not _is_quarantined(record, judgement)
+        keep = judgement.keep_pair and not is_quarantined(record, judgement)
         seen = self._seen(passage, record, network, pair) if keep else record.seen
         before = record.security.flags
         # A step-up goes by a proof alone, and with it the flag: evidence that fades is none.
         clears = judgement.flag is False and not before & STEP_UP
-        flags = (before & ~(FLAGGED | NOTIFIED) if clears else before) | _flags_of(judgement)
+        flags = (before & ~(FLAGGED | NOTIFIED) if clears else before) | flags_of(judgement)
         security = replace(record.security, flags=flags)
         return _Change(
             record=replace(record, security=security, seen=seen),
@@ -205,8 +206,9 @@ class Judging(Admin):
         return self._pair(passage) in record.seen.pairs
 
     def _pair(self, passage: Passage) -> bytes:
-        passage.agent_digest = digest(passage.request.agent)
-        return self.detection.pair(passage.client_ip.packed, passage.agent_digest)
+        agent, packed = passage.request.agent, passage.client_ip.packed
+        passage.agent_digest, pair = self.detection.context(packed, agent)
+        return pair
 
     def _reachable(self, judgement: Judgement, record: Record) -> Judgement:
         """Hold a step-up until it is answered; one that no page can answer is a notification."""
@@ -378,28 +380,3 @@ class Judging(Admin):
         for detector, error in judgement.failures:
             detail = {"detector": detector, "error": error}
             await self.tell(self.event("detector_failed", passage, passage.record, detail=detail))
-
-
-def standing_action(record: Record) -> Action:
-    """What the flags of a stored session ask for, before this request is looked at."""
-    if record.security.flags & STEP_UP:
-        return Action.STEP_UP
-    return Action.FLAG if record.security.flags & FLAGGED else Action.ALLOW
-
-
-def is_suspicious(record: Record) -> bool:
-    """True where a flag or a demand for proof stands against a session."""
-    return bool(record.security.flags & (FLAGGED | STEP_UP))
-
-
-def _is_quarantined(record: Record, judgement: Judgement) -> bool:
-    """True while suspicious: a new context is not remembered, or it would be let in unjudged."""
-    return judgement.flag is not False and bool(judgement.flag or is_suspicious(record))
-
-
-def _flags_of(judgement: Judgement) -> int:
-    """What a judgement sets; what it clears is decided where the record is known."""
-    action = judgement.verdict.action
-    flags = FLAGGED if judgement.flag else 0
-    flags |= NOTIFIED if action in (Action.NOTIFY, Action.STEP_UP) else 0
-    return flags | (STEP_UP if action is Action.STEP_UP else 0)

@@ -55,6 +55,11 @@ class Passage:
         self.client_ip = client_ip
         self.cookies: dict[str, str] = {}  # name -> the Set-Cookie to send, in this order
 
+    def begin(self) -> None:
+        """Know nothing of a session, before it is looked for."""
+        self.checked, self.stale = True, False
+        self.outage = self.record = None
+
     def raise_later(self, error: E) -> E:
         """Note what the app is told, for a framework that turns it into a bare 500."""
         self.raised = error

@@ -19,7 +19,7 @@ import msgspec
 from gatehound._reading import in_words_of, nest_environment, read_struct
 from gatehound._rules import is_said, problems_between
 from gatehound.clientip import ClientIPResolver
-from gatehound.cookies import CookieShape
+from gatehound.cookie_shape import CookieShape
 from gatehound.detection import Networks
 from gatehound.detection.activity import ActivitySettings
 from gatehound.detection.policy import DetectionSettings, PolicySettings

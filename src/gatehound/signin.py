@@ -25,11 +25,11 @@ from gatehound.errors import (
     StoreUnavailable,
     UsageError,
 )
-from gatehound.guard import Guard, secret_hash
-from gatehound.judging import is_suspicious
+from gatehound.guard import Guard
 from gatehound.listing import UserId, user_text
 from gatehound.model import EndReason, Event, Network, Verdict
 from gatehound.passage import LoginAttempt, Passage
+from gatehound.standing import is_suspicious
 from gatehound.stores.answer import Created, NewSession, Refused, Standing
 from gatehound.stores.record import (
     FLAGGED,
@@ -39,6 +39,7 @@ from gatehound.stores.record import (
     Record,
     Seen,
     methods_to_bits,
+    secret_hash,
 )
 from gatehound.stores.rule import clip_text
 from gatehound.transport import note_plain_http
@@ -87,7 +88,7 @@ async def login(
     if not passage.checked:  # on ignore_paths: what the browser had must end all the same
         await guard.look(passage)
     elif passage.outage is not None and passage.ticket is not None:
-        await guard.look_and_judge(passage)  # the store may be back, and know what has to end
+        await guard.look(passage, judge=True)  # the store may be back, and know what has to end
     if attempt is not None and attempt.user_id != user:
         raise UsageError(
             f"login({user!r}) was given the attempt of another user ({attempt.user_id!r})"

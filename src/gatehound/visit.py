@@ -22,10 +22,10 @@ from gatehound.data import Data, Runner, SyncData, noted
 from gatehound.detection import describe
 from gatehound.errors import FreshLoginRequired, SessionSuperseded, UsageError
 from gatehound.guard import Guard
-from gatehound.judging import is_suspicious
 from gatehound.listing import UserId, sid_of
 from gatehound.model import Action, Activity, Ended, EndReason, Session, Signal, Verdict
 from gatehound.passage import LoginAttempt, Passage
+from gatehound.standing import is_suspicious
 from gatehound.stores.rule import clip_text
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from gatehound import anonymous, signin
 from gatehound._sync import run_sync
 from gatehound.clientip import ClientIP, ClientIPResolver
+from gatehound.clientip.again import from_environ
 from gatehound.clientip.current import KEY, known_answer
 from gatehound.errors import GatehoundError, UsageError
 from gatehound.guard import Guard
@@ -191,7 +192,7 @@ class EnvironRequest(Request):
         environ = self._environ
         answer = known_answer(environ, resolver) if KEY in environ else None
         if answer is None:
-            answer = environ[KEY] = resolver.from_environ(environ)
+            answer = environ[KEY] = from_environ(resolver, environ)
         return answer
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from gatehound.clientip import ClientIPResolver
 from gatehound.clientip.modes import MODES
-from gatehound.cookies import CookieCodec, CookieShape, Ticket
+from gatehound.cookie_shape import CookieShape
+from gatehound.cookies import CookieCodec, Ticket
 from gatehound.testing import Check, OpenStore, run_check, store_checks
 
 pytestmark = [pytest.mark.full, pytest.mark.ci]

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
@@ -254,7 +253,6 @@ def next_flag(score: float, *, flagged: bool, enter: float, recent: bool) -> boo
     return flagged and (recent or score >= enter / 2)
 
 
-@lru_cache(maxsize=4096)
 def pair(
     packed: bytes | None, agent_digest: bytes, v4_prefix: int = 24, v6_prefix: int = 64
 ) -> bytes:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ from gatehound.detection.detectors import (
     Slot,
     as_detectors,
 )
-from gatehound.detection.device import digest
+from gatehound.detection.device import MAX_AGENT, digest
 from gatehound.detection.evidence import REORDER, Evidence, Remembered, next_flag, pair, read
 from gatehound.detection.network import Networks
 from gatehound.detection.policy import DetectionSettings, Policy, PolicySettings
@@ -50,6 +51,8 @@ from gatehound.model import (
 
 # More than any detector has to say; a generator without end stops here.
 MAX_FINDINGS: Final = 16
+# Pairs of an address and an agent whose digests are remembered, at most 1 KB each.
+_CACHED_CONTEXTS: Final = 4096
 _MAX_ERROR: Final = 200
 
 
@@ -103,7 +106,16 @@ class Detection:
         self.needs = needs if self.enabled else frozenset()
         # A strict ip_shift has to see changes within a prefix too.
         exact = any(isinstance(one, IPShift) and one.strict for one in self.detectors)
+        self._contexts = lru_cache(_CACHED_CONTEXTS)(self._context)
         self._lengths = (32, 128) if exact else (networks.v4_prefix, networks.v6_prefix)
+
+    def context(self, packed: bytes | None, agent: str) -> tuple[bytes, bytes]:
+        """Return the digest of a User-Agent text, and its pair with an address."""
+        return self._contexts(packed, agent[:MAX_AGENT])
+
+    def _context(self, packed: bytes | None, agent: str) -> tuple[bytes, bytes]:
+        agent_digest = digest(agent)
+        return agent_digest, self.pair(packed, agent_digest)
 
     def pair(self, packed: bytes | None, agent_digest: bytes) -> bytes:
         """Return the 6 bytes to compare with a session's recent pairs; equal is unchanged.

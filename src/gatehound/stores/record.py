@@ -14,6 +14,7 @@ make. `msgspec.structs.replace` changes a copy. Nothing here can be part of a cy
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterable
 from functools import lru_cache
@@ -228,6 +229,12 @@ class Tombstone(msgspec.Struct, frozen=True, gc=False):
         _, code, at = _TOMBSTONE.unpack_from(data)
         reason = END_REASONS[code] if code < len(END_REASONS) else EndReason.ADMIN
         return cls(reason, int.from_bytes(at))
+
+
+@lru_cache(4096)
+def secret_hash(secret: bytes) -> bytes:
+    """What a store keeps of a secret: 256 random bits need no slow hash."""
+    return hashlib.sha256(secret).digest()[:HASH_BYTES]
 
 
 def expiry(now: int, *, expires: int, idle: int, last_seen: int) -> EndReason | None:

@@ -36,19 +36,31 @@ def store(url: str, admin: Any) -> Iterator[RedisStore]:
     run_sync(opened.close())
 
 
-@pytest.fixture(params=[False, True], ids=["sync", "loop"])
+@pytest.fixture(
+    params=[
+        "sync",
+        "loop",
+        pytest.param("sync-plain", marks=LONG),
+        pytest.param("loop-plain", marks=LONG),
+    ]
+)
 def play(request: pytest.FixtureRequest, url: str, admin: Any) -> Callable[[Body], None]:
-    """Return a function that plays a scene on a store of each kind, and closes it."""
+    """Return a function that plays a scene on a store of each kind, and closes it.
+
+    Those with "-plain" send all through redis-py's own client.
+    """
+    kind, _, plain = request.param.partition("-")
+    suspends = kind == "loop"
 
     def played(body: Body) -> None:
         async def whole() -> None:
-            opened = RedisStore(url, namespace="own", suspends=request.param)
+            opened = RedisStore(url, namespace="own", suspends=suspends, multiplex=not plain)
             try:
                 await body(opened)
             finally:
                 await opened.close()
 
-        if request.param:
+        if suspends:
             asyncio.run(whole())
         else:
             run_sync(whole())

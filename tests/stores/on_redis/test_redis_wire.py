@@ -24,7 +24,6 @@ from gatehound.stores.answer import (
     Standing,
 )
 from gatehound.stores.redis import RedisStore
-from gatehound.stores.redis.node import Way
 from gatehound.stores.redis.pooled import Pooled
 
 # --- settings ---
@@ -105,15 +104,21 @@ def test_another_key_or_bucket_count_is_a_mismatch(store: RedisStore, admin: Any
 # --- replies that belong to somebody else ---
 
 
-def client_of(store: RedisStore, way: Way = Way.HOT) -> Any:
+def client_of(store: RedisStore) -> Any:
+    """Return what loads go through."""
     wire = store._wire
-    return wire.nodes.client(wire.target.seeds[0], way)
+    return wire.nodes.client(wire.target.seeds[0], wire.nodes.way([("GET",)], patient=False))
 
 
 @contextmanager
 def replies(store: RedisStore, reply: Any) -> Iterator[None]:
     """Let the next command be answered with what is another's."""
     client = client_of(store)
+    if isinstance(client, Pooled):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Pooled, "ask", _answering(reply, Pooled.ask, patch))
+            yield
+        return
     trip = client.link if store.suspends else client
     ask = trip.ask_packed
 
@@ -131,6 +136,14 @@ def replies(store: RedisStore, reply: Any) -> Iterator[None]:
     trip.ask_packed = wrong
     yield
     trip.ask_packed = ask
+
+
+def _answering(reply: Any, ask: Any, patch: pytest.MonkeyPatch) -> Any:
+    async def wrong(client: Pooled, commands: Any) -> Any:
+        patch.undo()
+        return [reply, *(await ask(client, commands))[1:]]
+
+    return wrong
 
 
 @pytest.mark.parametrize("touch", [None, 0])

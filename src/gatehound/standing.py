@@ -1,0 +1,32 @@
+"""What stands against a session, by its flags and by a judgement."""
+
+from __future__ import annotations
+
+from gatehound.detection import Judgement
+from gatehound.model import Action
+from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, Record
+
+
+def standing_action(record: Record) -> Action:
+    """What the flags of a stored session ask for, before this request is looked at."""
+    if record.security.flags & STEP_UP:
+        return Action.STEP_UP
+    return Action.FLAG if record.security.flags & FLAGGED else Action.ALLOW
+
+
+def is_suspicious(record: Record) -> bool:
+    """True where a flag or a demand for proof stands against a session."""
+    return bool(record.security.flags & (FLAGGED | STEP_UP))
+
+
+def is_quarantined(record: Record, judgement: Judgement) -> bool:
+    """True while suspicious: a new context is not remembered, or it would be let in unjudged."""
+    return judgement.flag is not False and bool(judgement.flag or is_suspicious(record))
+
+
+def flags_of(judgement: Judgement) -> int:
+    """What a judgement sets; what it clears is decided where the record is known."""
+    action = judgement.verdict.action
+    flags = FLAGGED if judgement.flag else 0
+    flags |= NOTIFIED if action in (Action.NOTIFY, Action.STEP_UP) else 0
+    return flags | (STEP_UP if action is Action.STEP_UP else 0)
