@@ -34,7 +34,7 @@ from gatehound.model import Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.visit import Visit
-from gatehound.web.headers import can_carry, changes, dress, is_due, leave_caches_to_us
+from gatehound.web.headers import can_carry, changes, dress, is_due, leaves_caches_to_us
 from gatehound.web.reply import Reply, development_refusal, reply_for
 
 __all__ = ["App", "GatehoundMiddleware", "Message", "Receive", "Scope", "Send"]
@@ -42,6 +42,10 @@ __all__ = ["App", "GatehoundMiddleware", "Message", "Receive", "Scope", "Send"]
 _GUARDED: Final = ("http", "websocket")
 _STARTS: Final = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 _SEPARATORS: Final = {b"cookie": b"; ", b"user-agent": b","}
+# Names of headers that most responses have, and that say nothing of caches.
+_HARMLESS: Final = frozenset(
+    {b"content-length", b"content-encoding", b"date", b"server", b"set-cookie", b"location"}
+)
 # What a response gets that depends on the session and says nothing of caches itself.
 _READ: Final = [(b"cache-control", b"private"), (b"vary", b"Cookie")]
 
@@ -140,22 +144,25 @@ class _Response:
         connection = self.connection
         return await (self._receive() if connection is None else connection.receive())
 
-    async def send(self, message: Message) -> None:
-        """Pass a message on; headers are added to the one that starts the response."""
-        if self._replaced:
-            return  # the rest of a 500 that became our own answer
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a message on; headers are added to the one that starts the response.
+
+        What the server's `send` gives is given on, so that a message costs no coroutine of ours.
+        """
         kind = message["type"]
         if kind == "http.response.body":
+            if self._replaced:
+                return _nothing()  # the rest of a 500 that became our own answer
             if message.get("more_body"):
                 self._stream()
+        elif kind == "http.response.start":
+            passage, status = self._passage, message["status"]
+            if status >= 500 or self._replaced or passage.rotation_due or passage.carried:
+                return self._start(message, status)
+            message = self._dressed(message, status)  # it may change who sends
         elif kind in _STARTS:
-            dressed = await self._start(message, message.get("status", 101))
-            if dressed is None:
-                return
-            message = dressed
-            if kind == "http.response.start" and is_event_stream(message):
-                self._stream()
-        await self._send(message)
+            return self._start(message, message.get("status", 101))
+        return self._send(message)
 
     def excuses(self, error: BaseException) -> bool:
         """True for an exception that comes of the end of the session alone."""
@@ -174,23 +181,41 @@ class _Response:
             return False
         return await self._replace(passage.raised)
 
-    async def _start(self, message: Message, status: int) -> Message | None:
-        """Return the start of a response as it goes out; None where ours went out instead."""
+    async def _start(self, message: Message, status: int) -> None:
+        """Start a response, or send ours in its place."""
+        if self._replaced:
+            return
         passage = self._passage
         if status >= 500:
             await signin.undo_login(self._guard, passage)
             swallowed = status == 500 and message["type"] == "http.response.start"
             if passage.raised is not None and swallowed:
                 await self._replace(passage.raised)
-                return None
+                return
         if passage.is_pending and can_carry(status):
             await signin.complete(self._guard, passage)
+        dressed = self._dressed(message, status)
+        await self._send(dressed)
+
+    def _dressed(self, message: Message, status: int) -> Message:
+        """Return the start of a response as it goes out."""
+        passage = self._passage
         passage.started = True
+        lines = message.get("headers") or []
+        if type(lines) is not list:  # ASGI allows any iterable, and this looks more than once
+            lines = list(lines)
+            message = {**message, "headers": lines}
+        is_silent = True  # of caches
+        for name, value in lines:
+            if len(name) == 12 and name.lower() == b"content-type":
+                if len(value) >= 17 and is_event_stream(message):  # that of "text/event-stream"
+                    self._stream()
+            elif is_silent and name not in _HARMLESS:
+                is_silent = leaves_caches_to_us(name)
         if not is_due(passage, status):
             return message
-        lines: list[tuple[bytes, bytes]] = list(message.get("headers") or [])
-        if not passage.cookies and leave_caches_to_us(lines):
-            return {**message, "headers": lines + _READ}
+        if is_silent and not passage.cookies:
+            return {**message, "headers": [*lines, *_READ]}
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in lines]
         gone, added = changes(passage, headers)
         kept = [line for line in lines if line[0].decode("latin-1").lower() not in gone]
@@ -331,6 +356,10 @@ async def _answer(
     lines = _encoded(headers)
     await send({"type": "http.response.start", "status": reply.status, "headers": lines})
     await send({"type": "http.response.body", "body": reply.body_for(request)})
+
+
+async def _nothing() -> None:
+    """What becomes of a message that is not sent."""
 
 
 def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

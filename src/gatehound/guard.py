@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypedDict
 
@@ -44,13 +44,18 @@ from gatehound.standing import is_suspicious
 from gatehound.stores import open_store
 from gatehound.stores.answer import Answer, Finished, Standing
 from gatehound.stores.base import Store
-from gatehound.stores.record import ANONYMOUS, Record, secret_hash
+from gatehound.stores.record import ANONYMOUS, REMEMBERED, Record, secret_hash
 from gatehound.tokens import CSRFTokens
 
 # Any agent will do: it loads the rules of the User-Agent parser.
 CHROME_LIKE: Final = "Mozilla/5.0 (X11; Linux x86_64) Chrome/126.0.0.0 Safari/537.36"
 
 log: Final = logging.getLogger("gatehound")
+# In Python 3.11 a member of an enum takes longer to look up than a function to call.
+_NAVIGATE: Final = Activity.NAVIGATE
+_ACTION: Final = Activity.ACTION
+_LIVE: Final = Standing.LIVE
+_GRACE: Final = Standing.GRACE
 
 
 class Guard(Judging):
@@ -102,6 +107,7 @@ class Guard(Judging):
         self._events = Events(sinks, precision=settings.privacy.address_precision)
         self._identity = hashlib.sha256(settings.identity_key.encode()).digest()
         self.limits = lru_cache(1024)(settings.limits)
+        self._spans = lru_cache(1024)(self._spans_of)
         self._touch = int(settings.session.touch_interval * 1000)
         self._stores: dict[bool, Store] = {} if store is None else {store.suspends: store}
         if store is not None and not store.suspends:
@@ -146,7 +152,7 @@ class Guard(Judging):
     async def examine(self, request: Request) -> Passage:
         """Answer for one request: from where, whose session, still that person, what now."""
         passage = Passage(request, self.activities.classify(request), request.locate(self.resolver))
-        if not self.ignores(request.path):
+        if not request.path.startswith(self.settings.ignore_paths):
             await self.look(passage, judge=True)
         return passage
 
@@ -155,30 +161,38 @@ class Guard(Judging):
 
         An outage is noted, and raises later, where the app reads the session.
         """
-        passage.begin()
-        reading = self._read(passage, self.cookies)
+        if passage.checked:
+            passage.begin()
+        passage.checked = True
+        request = passage.request
+        reading = self.cookies.read(request.cookie, commas=request.commas)
         passage.ticket = ticket = reading.ticket
         if reading.forged or reading.too_many:
             self._note_forged(passage, reading)
         if ticket is None:
             return
-        mark = 0 if self.recent is None else self.recent.mark()
+        recent = self.recent
+        mark = 0 if recent is None else recent.mark()
         try:
-            answer = await self.ask(passage, ticket)
+            if not self._state["prepared"]:
+                await self.ready()
+            answer = await self._question(passage, ticket)
+            if self._outage.is_down:
+                await self._note_answer()
             passage.now = answer.now
             if not self._admits(passage, ticket, answer):
                 await self._turn_away(passage, ticket, answer)
         except (StoreError, SettingsError) as error:  # the latter: a foreign or moved file
             passage.outage, passage.record = error, None
             self.note_outage(error)
-            if self.recent is not None and isinstance(error, StoreUnavailable):
-                self._show_recent(passage, ticket, self.recent)
+            if recent is not None and isinstance(error, StoreUnavailable):
+                self._show_recent(passage, ticket, recent)
             return
         record = passage.record
         if record is None:
             return
-        if self.recent is not None and not passage.graced:
-            self.recent.keep(record, secret_hash(ticket.secret), answer.now, mark)
+        if recent is not None and not passage.graced:
+            recent.keep(record, secret_hash(ticket.secret), answer.now, mark)
         if judge and not self.is_settled(passage, record):
             await self.judge_or_note(passage, record)
 
@@ -204,32 +218,35 @@ class Guard(Judging):
 
     async def ask(self, passage: Passage, ticket: Ticket) -> Answer:
         """Ask the store what a secret is worth; where a person is there, that slides it."""
-        if not self._state["prepared"]:
-            await self.ready()
-        answer = await self.store.load(
-            ticket.alias,
-            ticket.sid,
-            secret_hash(ticket.secret),
-            touch=self._touch if passage.activity.extends else None,
-        )
-        if self._outage.is_down and self._outage.ends():
-            await self.tell(Event("store_up"))
+        await self.ready()
+        answer = await self._question(passage, ticket)
+        await self._note_answer()
         return answer
+
+    def _question(self, passage: Passage, ticket: Ticket) -> Coroutine[Any, Any, Answer]:
+        activity = passage.activity
+        extends = activity is _NAVIGATE or activity is _ACTION  # as `activity.extends`, in less
+        touch = self._touch if extends else None
+        return self.store.load(ticket.alias, ticket.sid, secret_hash(ticket.secret), touch=touch)
+
+    async def _note_answer(self) -> None:
+        if self._outage.ends():
+            await self.tell(Event("store_up"))
 
     def _admits(self, passage: Passage, ticket: Ticket, answer: Answer) -> bool:
         """Accept a living session, unless today's settings are stricter than its record."""
         record, standing = answer.record, answer.standing
-        if record is None or (standing is not Standing.LIVE and standing is not Standing.GRACE):
+        if record is None or (standing is not _LIVE and standing is not _GRACE):
             return False
         if record.security.flags & ANONYMOUS:
             return False  # it belongs to nobody, whatever opened it
         if self._over_limits(record, answer.now, answer.was_seen or record.seen.last_seen):
             return False
         passage.record = record
-        if standing is Standing.GRACE:
+        if standing is _GRACE:
             passage.graced = True
             self.doubt(ticket.sid, secret_hash(ticket.secret))
-        elif passage.activity is Activity.NAVIGATE:
+        elif passage.activity is _NAVIGATE:
             self._renew(passage, ticket, record)
         return True
 
@@ -243,10 +260,16 @@ class Guard(Judging):
 
     def _over_limits(self, record: Record, now: int, seen: int) -> EndReason | None:
         """Say why a session is over by today's settings; `seen` is its last activity."""
-        limits = self.limits(record.roles, remembered=record.remembered)
-        if now >= record.security.authenticated + limits.absolute * 1000:
+        security = record.security
+        idle, absolute = self._spans(record.roles, security.flags & REMEMBERED)
+        if now >= security.authenticated + absolute:
             return EndReason.ABSOLUTE
-        return EndReason.IDLE if now >= seen + limits.idle * 1000 else None
+        return EndReason.IDLE if now >= seen + idle else None
+
+    def _spans_of(self, roles: tuple[str, ...], remembered: int) -> tuple[float, float]:
+        """Idle and absolute timeout of a user with these roles, in milliseconds."""
+        limits = self.limits(roles, remembered=bool(remembered))
+        return limits.idle * 1000, limits.absolute * 1000
 
     def _renew(self, passage: Passage, ticket: Ticket, record: Record) -> None:
         """Note that the secret's time has come, or send the cookie with changed attributes.

@@ -8,8 +8,6 @@ cacheable.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from gatehound.passage import Passage
 
 Headers = list[tuple[str, str]]
@@ -53,16 +51,13 @@ def changes(passage: Passage, headers: Headers) -> tuple[frozenset[str], Headers
     return frozenset(), vary
 
 
-def leave_caches_to_us(lines: Iterable[tuple[bytes, bytes]]) -> bool:
-    """True where an app says nothing of caches, in headers as ASGI has them.
+def leaves_caches_to_us(name: bytes) -> bool:
+    """True for a header that says nothing of caches, by its name as ASGI has it.
 
-    Then `changes` of a response without cookies adds the same two every time.
+    Where all are such, `changes` of a response without cookies adds the same two every time.
     """
-    for name, _ in lines:
-        low = name.lower()
-        if low in _OF_CACHES or low.endswith(b"-control"):
-            return False
-    return True
+    low = name.lower()
+    return low not in _OF_CACHES and not low.endswith(b"-control")
 
 
 def dress(passage: Passage, headers: Headers) -> Headers:

@@ -21,6 +21,7 @@ from gatehound.stores.redis.trouble import SlotMoving
 # a hint, and one script a session fills it again.
 MAX_HINTS: Final = 20_000
 
+_LIVE: Final = Standing.LIVE  # an enum's member takes long to look up in Python 3.11
 _PLAIN: Final = 5  # the fields of the plain read
 # HMGET key sid sid+"t" sid+"p" @u @r, as the Redis protocol writes it: every request sends it.
 _PACKED: Final = (
@@ -87,7 +88,7 @@ class Loader:
         if previous is not None and _waits_for_confirmation(previous):
             return None
         self._note(record.security.sid, last_seen)
-        return Answer(Standing.LIVE, now, record)
+        return Answer(_LIVE, now, record)
 
     async def _read(self, key: bytes, sid: bytes) -> Any:
         """Read the same with all that may have to be found out or followed."""
