@@ -49,7 +49,7 @@ def test_every_name_that_the_code_uses_is_in_the_list() -> None:
     used = set()
     for file in folder.rglob("*.py"):
         used |= set(
-            re.findall(r'(?:Event|\.event|_flood)\(\s*(?:passage, )?"(\w+)"', file.read_text())
+            re.findall(r'(?:Event|\.event|\.flood)\(\s*(?:passage, )?"(\w+)"', file.read_text())
         )
     assert used
     assert used <= set(NAMES)

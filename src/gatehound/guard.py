@@ -33,19 +33,18 @@ from gatehound.errors import (
     StoreUnavailable,
 )
 from gatehound.events import Events, LogSink, Sink
-from gatehound.judging import Judging
 from gatehound.listing import Users
-from gatehound.model import Activity, Ended, EndReason, Event, Request
+from gatehound.model import Activity, Event, Request
 from gatehound.outage import Outage
 from gatehound.passage import Passage
-from gatehound.recent import SAFE, RecentSessions
+from gatehound.recent import RecentSessions
 from gatehound.settings import Settings
-from gatehound.standing import is_suspicious
 from gatehound.stores import open_store
-from gatehound.stores.answer import Answer, Finished, Standing
+from gatehound.stores.answer import Answer, Standing
 from gatehound.stores.base import Store
-from gatehound.stores.record import ANONYMOUS, REMEMBERED, Record, secret_hash
+from gatehound.stores.record import ANONYMOUS, Record, secret_hash
 from gatehound.tokens import CSRFTokens
+from gatehound.turning import Turning
 
 # Any agent will do: it loads the rules of the User-Agent parser.
 CHROME_LIKE: Final = "Mozilla/5.0 (X11; Linux x86_64) Chrome/126.0.0.0 Safari/537.36"
@@ -58,7 +57,7 @@ _LIVE: Final = Standing.LIVE
 _GRACE: Final = Standing.GRACE
 
 
-class Guard(Judging):
+class Guard(Turning):
     """Holds the parts together; build one for an app, and share it.
 
     `settings` is a Settings, a dict, or None for the environment. `detectors` replaces the
@@ -107,7 +106,7 @@ class Guard(Judging):
         self._events = Events(sinks, precision=settings.privacy.address_precision)
         self._identity = hashlib.sha256(settings.identity_key.encode()).digest()
         self.limits = lru_cache(1024)(settings.limits)
-        self._spans = lru_cache(1024)(self._spans_of)
+        super().__init__()
         self._touch = int(settings.session.touch_interval * 1000)
         self._stores: dict[bool, Store] = {} if store is None else {store.suspends: store}
         if store is not None and not store.suspends:
@@ -168,7 +167,7 @@ class Guard(Judging):
         reading = self.cookies.read(request.cookie, commas=request.commas)
         passage.ticket = ticket = reading.ticket
         if reading.forged or reading.too_many:
-            self._note_forged(passage, reading)
+            self.note_forged(passage, reading)
         if ticket is None:
             return
         recent = self.recent
@@ -181,12 +180,12 @@ class Guard(Judging):
                 await self._note_answer()
             passage.now = answer.now
             if not self._admits(passage, ticket, answer):
-                await self._turn_away(passage, ticket, answer)
+                await self.turn_away(passage, ticket, answer)
         except (StoreError, SettingsError) as error:  # the latter: a foreign or moved file
             passage.outage, passage.record = error, None
             self.note_outage(error)
             if recent is not None and isinstance(error, StoreUnavailable):
-                self._show_recent(passage, ticket, recent)
+                self.show_recent(passage, ticket, recent)
             return
         record = passage.record
         if record is None:
@@ -204,17 +203,12 @@ class Guard(Judging):
         """Open a cookie of another of our names; the response depends on it from then on."""
         passage.was_read = True
         reading = self._read(passage, codec)
-        self._note_forged(passage, reading, f"{codec.shape.name}: ")
+        self.note_forged(passage, reading, f"{codec.shape.name}: ")
         return reading.ticket
 
     def _read(self, passage: Passage, codec: CookieCodec) -> Reading:
         """Verify a cookie's signature before any I/O: a made-up one costs no command."""
         return codec.read(passage.request.cookie, commas=passage.request.commas)
-
-    def _note_forged(self, passage: Passage, reading: Reading, which: str = "") -> None:
-        if reading.forged or reading.too_many:
-            reason = "too many cookies of our name" if reading.too_many else "did not verify"
-            self._flood(passage, "token_forged", which + reason)
 
     async def ask(self, passage: Passage, ticket: Ticket) -> Answer:
         """Ask the store what a secret is worth; where a person is there, that slides it."""
@@ -240,7 +234,7 @@ class Guard(Judging):
             return False
         if record.security.flags & ANONYMOUS:
             return False  # it belongs to nobody, whatever opened it
-        if self._over_limits(record, answer.now, answer.was_seen or record.seen.last_seen):
+        if self.over_limits(record, answer.now, answer.was_seen or record.seen.last_seen):
             return False
         passage.record = record
         if standing is _GRACE:
@@ -249,27 +243,6 @@ class Guard(Judging):
         elif passage.activity is _NAVIGATE:
             self._renew(passage, ticket, record)
         return True
-
-    async def _expire(self, passage: Passage, now: int, record: Record, reason: EndReason) -> None:
-        """End what today's settings no longer allow."""
-        self.doubt(record.sid)
-        event = self.event("session_expired", passage, record, reason=reason.value)
-        done = await self.store.revoke(record.alias, only=record.sid, reason=reason, event=event)
-        passage.ended = Ended(reason, now / 1000)
-        self.announce_ends(done.finished, event)
-
-    def _over_limits(self, record: Record, now: int, seen: int) -> EndReason | None:
-        """Say why a session is over by today's settings; `seen` is its last activity."""
-        security = record.security
-        idle, absolute = self._spans(record.roles, security.flags & REMEMBERED)
-        if now >= security.authenticated + absolute:
-            return EndReason.ABSOLUTE
-        return EndReason.IDLE if now >= seen + idle else None
-
-    def _spans_of(self, roles: tuple[str, ...], remembered: int) -> tuple[float, float]:
-        """Idle and absolute timeout of a user with these roles, in milliseconds."""
-        limits = self.limits(roles, remembered=bool(remembered))
-        return limits.idle * 1000, limits.absolute * 1000
 
     def _renew(self, passage: Passage, ticket: Ticket, record: Record) -> None:
         """Note that the secret's time has come, or send the cookie with changed attributes.
@@ -282,65 +255,12 @@ class Guard(Judging):
         elif ticket.attributes != self.cookies.shape.digest:
             passage.set_cookie(self.cookies, ticket)
 
-    async def _turn_away(self, passage: Passage, ticket: Ticket, answer: Answer) -> None:
-        """Remember why this cookie opens nothing, and tell those who watch."""
-        record, standing = answer.record, answer.standing
-        if standing is not Standing.LIVE:  # now: what follows may fail at the store
-            is_over = standing in (Standing.ENDED, Standing.UNKNOWN)
-            self.doubt(ticket.sid, None if is_over else secret_hash(ticket.secret))
-        if record is not None and record.security.flags & ANONYMOUS:
-            return
-        if record is not None and standing in (Standing.LIVE, Standing.GRACE):
-            seen = answer.was_seen or record.seen.last_seen
-            reason = self._over_limits(record, answer.now, seen)
-            if reason is not None:
-                await self._expire(passage, answer.now, record, reason)
-            return
-        if answer.ended is not None:
-            passage.ended = Ended(answer.ended.reason, answer.ended.at / 1000)
-        if answer.expired and answer.ended is not None and record is not None:
-            end = Finished(record, answer.ended.reason, answer.ended.at)
-            self.announce_ends((end,))
-        elif standing is Standing.ENDED:
-            self._flood(passage, "token_replayed", "its session is over")
-        elif standing is Standing.UNKNOWN:
-            self._flood(passage, "token_unknown", "its session is not known")
-        elif standing is Standing.SUPERSEDED:
-            passage.superseded = record
-        elif standing is Standing.REUSED and record is not None:
-            await self.note_reuse(passage, record, answer.reuse)
-
-    def _flood(self, passage: Passage, name: str, reason: str) -> None:
-        """Tell of what strangers can cause; it costs them no write in the store."""
-        if self._events.admits(name):
-            self.announce(self.event(name, passage, reason=reason))
-
     def has_warned(self, of: str) -> bool:
         """Say whether this was asked before; what is worth one line in the log asks it once."""
         has, self._state[of] = self._state.get(of, False), True
         return has
 
     # --- outage ---
-
-    def _show_recent(self, passage: Passage, ticket: Ticket, recent: RecentSessions) -> None:
-        """Show a session that was valid a moment ago, to a request that only reads.
-
-        Nothing can be judged or written now, so it has to come from where it was known, and
-        nothing may stand against it. A websocket would outlive the outage.
-        """
-        request = passage.request
-        if request.websocket or request.method not in SAFE:
-            return
-        found = recent.recall(ticket.sid, secret_hash(ticket.secret))
-        if found is None:
-            return
-        record, now = found
-        if record.expiry(now) or self._over_limits(record, now, record.seen.last_seen):
-            return
-        if self.detection.enabled and not self.is_known_context(passage, record):
-            return
-        if not is_suspicious(record):
-            passage.record, passage.now, passage.stale = record, now, True
 
     def note_outage(self, error: GatehoundError) -> None:
         """Tell once that the store is down; one unreadable record is no outage of all."""

@@ -38,7 +38,7 @@ loop: a store whose `suspends` is False finishes each in one step, so that WSGI 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar
 
 from gatehound.clientip.check import Finding
@@ -107,9 +107,9 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def load(
+    def load(
         self, alias: bytes, sid: bytes, secret_hash: bytes, *, touch: int | None = None
-    ) -> Answer:
+    ) -> Coroutine[Any, Any, Answer]:
         """Say what the secret is worth; with `touch`, slide a living session.
 
         `touch` is a duration: if the last activity is at least that old, it becomes now.

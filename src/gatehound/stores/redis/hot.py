@@ -20,7 +20,7 @@ from gatehound.stores.redis.topology import Command
 # but for TIME, where redis-py makes numbers.
 HOT: Final = frozenset({"HMGET", "EVALSHA", "EVAL", "GET", "HGET", "MGET", "TIME", "PING"})
 MORE: Final = object()  # what the reader says while a reply is not complete
-READ_SIZE: Final = 65536
+READ_SIZE: Final = 8192  # most replies take 200 bytes, and what is allocated is cut down to that
 
 
 @dataclass(frozen=True, slots=True)
