@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import requests_floor
 from requests_participants import USER
 from requests_settings import SECRET, Stores, gatehound_settings
 
@@ -202,6 +203,7 @@ def litestar(url: str | None = None) -> App:
 
 MAKERS: Final[dict[str, Callable[[Stores], App]]] = {
     "ASGI": lambda _: plain(),
+    "ASGI + one trip by hand": lambda stores: requests_floor.asgi(stores.redis, answer),
     "ASGI + gatehound, Redis": lambda stores: plain_gatehound(stores.redis),
     "ASGI + gatehound, SQLite": lambda stores: plain_gatehound(stores.sqlite),
     "ASGI + Starlette's cookie": lambda _: plain_cookie(),

@@ -57,6 +57,7 @@ BASES: Final = {
 
 PARTICIPANTS: Final = (
     Participant("ASGI", "ASGI"),
+    Participant("ASGI + one trip by hand", "ASGI", "ASGI"),
     Participant("ASGI + gatehound, Redis", "ASGI", "ASGI"),
     Participant("ASGI + gatehound, SQLite", "ASGI", "ASGI"),
     Participant("ASGI + Starlette's cookie", "ASGI", "ASGI", ("starlette", "itsdangerous")),
@@ -69,6 +70,7 @@ PARTICIPANTS: Final = (
     Participant("Litestar", "ASGI", None, ("litestar",)),
     Participant("Litestar + its sessions", "ASGI", "Litestar", ("litestar",)),
     Participant("WSGI", "WSGI"),
+    Participant("WSGI + one trip by hand", "WSGI", "WSGI"),
     Participant("WSGI + gatehound, Redis", "WSGI", "WSGI"),
     Participant("WSGI + gatehound, SQLite", "WSGI", "WSGI"),
     Participant("Flask", "WSGI", None, ("flask",)),

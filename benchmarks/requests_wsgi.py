@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import requests_floor
 from requests_participants import USER
 from requests_settings import SECRET, Stores, gatehound_settings
 
@@ -175,6 +176,7 @@ def django_gatehound(store: str) -> App:
 
 MAKERS: Final[dict[str, Callable[[Stores], App]]] = {
     "WSGI": lambda _: plain(),
+    "WSGI + one trip by hand": lambda stores: requests_floor.wsgi(stores.redis, answer),
     "WSGI + gatehound, Redis": lambda stores: plain_gatehound(stores.redis),
     "WSGI + gatehound, SQLite": lambda stores: plain_gatehound(stores.sqlite),
     "Flask": lambda _: bare_flask(),

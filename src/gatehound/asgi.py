@@ -86,6 +86,7 @@ class GatehoundMiddleware:
                 await _refuse(request, scope, send, refusal)
                 return
         passage = await guard.examine(request)
+        scope.setdefault(KEY, passage.client_ip)
         scope["gatehound"] = Visit(guard, passage, partial(_run_on, asyncio.get_running_loop()))
         if kind == "http":
             response = _Response(guard, passage, receive, send)
@@ -252,7 +253,9 @@ class ScopeRequest(Request):
     __slots__ = ("_fields", "_is_plain", "_scope")
 
     def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+        # A copy: the scope will hold the Visit, which holds this, and what is a circle waits for
+        # the garbage collector, with all its headers.
+        self._scope = dict(scope)
         headers = scope["headers"]
         fields = dict(headers)
         self._is_plain = len(fields) == len(headers)  # no name came twice
@@ -300,7 +303,6 @@ class ScopeRequest(Request):
                 answer = from_fields(resolver, scope, self._fields)
             else:
                 answer = resolver.from_scope(scope)
-            scope[KEY] = answer
         return answer
 
 

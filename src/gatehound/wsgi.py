@@ -60,6 +60,7 @@ class GatehoundMiddleware:
             start_response(refusal.status_line, refusal.sized())
             return [refusal.body_for(request)]
         passage = run_sync(self.guard.examine(request))
+        environ.setdefault(KEY, passage.client_ip)
         environ["gatehound"] = Visit(self.guard, passage).sync
         response = _Response(self.guard, passage, start_response)
         try:
@@ -166,7 +167,9 @@ class EnvironRequest(Request):
     commas = True
 
     def __init__(self, environ: Environ) -> None:
-        self._environ = environ
+        # A copy: the environ will hold the Visit, which holds this, and what is a circle waits
+        # for the garbage collector.
+        self._environ = dict(environ)
         self.websocket = False
         self.method = environ["REQUEST_METHOD"].upper()
         # PEP 3333: text that holds bytes as Latin-1; the path itself is UTF-8.
@@ -191,9 +194,7 @@ class EnvironRequest(Request):
         """Ask the resolver for the client's address, unless ClientIPMiddleware applied it."""
         environ = self._environ
         answer = known_answer(environ, resolver) if KEY in environ else None
-        if answer is None:
-            answer = environ[KEY] = from_environ(resolver, environ)
-        return answer
+        return from_environ(resolver, environ) if answer is None else answer
 
 
 @lru_cache(64)

@@ -129,12 +129,17 @@ class Sharded:
         self._seeds = target.seeds
         self._known = target.seeds
         self._owners: list[Address | None] = [None] * SLOTS
+        self._masters: tuple[Address, ...] | None = None  # None: to be read off the owners
 
     def find(self, slot: int) -> Address | None:
         return self._owners[slot]
 
     def masters(self) -> Sequence[Address]:
-        return tuple(dict.fromkeys(owner for owner in self._owners if owner is not None))
+        found = self._masters
+        if found is None:  # a millisecond: in an outage it is asked for four times a second
+            found = tuple(dict.fromkeys(owner for owner in self._owners if owner is not None))
+            self._masters = found
+        return found
 
     def informants(self) -> Sequence[Address]:
         """Masters, their replicas, and what the URL says: all may have moved but one."""
@@ -151,12 +156,12 @@ class Sharded:
             replicas += [_address(other, told_by) for other in others]
         if not masters:
             return False  # it has not met its cluster
-        self._owners = owners
+        self._owners, self._masters = owners, None
         self._known = _first(told_by, dict.fromkeys((*masters, *replicas, *self._seeds)))
         return True
 
     def move(self, slot: int, address: Address) -> None:
-        self._owners[slot] = address
+        self._owners[slot], self._masters = address, None
 
     def forget(self) -> None:
         """Nothing fades here: who asks the wrong server is told by it."""
