@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from gatehound import anonymous, signin
 from gatehound._sync import run_sync
@@ -23,12 +23,16 @@ from gatehound.model import Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.visit import Visit
-from gatehound.web.headers import can_carry, dress, is_due
+from gatehound.web.headers import can_carry, dress, is_due, says_nothing_of_caches
 from gatehound.web.reply import development_refusal, reply_for
 
 Environ: TypeAlias = MutableMapping[str, Any]
 StartResponse: TypeAlias = Callable[..., Callable[[bytes], Any]]
 App: TypeAlias = Callable[[Any, Any], Iterable[bytes]]
+
+
+# What a response gets that depends on the session and says nothing of caches itself.
+_READ: Final = [("Cache-Control", "private"), ("Vary", "Cookie")]
 
 
 class GatehoundMiddleware:
@@ -106,7 +110,10 @@ class _Response:
         if self._has_returned:  # a lazy app: no later moment of its response passes here
             self._end_carried()
         if is_due(passage, code):
-            headers = dress(passage, headers)
+            if not passage.cookies and says_nothing_of_caches(headers):
+                headers = [*headers, *_READ]
+            else:
+                headers = dress(passage, headers)
         write = self._start(status, headers, *([exc_info] if exc_info else []))
         passage.started = True
 
@@ -174,7 +181,9 @@ class EnvironRequest(Request):
         self.method = environ["REQUEST_METHOD"].upper()
         # PEP 3333: text that holds bytes as Latin-1; the path itself is UTF-8.
         raw = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        self.path = raw.encode("latin-1", "replace").decode("utf-8", "replace")
+        if not raw.isascii():
+            raw = raw.encode("latin-1", "replace").decode("utf-8", "replace")
+        self.path = raw
         self.query = environ.get("QUERY_STRING", "")
         self.scheme = environ.get("wsgi.url_scheme", "")
         self.host = environ.get("HTTP_HOST", "")

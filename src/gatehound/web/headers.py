@@ -17,6 +17,9 @@ Headers = list[tuple[str, str]]
 TARGETED = "-cache-control"
 # Older ones: Edge Architecture (Fastly, Varnish), Akamai, nginx.
 CACHE_OVERRIDES = frozenset({"surrogate-control", "edge-control", "x-accel-expires"})
+_HARMLESS = frozenset(
+    ("Content-Type", "Content-Length", "Date", "Server", "Set-Cookie", "Location")
+)
 # With all that end in "-control", whatever speaks of caches.
 _OF_CACHES = frozenset({b"vary", b"x-accel-expires"})
 REPLACED = frozenset({"cache-control", "expires", "pragma"})
@@ -58,6 +61,14 @@ def leaves_caches_to_us(name: bytes) -> bool:
     """
     low = name.lower()
     return low not in _OF_CACHES and not low.endswith(b"-control")
+
+
+def says_nothing_of_caches(headers: Headers) -> bool:
+    """True where `leaves_caches_to_us` is of all headers of a response."""
+    for name, _ in headers:
+        if name not in _HARMLESS and not leaves_caches_to_us(name.encode("latin-1", "replace")):
+            return False
+    return True
 
 
 def dress(passage: Passage, headers: Headers) -> Headers:
