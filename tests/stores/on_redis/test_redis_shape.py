@@ -170,6 +170,26 @@ def test_a_strange_reply_is_corrupt_or_an_answer(
         play(f"redis://{server.place}", body)
 
 
+@pytest.mark.parametrize("strange", [*STRANGE, [b"\xdez", b"x"], [None, b"1"], [b"1"]])
+def test_what_is_no_time_over_an_open_connection(play: Callable[..., None], strange: Any) -> None:
+    """Found by a proxy that drops bytes: the reply of a script stood in the place of TIME's."""
+
+    def say(words: list[bytes]) -> bytes:
+        if words[0] == b"ROLE":
+            return MASTER
+        return pack(strange) if words[0] == b"TIME" else b"$-1\r\n"
+
+    with puppet(say) as server:
+
+        async def body(wire: Wire) -> None:
+            for send in (lambda: wire.call("TIME"), lambda: wire.batch([("GET", "k"), ("TIME",)])):
+                await wire.call("GET", "k")  # so that a connection is open
+                with pytest.raises(StoreCorrupt):
+                    await send()
+
+        play(f"redis://{server.place}", body)
+
+
 @pytest.mark.parametrize("strange", [*STRANGE, [7, 0], [b"witch"]])
 def test_a_greeting_that_is_no_role_is_corrupt(play: Callable[..., None], strange: Any) -> None:
     with puppet(lambda words: pack(strange) if words[0] == b"ROLE" else b"+PONG\r\n") as server:

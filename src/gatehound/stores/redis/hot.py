@@ -7,10 +7,12 @@ a command as the command itself takes (measured: EVALSHA, 64 at once, 88 us of C
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final
+
+import msgspec
 
 from gatehound.stores.redis.address import Address
 from gatehound.stores.redis.breaker import Breaker
@@ -23,8 +25,7 @@ MORE: Final = object()  # what the reader says while a reply is not complete
 READ_SIZE: Final = 8192  # most replies take 200 bytes, and what is allocated is cut down to that
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(msgspec.Struct, frozen=True):
     """What both ways have to know of a server.
 
     `pool` is a pool of redis-py that knows how connections are made; none of its own is used.
@@ -89,8 +90,12 @@ def reader(connection: Any, invalid: type[Exception]) -> Any:
 
 
 def in_form(commands: Sequence[Command], replies: list[Any]) -> list[Any]:
-    """Give replies the form that redis-py gives them, which only TIME's lacks."""
+    """Give replies the form that redis-py gives them, which only TIME's lacks.
+
+    What cannot be the time stays as it is: it is another's, and whoever checks replies says so.
+    """
     for place, command in enumerate(commands):
         if command[0] == "TIME" and isinstance(replies[place], list):
-            replies[place] = tuple(map(int, replies[place]))
+            with contextlib.suppress(ValueError, TypeError):
+                replies[place] = tuple(map(int, replies[place]))
     return replies
