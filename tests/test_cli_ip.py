@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ SECRET = "a-secret-of-the-edge-1"
 
 V4, V6 = ["198.41.128.0/17", "131.0.72.0/22"], ["2606:4700::/32", "2400:cb00::/32"]
 NEW = "162.158.0.0/15"
-PUBLISHED = date(2026, 7, 2)
+PUBLISHED = "2026-07-02"
 
 
 @pytest.fixture(autouse=True)
@@ -507,7 +507,7 @@ def test_refresh_writes_what_the_resolver_reads() -> None:
         "removed": [V4[1]],
         "written": "new.json",
     }
-    assert cloudflare.load("new.json") == ((V4[0], NEW, *V6), date(2026, 9, 3))
+    assert cloudflare.load("new.json") == ((V4[0], NEW, *V6), "2026-09-03")
     tree = json.loads(Path("new.json").read_text())
     assert (tree["source"], tree["published"]) == (cloudflare.SOURCE, "2026-09-03")
     assert stat.S_IMODE(Path("new.json").stat().st_mode) == 0o644
@@ -555,7 +555,7 @@ def test_output_beside_the_file_in_force_leaves_that_alone() -> None:
     )
     assert "To use it, set GATEHOUND_CLIENT_IP__CLOUDFLARE_RANGES" in result.stdout
     assert Path("in-force.json").read_bytes() == before
-    assert cloudflare.load("b.json").published == date(2026, 10, 1)
+    assert cloudflare.load("b.json").published == "2026-10-01"
 
 
 def test_refresh_follows_a_link_and_keeps_it() -> None:

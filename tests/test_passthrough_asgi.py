@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from asgiref.wsgi import WsgiToAsgi  # Django brings it
 
 import gatehound
 from gatehound import Guard, UsageError, Visit
@@ -129,6 +130,19 @@ def test_chunks_arrive_one_by_one(guard: Guard) -> None:
 
 async def _nothing() -> Message:
     raise AssertionError("nobody asked for a message")
+
+
+def test_bridges_from_wsgi_take_our_send_for_a_coroutine_function(guard: Guard) -> None:
+    """asgiref warns of any other, once for each app, and warnings are errors here."""
+
+    def plain(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"plain"]
+
+    nothing = {"type": "http.request", "body": b""}
+    bridged: Any = WsgiToAsgi(plain)  # type: ignore[no-untyped-call] # theirs
+    answer = run(bridged, guard, http_scope(), nothing)
+    assert (answer.error, answer.body) == (None, b"plain")
 
 
 def test_receive_is_the_servers_own(guard: Guard) -> None:
@@ -279,6 +293,36 @@ def test_an_error_page_with_our_error_under_it_becomes_our_answer_once() -> None
     assert answer.status == 503
     assert b"oops" not in answer.body
     assert [m["type"] for m in answer.sent] == [START["type"], END["type"]]
+
+
+@pytest.mark.parametrize("kind", ["body", "trailers", "pathsend", "zerocopysend", "early_hint"])
+def test_nothing_of_an_error_page_follows_our_answer(guard: Guard, kind: str) -> None:
+    """A server takes what comes after the end of a response for a mistake, or sends it."""
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        with pytest.raises(gatehound.FreshLoginRequired):
+            await gatehound.current(scope).require_fresh()
+        await send({"type": "http.response.start", "status": 500, "headers": [], "trailers": True})
+        await send({"type": f"http.response.{kind}"})
+        await send(START)
+
+    answer = run(app, guard)
+    assert answer.status == 401
+    assert [m["type"] for m in answer.sent] == [START["type"], END["type"]]
+
+
+def test_headers_may_be_any_iterable_and_the_app_reads_them_too(guard: Guard) -> None:
+    """ASGI asks for an iterable; one that is read once would be empty afterwards."""
+    found: list[Any] = []
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        found.append((gatehound.current(scope).user_id, list(scope["headers"])))
+        await send(START)
+
+    lines = http_scope(headers=[("Cookie", f"{COOKIE}={sign_in(guard)}")])["headers"]
+    answer = run(app, guard, {**http_scope(), "headers": iter(lines)})
+    assert answer.error is None
+    assert found == [("ann", list(lines))]
 
 
 def test_an_error_page_that_the_app_chose_itself_is_kept(guard: Guard) -> None:

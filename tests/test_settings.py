@@ -203,7 +203,12 @@ def test_secrets_are_never_shown() -> None:
     assert secret not in "\n".join(found)
     found = problems({**GOOD, "store": f"postgres://user:{secret}@db"})
     assert secret not in "\n".join(found)
-    assert "s" * 40 not in repr(Settings.from_dict(GOOD))
+    edge = {"mode": "fastly", "edge_overwrites": True, "edge_secret": ["x-edge", secret]}
+    given = Settings.from_dict({**GOOD, "client_ip": edge})
+    for shown in (repr, lambda part: repr(part.__rich_repr__())):  # as rich shows locals
+        assert "s" * 40 not in shown(given)
+        assert "i" * 40 not in shown(given)
+        assert secret not in shown(given.client_ip)
 
 
 @pytest.mark.parametrize(

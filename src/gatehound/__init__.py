@@ -6,7 +6,6 @@ The names below are the public face. They are loaded at their first use, so that
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -99,7 +98,9 @@ def __getattr__(name: str) -> Any:
     """Load a public name at its first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from importlib import import_module  # not with the package: the resolver alone needs none
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

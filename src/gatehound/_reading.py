@@ -6,7 +6,6 @@ over the tree is ours: it goes on after an error and names unknown keys with clo
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import types
@@ -104,7 +103,9 @@ def _struct(reading: _Reading, cls: type[S], data: Any, path: tuple[str, ...]) -
 def _unknown(reading: _Reading, cls: type[msgspec.Struct], path: tuple[str, ...], key: str) -> str:
     if key == _ITSELF:
         return f"{reading.name(path)}: given as a value and as a group; it is only one of them"
-    close = difflib.get_close_matches(key, cls.__struct_fields__, n=1)
+    from difflib import get_close_matches
+
+    close = get_close_matches(key, cls.__struct_fields__, n=1)
     hint = f"did you mean {reading.name((*path, close[0]))}?" if close else "remove it."
     allowed = ", ".join(cls.__struct_fields__)
     return f"{reading.name((*path, key))}: there is no such setting; {hint} Allowed: {allowed}"

@@ -8,13 +8,11 @@ may call these may act on every user: who that is, is the app's decision.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from gatehound import audit
 from gatehound._sync import Plain, run_sync
-from gatehound.clientip.check import Finding
 from gatehound.errors import SettingsError, StoreMismatch, UsageError
 from gatehound.listing import (
     Bulk,
@@ -30,8 +28,11 @@ from gatehound.listing import (
 from gatehound.model import EndReason, Event, Session
 from gatehound.stores import open_store, store_url_problem
 from gatehound.stores.answer import EventPage, EventQuery, Listed, Query
-from gatehound.stores.copying import Copied, copy_store
 from gatehound.telling import Telling
+
+if TYPE_CHECKING:  # what few processes ask for is loaded when they do
+    from gatehound.clientip.check import Finding
+    from gatehound.stores.copying import Copied
 
 BATCH: Final = 500  # sessions that terminate_where reads at once
 
@@ -261,6 +262,8 @@ class Admin(Telling):
         SettingsError for a URL that cannot be used, StoreMismatch where the other store was first
         used with another identity_key or namespace, UsageError where it is this store.
         """
+        from gatehound.stores.copying import copy_store
+
         problem = store_url_problem(store_url)
         if problem is None and store_url.startswith("memory:"):
             problem = "memory:// would be gone when the copy is done"
@@ -285,6 +288,8 @@ class Admin(Telling):
 
     async def describe(self) -> str:
         """Say the active policy in words, for documentation and audits."""
+        from gatehound import audit
+
         return audit.describe(self.settings)
 
     async def check(self) -> list[Finding]:
@@ -292,6 +297,8 @@ class Admin(Telling):
 
         Raises StoreUnavailable where the store does not answer.
         """
+        from gatehound import audit
+
         await self.store.ping()
         return [*audit.findings(self.settings, self.networks), *await self.store.findings()]
 

@@ -9,6 +9,8 @@ session may end while it waits (gatehound.connection).
 from __future__ import annotations
 
 import asyncio
+import inspect
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from functools import lru_cache, partial
@@ -40,7 +42,7 @@ from gatehound.web.reply import Reply, development_refusal, reply_for
 __all__ = ["App", "GatehoundMiddleware", "Message", "Receive", "Scope", "Send"]
 
 _GUARDED: Final = ("http", "websocket")
-_STARTS: Final = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+_STARTS: Final = ("websocket.accept", "websocket.http.response.start")
 _SEPARATORS: Final = {b"cookie": b"; ", b"user-agent": b","}
 # Names of headers that most responses have, and that say nothing of caches.
 _HARMLESS: Final = frozenset(
@@ -163,6 +165,8 @@ class _Response:
             message = self._dressed(message, status)  # it may change who sends
         elif kind in _STARTS:
             return self._start(message, message.get("status", 101))
+        elif self._replaced:
+            return _nothing()  # trailers and a file are no part of our own answer either
         return self._send(message)
 
     def excuses(self, error: BaseException) -> bool:
@@ -247,16 +251,27 @@ class _Response:
             self._send = self.connection.send
 
 
+# asgiref's bridge from WSGI, which Flask's documentation names, warns of a `send` that is no
+# coroutine function; this one returns what the server's own returns.
+if sys.version_info >= (3, 12):
+    inspect.markcoroutinefunction(_Response.send)
+else:  # as asgiref marks its own
+    _mark = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined] # public in 3.12
+    _Response.send._is_coroutine = _mark  # type: ignore[attr-defined] # a function takes any
+
+
 class ScopeRequest(Request):
     """What an ASGI scope tells."""
 
     __slots__ = ("_fields", "_is_plain", "_scope")
 
     def __init__(self, scope: Scope) -> None:
+        headers = scope["headers"]
+        if type(headers) is not list:  # ASGI allows any iterable, and the app reads it after us
+            headers = scope["headers"] = list(headers)
         # A copy: the scope will hold the Visit, which holds this, and what is a circle waits for
         # the garbage collector, with all its headers.
         self._scope = dict(scope)
-        headers = scope["headers"]
         fields = dict(headers)
         self._is_plain = len(fields) == len(headers)  # no name came twice
         if not self._is_plain:

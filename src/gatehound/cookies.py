@@ -86,6 +86,10 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         return f"Ticket(sid={self.sid!r}, alias={self.alias!r}, expires={self.expires}, ...)"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Say no more than `repr` to rich, whose tracebacks show local variables."""
+        return [("sid", self.sid), ("alias", self.alias), ("expires", self.expires)]
+
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
     """What the Cookie lines of one request hold under our name.

@@ -13,7 +13,6 @@ import ipaddress
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
@@ -155,8 +154,7 @@ class Events:
                 self._hand_out(Event(name, reason="more of them", detail=detail, at=time.time()))
 
 
-@dataclass
-class _Flood:
+class _Flood(msgspec.Struct):
     """How many events of one name were told and held back since the window began."""
 
     since: float

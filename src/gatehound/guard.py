@@ -160,11 +160,8 @@ class Guard(Turning):
 
         An outage is noted, and raises later, where the app reads the session.
         """
-        if passage.checked:
-            passage.begin()
-        passage.checked = True
-        request = passage.request
-        reading = self.cookies.read(request.cookie, commas=request.commas)
+        passage.begin()
+        reading = self._read(passage, self.cookies)
         passage.ticket = ticket = reading.ticket
         if reading.forged or reading.too_many:
             self.note_forged(passage, reading)
@@ -194,10 +191,6 @@ class Guard(Turning):
             recent.keep(record, secret_hash(ticket.secret), answer.now, mark)
         if judge and not self.is_settled(passage, record):
             await self.judge_or_note(passage, record)
-
-    def ignores(self, path: str) -> bool:
-        """True where the settings say that no session is looked up."""
-        return path.startswith(self.settings.ignore_paths)
 
     def open(self, passage: Passage, codec: CookieCodec) -> Ticket | None:
         """Open a cookie of another of our names; the response depends on it from then on."""

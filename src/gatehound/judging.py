@@ -8,10 +8,10 @@ compare-and-swap; who loses the race judges again on what the winner wrote.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from gatehound.admin import Admin
@@ -50,8 +50,7 @@ JUDGE_ATTEMPTS: Final = 3  # compare-and-swap: several processes judging one ses
 REUSE_WEIGHT: Final = 6.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(msgspec.Struct, frozen=True):
     """What a judgement does to a record, and what is told of it."""
 
     record: Record

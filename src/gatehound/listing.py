@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -29,8 +28,7 @@ UserId: TypeAlias = str | int
 EMPTY_PAGES: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Users:
+class Users(msgspec.Struct, frozen=True):
     """How gatehound learns names: both callables are optional, and ids are shown without.
 
     `describe` takes user ids and returns {id: (name, avatar URL or "")}; `find` takes what an
@@ -41,8 +39,7 @@ class Users:
     find: Callable[[str], Iterable[str]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionPage:
+class SessionPage(msgspec.Struct, frozen=True):
     """One page of sessions, newest first; `cursor` is "" on the last."""
 
     sessions: tuple[Session, ...]
@@ -64,8 +61,7 @@ async def found_by(store: Store, query: Query, *, anonymous: bool = False) -> Pa
         query = replace(query, cursor=page.cursor)
 
 
-@dataclass(frozen=True, slots=True)
-class Bulk:
+class Bulk(msgspec.Struct, frozen=True):
     """What `terminate_where` did: how many sessions, and where to go on ("": at the end)."""
 
     count: int

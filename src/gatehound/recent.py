@@ -13,8 +13,9 @@ import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from gatehound.model import Event
 from gatehound.stores.record import Record
@@ -36,8 +37,7 @@ OF_ONE: Final = frozenset(
 OF_ALL: Final = frozenset({"everyone_terminated", "user_forgotten"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Sight:
+class _Sight(msgspec.Struct, frozen=True):
     """One session as it was loaded; `at` are readings of the two clocks, in seconds."""
 
     secret_hash: bytes

@@ -54,6 +54,10 @@ class ClientIPSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Show no secret."""
         return f"ClientIPSettings(mode={self.mode!r}, trusted_proxies={self.trusted_proxies!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show none to rich either, whose tracebacks show local variables."""
+        return [("mode", self.mode)]
+
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long sessions live, and how many a user may have."""
@@ -250,6 +254,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             f"Settings(namespace={self.namespace!r}, client_ip={self.client_ip.mode!r}, "
             f"detection={self.detection.mode!r}, {len(self.secret_keys)} secret keys)"
         )
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show none to rich either, whose tracebacks show local variables."""
+        return [("namespace", self.namespace)]
 
 
 def _for_development(settings: Settings, data: Mapping[str, Any]) -> Settings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 import pytest
@@ -69,7 +68,7 @@ def codes(found: tuple[Finding, ...]) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def _young_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    young = cloudflare.BUNDLED._replace(published=date(2999, 1, 1))
+    young = cloudflare.BUNDLED._replace(published="2999-01-01")
     monkeypatch.setattr(cloudflare, "BUNDLED", young)
 
 
@@ -82,7 +81,7 @@ def test_options(options: dict[str, Any], expected: set[str]) -> None:
     "options", [{"mode": "cloudflare"}, {"mode": X, "trusted_proxies": "cloudflare"}], ids=str
 )
 def test_old_list(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
-    old = cloudflare.BUNDLED._replace(published=date(2020, 1, 1))
+    old = cloudflare.BUNDLED._replace(published="2020-01-01")
     monkeypatch.setattr(cloudflare, "BUNDLED", old)
     finding = next(one for one in ClientIPResolver(**options).check() if "old" in one.text)
     assert (finding.code, finding.level) == ("list-stale", "warning")

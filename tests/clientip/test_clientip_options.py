@@ -323,7 +323,7 @@ def test_old_list_warns_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cloudflare, "_warned", {})
-    limit = cloudflare.PUBLISHED + timedelta(days=cloudflare.MAX_AGE_DAYS)
+    limit = date.fromisoformat(cloudflare.PUBLISHED) + timedelta(days=cloudflare.MAX_AGE_DAYS)
     with caplog.at_level(logging.WARNING, logger="gatehound.clientip"):
         cloudflare.warn_if_stale(cloudflare.BUNDLED, limit)
         assert caplog.records == []
@@ -351,7 +351,7 @@ def test_only_who_uses_the_list_is_warned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cloudflare, "_warned", {})
-    old = cloudflare.BUNDLED._replace(published=date(2020, 1, 1))
+    old = cloudflare.BUNDLED._replace(published="2020-01-01")
     monkeypatch.setattr(cloudflare, "BUNDLED", old)
     with caplog.at_level(logging.WARNING, logger="gatehound.clientip"):
         ClientIPResolver(**options)

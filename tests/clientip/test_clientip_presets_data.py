@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import FrozenInstanceError, fields
 from datetime import date
 from urllib.parse import urlsplit
 
@@ -58,7 +57,7 @@ def test_source_and_date(preset: Preset) -> None:
     assert "." in url.netloc
     assert url.netloc == url.netloc.lower()
     assert not url.query
-    assert date(2026, 1, 1) <= preset.checked <= date(2026, 11, 21)
+    assert date(2026, 1, 1) <= date.fromisoformat(preset.checked) <= date(2026, 11, 21)
 
 
 @each
@@ -161,9 +160,11 @@ def test_published_lists(
         (ranges.GOOGLE_FRONT_ENDS_SOURCE, ranges.GOOGLE_FRONT_ENDS_PUBLISHED),
     ],
 )
-def test_lists_have_source_and_date(source: str, published: date) -> None:
+def test_lists_have_source_and_date(source: str, published: str) -> None:
     assert source.startswith("https://")
-    assert date(2026, 1, 1) <= published <= min(p.checked for p in PRESETS.values())
+    days = ("2026-01-01", published, min(p.checked for p in PRESETS.values()))
+    assert list(days) == sorted(days)
+    assert str(date.fromisoformat(published)) == published
 
 
 # What was read in the documentation, one fact a row: a change here needs a new reading.
@@ -198,11 +199,11 @@ def test_facts(name: str, facts: dict[str, object]) -> None:
 
 def test_preset_is_plain_data() -> None:
     preset = PRESETS["nginx"]
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         preset.hops = 1  # type: ignore[misc]  # that it is refused is the test
     assert not hasattr(preset, "__dict__")
-    defaults = {field.name: field.default for field in fields(Preset)[6:]}
-    assert defaults == {
+    assert Preset._fields[:6] == ("title", "mode", "setup", "trap", "source", "checked")
+    assert Preset._field_defaults == {
         "header": "",
         "hops": 0,
         "networks": (),

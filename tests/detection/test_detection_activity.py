@@ -159,6 +159,15 @@ def test_callable_stands_or_leaves_the_request_to_the_rules() -> None:
     assert activities.classify(FakeRequest(path="/", headers=PAGE)) is N
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/" + "a" * 300), ("X" * 300, "/"), ("X" * 200, "/" + "a" * 200)]
+)
+def test_long_text_of_a_client_is_classified_and_not_kept(method: str, path: str) -> None:
+    activities = Activities(ActivitySettings(background_paths=(f"{path[:9]}*",)))
+    assert activities.classify(FakeRequest(method=method, path=path)) is B
+    assert activities._named.cache_info().currsize == 0
+
+
 def test_a_wrong_pattern_is_no_matcher() -> None:
     with pytest.raises(ValueError, match="'poll' was given"):
         matcher(["poll"])

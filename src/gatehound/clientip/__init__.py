@@ -11,7 +11,6 @@ Reading order: resolver, modes, walk, grammar, forwarded; then options, entries,
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gatehound.clientip.answer import ClientIP
@@ -45,6 +44,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # only who asks pays for it
+
     return getattr(import_module(home), name)
 
 

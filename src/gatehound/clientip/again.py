@@ -15,7 +15,8 @@ from gatehound.clientip.answer import ClientIP
 from gatehound.clientip.resolver import ClientIPResolver
 
 SIZE: Final = 4096  # answers of about 1 KB each
-# Longer lines are walked each time: nobody fills the memory with text of his own.
+# Longer text is read each time: nobody fills the memory with his own. The peer is text too, where
+# something before this has put a header's in its place.
 MAX_TEXT: Final = 256
 
 
@@ -24,7 +25,10 @@ def from_fields(
 ) -> ClientIP:
     """As `resolver.from_scope`, for headers by name of which none came twice."""
     client, names = scope.get("client"), _raw_names(resolver)
-    if type(client) is not tuple or names is None:
+    # Without a client the server decides, which is no part of the key.
+    if not client or type(client) is not tuple or names is None:
+        return resolver.from_scope(scope, fields=fields)
+    if type(client[0]) is not str or len(client[0]) > MAX_TEXT:
         return resolver.from_scope(scope, fields=fields)
     lines = tuple([fields.get(name) for name in names])
     for line in lines:
@@ -36,7 +40,7 @@ def from_fields(
 def from_environ(resolver: ClientIPResolver, environ: Mapping[str, Any]) -> ClientIP:
     """As `resolver.from_environ`."""
     peer, names = environ.get("REMOTE_ADDR"), _keys(resolver)
-    if type(peer) is not str or names is None:
+    if type(peer) is not str or len(peer) > MAX_TEXT or names is None:
         return resolver.from_environ(environ)
     lines = tuple([environ.get(name) for name in names])
     for line in lines:

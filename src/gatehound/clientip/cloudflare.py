@@ -4,20 +4,19 @@ What belongs here: facts about Cloudflare's network. To renew them, copy the two
 lists and set `PUBLISHED`; tests/clientip pins the count and the merged size.
 """
 
-from __future__ import annotations
+# Annotations are no texts here: NamedTuple compiles those, which is a tenth of the import.
 
-import logging
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from datetime import date
     from pathlib import Path
 
 SOURCE: Final = "https://www.cloudflare.com/ips"
-PUBLISHED: Final = date(2026, 7, 2)
+PUBLISHED: Final = "2026-07-02"
 """The day of a daily mirror of the two lists that holds these 22 networks; one of 2026-08-26
 counts as many networks and v4 addresses."""
 
@@ -27,7 +26,7 @@ MAX_AGE_DAYS: Final = 180
 MOST: Final = {4: 2**23, 6: 2**103}
 """The most addresses in a list that is believed: about five times what Cloudflare has."""
 
-_CIDR: Final = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
+_CIDR: Final = r"[0-9a-fA-F:.]+/[0-9]{1,3}"
 
 WIDEST: Final = {4: 10, 6: 24}
 """The shortest prefix in a list that is believed; Cloudflare's own are /13 and /29."""
@@ -64,25 +63,26 @@ It lies inside Cloudflare's own range, but whoever rents a Worker writes the
 X-Forwarded-For left of it: it MUST NOT be trusted as a proxy, whatever the list says.
 """
 
-_log = logging.getLogger("gatehound.clientip")
-_warned: dict[date, object] = {}
+_warned: dict[str, object] = {}
 
 
 class Ranges(NamedTuple):
     """A list of Cloudflare's networks, and the day on which it was published or fetched."""
 
     networks: tuple[str, ...]
-    published: date
+    published: str  # as 2026-07-02
 
-    def age(self, today: date | None = None) -> int:
+    def age(self, today: "date | None" = None) -> int:
         """Count the days since then."""
-        return ((today or datetime.now(UTC).date()) - self.published).days
+        from datetime import UTC, date, datetime  # only who uses the list pays for it
+
+        return ((today or datetime.now(UTC).date()) - date.fromisoformat(self.published)).days
 
 
 BUNDLED: Final = Ranges(RANGES, PUBLISHED)
 
 
-def warn_if_stale(ranges: Ranges, today: date | None = None) -> None:
+def warn_if_stale(ranges: Ranges, today: "date | None" = None) -> None:
     """Log one warning in a process for a list that is over `MAX_AGE_DAYS` old."""
     age = ranges.age(today)
     if age <= MAX_AGE_DAYS:
@@ -90,7 +90,9 @@ def warn_if_stale(ranges: Ranges, today: date | None = None) -> None:
     mine = object()
     # setdefault is atomic: of several threads exactly one finds its own mark.
     if _warned.setdefault(ranges.published, mine) is mine:
-        _log.warning(
+        import logging  # 4 ms to load, for a warning that is hardly ever due
+
+        logging.getLogger("gatehound.clientip").warning(
             "The list of Cloudflare's ranges is of %s, %d days old: an edge that is newer than "
             "the list is not recognised; %s",
             ranges.published,
@@ -131,11 +133,13 @@ def join(paths: Sequence[str | PathLike[str]]) -> Ranges:
     return Ranges(networks, min(piece.published for piece in pieces))
 
 
-def _piece(file: Path) -> Ranges:
+def _piece(file: "Path") -> Ranges:
     """Read one file, whose networks may all be of one IP version."""
+    from datetime import UTC, datetime
+
     try:
         text = file.read_text(encoding="utf-8-sig")
-        published = datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
+        published = datetime.fromtimestamp(file.stat().st_mtime, UTC).date().isoformat()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise ValueError(f"{str(file)!r} cannot be read: {why}") from None
@@ -147,12 +151,13 @@ def _piece(file: Path) -> Ranges:
     return Ranges(tuple(networks), said or published)
 
 
-def _entries(text: str) -> tuple[list[str], date | None]:
+def _entries(text: str) -> tuple[list[str], str | None]:
     """Take the networks out of the three forms, and the date where one is inside."""
     if not text.lstrip().startswith(("{", "[")):
         lines = (line.partition("#")[0].strip() for line in text.splitlines())
         return [line for line in lines if line], None
     import json
+    from datetime import UTC, date, datetime, timedelta
 
     tree = json.loads(text)
     result = tree.get("result", tree) if isinstance(tree, dict) else tree
@@ -175,7 +180,7 @@ def _entries(text: str) -> tuple[list[str], date | None]:
     published = date.fromisoformat(said)
     if published > datetime.now(UTC).date() + timedelta(days=1):  # it may be tomorrow there
         raise ValueError(f"it is of {published}, which is to come")
-    return networks, published
+    return networks, published.isoformat()
 
 
 def _check_entries(networks: list[str]) -> None:
@@ -185,7 +190,7 @@ def _check_entries(networks: list[str]) -> None:
     size = {4: 0, 6: 0}
     for at, entry in enumerate(networks, 1):
         try:
-            network = ip_network(entry if _CIDR.fullmatch(entry) else "")
+            network = ip_network(entry if re.fullmatch(_CIDR, entry) else "")
         except ValueError:  # not shown: a path that is wrong can name any file
             raise ValueError(
                 f"entry {at} of it is no network; expected are lines such as {RANGES[0]}"

@@ -35,9 +35,9 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Names for networks; with `cloudflare`, whose list can be renewed, and `unix`."""
 
-_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
-_OCTET: Final = re.compile(r"\*|0|[1-9][0-9]{0,2}")
-_ADDRESS: Final = re.compile(r"[0-9a-fA-F:.]+")
+_LENGTH: Final = r"0|[1-9][0-9]{0,2}"
+_OCTET: Final = r"\*|0|[1-9][0-9]{0,2}"
+_ADDRESS: Final = r"[0-9a-fA-F:.]+"
 _MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -145,7 +145,7 @@ def _read_entry(entry: str) -> list[Any]:
     if "*" in entry:
         return [_read_wildcard(entry)]
     first, dash, last = entry.partition("-")
-    if dash and _ADDRESS.fullmatch(first.strip()):
+    if dash and re.fullmatch(_ADDRESS, first.strip()):
         return [_read_range(entry, first.strip(), last.strip())]
     return [_read_network(entry)]
 
@@ -156,7 +156,7 @@ def _read_network(entry: str) -> str:
     if packed is None:
         raise ValueError(_refusal(entry, address))
     bits = len(packed) * 8
-    if slash and not (_LENGTH.fullmatch(length) and int(length) <= bits):
+    if slash and not (re.fullmatch(_LENGTH, length) and int(length) <= bits):
         raise ValueError(
             f"{_show(entry)} has no prefix length; write a number from 0 to {bits} after the '/'"
             f"{_by_netmask(address, length)}"
@@ -239,7 +239,7 @@ def _read_wildcard(entry: str) -> object:
 
     octets = entry.split(".")
     # netaddr takes 010 for ten; another parser takes it for eight.
-    if not all(_OCTET.fullmatch(octet) for octet in octets) or not valid_glob(entry):
+    if not all(re.fullmatch(_OCTET, octet) for octet in octets) or not valid_glob(entry):
         raise ValueError(
             f"{_show(entry)} is no wildcard; write four parts with '*' for the last ones, "
             "such as '10.0.*.*'"

@@ -6,21 +6,17 @@ Each function is called only after the peer was found to be trusted. `read(given
 returns the lines of a header (lines.py).
 """
 
-from __future__ import annotations
+# Annotations are no texts here: NamedTuple compiles those, which is a tenth of the import.
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, final
 
-from gatehound.clientip import cloudflare
 from gatehound.clientip.grammar import BLANKS, MAX_ELEMENT, UNIX, parse_address, parse_hop
 from gatehound.clientip.lines import (
     CF_CONNECTING_IP,
     CF_CONNECTING_IPV6,
     FORWARDED,
     X_FORWARDED_FOR,
-    X_REAL_IP,
     Name,
     Read,
 )
@@ -28,44 +24,78 @@ from gatehound.clientip.trust import TrustSet
 from gatehound.clientip.walk import BY_ELEMENT, BY_LIST, Found, Seen, walk, walk_plain
 
 
-@dataclass(frozen=True, slots=True)
+@final
 class Secret:
-    """The second factor of a shared edge: a header, and the values that are accepted."""
+    """The second factor of a shared edge: a header, and the values that are accepted.
 
-    name: Name
-    values: tuple[bytes, ...]
-    same: Callable[[bytes, bytes], bool]
+    No tuple: what prints those, such as rich with local variables, would print the values.
+    """
+
+    __slots__ = ("name", "same", "values")
+
+    def __init__(
+        self, name: Name, values: tuple[bytes, ...], same: Callable[[bytes, bytes], bool]
+    ) -> None:
+        self.name: Final = name
+        self.values: Final = values
+        self.same: Final = same
 
     def __repr__(self) -> str:
         """Show no value."""
         return f"Secret({self.name.text!r})"
 
 
-@dataclass(frozen=True, slots=True)
+@final
 class Rules:
     """Checked options. `peers` may speak to us; `own` are the operator's proxies alone.
 
     They differ where a mode trusts Cloudflare by itself: there `own` holds no address of
     Cloudflare's (`edge`), so that the walk stops at the edge and proves it. `declares` tells
     that `scheme` or `host` is set; `mode` is the one behind a preset.
+
+    Written out as Name is, and for the same reasons: every request reads most of these.
     """
 
-    find: Find
-    peers: TrustSet
-    own: TrustSet
-    edge: TrustSet
-    mode: str
-    header: Name = X_REAL_IP
-    hops: int = 0
-    peer_port: bool = False
-    farthest: bool = True
-    headerless: TrustSet | None = None
-    secret: Secret | None = None
-    scheme: Name | None = None
-    host: Name | None = None
-    declares: bool = False
-    preset: str = ""
-    edge_published: date = cloudflare.PUBLISHED
+    __slots__ = (
+        *("declares", "edge", "edge_published", "farthest", "find", "header", "headerless"),
+        *("hops", "host", "mode", "own", "peer_port", "peers", "preset", "scheme", "secret"),
+    )
+
+    def __init__(
+        self,
+        *,
+        find: "Find",
+        peers: TrustSet,
+        own: TrustSet,
+        edge: TrustSet,
+        edge_published: str,
+        mode: str,
+        preset: str,
+        header: Name,
+        hops: int,
+        peer_port: bool,
+        farthest: bool,
+        headerless: TrustSet | None,
+        secret: Secret | None,
+        scheme: Name | None,
+        host: Name | None,
+    ) -> None:
+        self.find: Final = find
+        self.peers: Final = peers
+        self.own: Final = own
+        self.edge: Final = edge
+        self.edge_published: Final = edge_published
+        self.mode: Final = mode
+        self.preset: Final = preset
+        self.header: Final = header
+        self.hops: Final = hops
+        self.peer_port: Final = peer_port
+        self.farthest: Final = farthest
+        self.headerless: Final = headerless
+        self.secret: Final = secret
+        self.scheme: Final = scheme
+        self.host: Final = host
+        self.declares: Final = scheme is not None or host is not None
 
 
 Find = Callable[[Rules, bytes, Any, Read], Found]
@@ -240,8 +270,7 @@ def _is_proven(secret: Secret, lines: list[str]) -> bool:
     return any(matches)
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(NamedTuple):
     """One row: how it finds the client, the headers that it may read, what it trusts."""
 
     find: Find

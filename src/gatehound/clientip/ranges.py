@@ -10,11 +10,10 @@ tests/clientip pins the count.
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Final
 
 FASTLY_SOURCE: Final = "https://api.fastly.com/public-ip-list"
-FASTLY_PUBLISHED: Final = date(2026, 7, 6)
+FASTLY_PUBLISHED: Final = "2026-07-06"
 """The day of a daily mirror of the list; the list itself last changed on 2026-06-18.
 
 "This list is exhaustive and includes all Fastly-owned IP ranges", and changes are announced:
@@ -46,7 +45,7 @@ FASTLY: Final = (
 )
 
 GOOGLE_FRONT_ENDS_SOURCE: Final = "https://docs.cloud.google.com/load-balancing/docs/https"
-GOOGLE_FRONT_ENDS_PUBLISHED: Final = date(2026, 4, 15)
+GOOGLE_FRONT_ENDS_PUBLISHED: Final = "2026-04-15"
 """The day of the copy that was read, of the table "Request source ranges" in that page."""
 
 GOOGLE_FRONT_ENDS: Final = (

@@ -49,12 +49,16 @@ _PURPOSES: Final = ("sec-purpose", "purpose", "x-moz", "x-sec-purpose")
 # A link or form that a script library follows for the person: the browser would have navigated.
 _FOLLOWED: Final = ("hx-boosted", "hx-history-restore-request", "x-pjax")
 _BY_SCRIPT: Final = ("x-requested-with", "hx-request", "service-worker")
-# Patterns take longer to match than everything else here; a path of a client's own making is
-# bounded, and pushes out another.
+# Patterns take longer to match than everything else here; a method and path of a client's own
+# making are bounded, and push out others.
 _CACHED_PATHS: Final = 4096
 _MAX_CACHED: Final = 256
 # In Python 3.11 a member of an enum takes longer to look up than a function to call.
-_NAVIGATE, _ACTION, _BACKGROUND, _SPECULATIVE, _ASSET = Activity
+_NAVIGATE: Final = Activity.NAVIGATE
+_ACTION: Final = Activity.ACTION
+_BACKGROUND: Final = Activity.BACKGROUND
+_SPECULATIVE: Final = Activity.SPECULATIVE
+_ASSET: Final = Activity.ASSET
 _CLASSES: Final = {activity.value: activity for activity in Activity}
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")  # RFC 9110 5.6.2
 
@@ -128,9 +132,8 @@ class Activities:
                 return declared
         if safe and not request.lacks(_PURPOSES) and _is_speculative(request):
             return _SPECULATIVE
-        named = (
-            self._named(method, path) if len(path) <= _MAX_CACHED else self._by_path(method, path)
-        )
+        is_short = len(method) + len(path) <= _MAX_CACHED
+        named = self._named(method, path) if is_short else self._by_path(method, path)
         if named is not None:
             return named
         return _read(request) if safe else _write(request)

@@ -1,9 +1,9 @@
 """What a User-Agent claims about browser and device, and its digest.
 
 The header is the client's word: good enough for a label and for telling an honest browser's
-change, worthless against somebody who copies it. Parsing is left to user-agents and ua-parser
-(whose Rust backend runs in linear time, so that no text can stall a worker); without that extra
-only digests count.
+change, worthless against somebody who copies it. Parsing is left to user-agents, which tries the
+patterns of ua-parser with Python's `re`; texts are clipped, and what was parsed is remembered.
+Without that extra only digests count.
 """
 
 from __future__ import annotations

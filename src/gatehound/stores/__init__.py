@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -108,6 +107,8 @@ def development_keys(namespace: str) -> tuple[str, str]:
     """
     path = development_keys_path(namespace)
     if not path.exists():
+        import tempfile  # development alone
+
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:
             file.write(f"{secrets.token_urlsafe(32)}\n{secrets.token_urlsafe(32)}\n")

@@ -39,9 +39,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Coroutine, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from gatehound.clientip.check import Finding
 from gatehound.model import EndReason, Event
 from gatehound.stores.answer import (
     Answer,
@@ -62,6 +61,9 @@ from gatehound.stores.answer import (
     Revoked,
 )
 from gatehound.stores.record import Seen
+
+if TYPE_CHECKING:
+    from gatehound.clientip.check import Finding
 
 
 class Store(ABC):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from gatehound.errors import UsageError
 from gatehound.stores.base import Store
@@ -14,8 +15,7 @@ from gatehound.stores.rule import HOUR
 PAGE: Final = 100  # users; with app data at its bounds a page is what memory has to hold
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
+class Copied(msgspec.Struct, frozen=True):
     """How many users and sessions were copied; who changed place meanwhile may count twice.
 
     Users without a session count too: disabled ones, and those of whom a tombstone is left.

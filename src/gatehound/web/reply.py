@@ -6,9 +6,7 @@ through, or its framework has turned them into a 500, the adapter sends these in
 
 from __future__ import annotations
 
-import html
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import quote
 
@@ -29,8 +27,7 @@ _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A whole response: status line text, headers, body."""
 
     status: int
@@ -145,6 +142,8 @@ def _problem(
     """A page for browsers, application/problem+json (RFC 9457) for programs."""
     extra = () if retry_after is None else (("Retry-After", str(max(1, round(retry_after)))),)
     if "text/html" in request.header("accept"):
+        import html  # with its entities; most processes never show a page
+
         way = f'<p><a href="{html.escape(link)}">Sign in again</a></p>' if link else ""
         body = (
             "<!doctype html><html lang=en><meta charset=utf-8>"

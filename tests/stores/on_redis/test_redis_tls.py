@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis.asyncio
+from puppet import pack
 from redis_kit import load, new
 
 import zoo
@@ -17,7 +22,9 @@ from gatehound.errors import StoreUnavailable
 from gatehound.stores.answer import Standing
 from gatehound.stores.redis import RedisStore
 from gatehound.stores.redis.address import read_url
+from gatehound.stores.redis.direct import Line
 from gatehound.stores.redis.finding import server_findings
+from gatehound.stores.redis.hot import READ_SIZE
 from gatehound.stores.redis.wire import Wire
 
 pytestmark = pytest.mark.slow
@@ -159,3 +166,30 @@ def test_sentinels_are_spoken_to_as_their_servers_are(made: zoo.Certificates) ->
         assert target.watch == {**shared, "username": "look", "password": "two"}
         assert "one" not in repr(target)
         assert "two" not in repr(target)
+
+
+def test_a_stray_reply_in_the_rest_of_a_record_is_seen(made: zoo.Certificates) -> None:
+    """What TLS has read is no longer at the socket, and would answer the next question."""
+    here, there = socket.socketpair()
+    here.settimeout(5)
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(made.server, made.server_key)
+    ours = ssl.create_default_context(cafile=made.authority)
+    ours.maximum_version = ssl.TLSVersion.TLSv1_2  # no tickets, which redis-py reads before us
+    answer = pack(b"a" * (READ_SIZE - len("$8000\r\n\r\n")))
+    assert len(answer) == READ_SIZE
+
+    def serve() -> None:
+        with theirs.wrap_socket(there, server_side=True) as spoken:
+            spoken.recv(READ_SIZE)
+            spoken.sendall(answer + pack(b"stray"))
+            spoken.recv(READ_SIZE)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    with ours.wrap_socket(here, server_hostname="localhost") as sock:
+        parser = SimpleNamespace(parse_error=redis.exceptions.ResponseError)
+        line = Line(SimpleNamespace(_sock=sock, _parser=parser), redis.exceptions)
+        assert len(line.ask(b"a question", 1)[0]) == len(answer) - len("$8000\r\n\r\n")
+        assert not line.is_idle
+    server.join()

@@ -13,7 +13,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,7 @@ def refresh(
     except ValueError as error:
         raise Unable(str(error)) from None
     if published is not None:
-        new = new._replace(published=published.date())
+        new = new._replace(published=published.date().isoformat())
     difference = _compare(new, setting)
     _check_date(difference)
     _check_loss(difference, shrink=shrink)
@@ -129,7 +129,7 @@ def _check_date(difference: Difference) -> None:
             "again, or, if the date of the files is wrong, give the right one with --published"
         )
     # A day more: it may be tomorrow where the list comes from.
-    if new > datetime.now(UTC).date() + timedelta(days=1):
+    if date.fromisoformat(new) > datetime.now(UTC).date() + timedelta(days=1):
         raise Unable(f"the list is of {new}, which is to come; give its day with --published")
 
 

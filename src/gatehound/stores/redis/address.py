@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
 
 from gatehound.errors import SettingsError
 
@@ -56,8 +57,7 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What a URL says. `kind` is "" (one server), "cluster" or "sentinel".
 
     `options` are for connections to data servers, `watch` for those to Sentinels; both hold
@@ -66,9 +66,17 @@ class Target:
 
     kind: str
     seeds: tuple[Address, ...]
-    options: Mapping[str, Any] = field(repr=False)
-    watch: Mapping[str, Any] = field(repr=False)
+    options: Mapping[str, Any]
+    watch: Mapping[str, Any]
     service: str = ""
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"Target({self.kind!r}, {self.place})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show none to rich either, whose tracebacks show local variables."""
+        return [("kind", self.kind), ("place", self.place)]
 
     @property
     def place(self) -> str:

@@ -49,7 +49,9 @@ class StoreClock:
         looked = self._looked.get(line)
         if looked is None or not 0 <= local - looked < FRESH_FOR:
             return None
-        return local if self._given is not None else self._offset and local + self._offset
+        if self._given is not None:
+            return local
+        return None if self._offset is None else local + self._offset
 
     def is_fresh(self, line: bytes) -> bool:
         """True where this line was read less than a second ago.

@@ -11,8 +11,9 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from gatehound.errors import StoreError, StoreUnavailable
 from gatehound.stores.redis import trouble
@@ -36,8 +37,7 @@ _HOPS: Final = 5
 _KEYLESS: Final = frozenset({"TIME", "PING", "INFO", "CONFIG", "ROLE", "ACL", "CLUSTER"})
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(msgspec.Struct):
     """One command of a batch, on its way.
 
     `asking` is where ASK sent it, `hops` how often in a row it was sent elsewhere, `rests` whether

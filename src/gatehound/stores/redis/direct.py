@@ -37,13 +37,15 @@ _Turn: TypeAlias = "SimpleQueue[Line | type[Closed] | None]"
 class Line:
     """One connection, used by one call at a time."""
 
-    __slots__ = ("_connection", "_errors", "_poll", "_reader", "_sock", "used_at")
+    __slots__ = ("_connection", "_errors", "_pending", "_poll", "_reader", "_sock", "used_at")
 
     def __init__(self, connection: Any, errors: Any) -> None:
         self._errors = errors
         self._reader = reader(connection, errors.InvalidResponse)
         self._connection = connection  # for its life alone: collecting it would close the socket
         self._sock = connection._sock
+        # TLS takes a whole record off the socket, where poll does not see what is left of it.
+        self._pending = getattr(self._sock, "pending", int)
         self._poll = select.poll()
         self._poll.register(self._sock, _READABLE)
         self.used_at = 0.0
@@ -72,7 +74,7 @@ class Line:
     @property
     def is_idle(self) -> bool:
         """False where the server has hung up, or sent what nobody asked for."""
-        return not self._poll.poll(0) and not self._reader.has_data()
+        return not (self._poll.poll(0) or self._reader.has_data() or self._pending())
 
     def close(self) -> None:
         """Close it."""

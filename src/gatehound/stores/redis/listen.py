@@ -7,8 +7,9 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from gatehound.errors import StoreUnavailable
 from gatehound.stores.redis.address import Address
@@ -20,8 +21,7 @@ BEAT: Final = 1.0
 _Open = Callable[[bytes, int], Awaitable[tuple[Address, Any]]]
 
 
-@dataclass(slots=True)
-class _Ear:
+class _Ear(msgspec.Struct):
     """One channel. `pinged`: the server owes an answer since the last beat."""
 
     address: Address | None = None

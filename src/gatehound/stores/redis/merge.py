@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
+
+import msgspec
 
 from gatehound.stores.redis.keys import BUCKETS
 
@@ -20,8 +21,7 @@ MAX_SCAN: Final = 5_000
 _CHUNK: Final = 100
 
 
-@dataclass(slots=True)
-class Source(Generic[T]):
+class Source(msgspec.Struct, Generic[T]):
     """One bucket: read on from below `before` (None: from its newest), `count` at a time.
 
     What has `piece` in its name is for a bucket that is stored in pieces.
@@ -31,8 +31,8 @@ class Source(Generic[T]):
     before: Key | None
     count: int
     more: bool = True
-    items: deque[tuple[Key, T]] = field(default_factory=deque)
-    pieces: deque[bytes] = field(default_factory=deque)
+    items: deque[tuple[Key, T]] = msgspec.field(default_factory=deque)
+    pieces: deque[bytes] = msgspec.field(default_factory=deque)
     last_piece: bytes = b""
     more_pieces: bool = True
 

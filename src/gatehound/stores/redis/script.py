@@ -6,11 +6,11 @@ none is stated twice. Changing a script changes its digest; old and new run side
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
-from importlib.resources import files
 from typing import Final
+
+import msgspec
 
 from gatehound.model import END_REASONS, EndReason
 from gatehound.stores import record, rule
@@ -53,8 +53,7 @@ _USER_CONSTANTS: Final = {
 _LEAN: Final = frozenset({"load", "data", "count", "everyone", "line"})
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """One script as the server gets it. `digest` is the SHA-1 of `text`, as EVALSHA wants it."""
 
     name: str
@@ -73,6 +72,8 @@ def script(name: str) -> Script:
 
 
 def _source(name: str) -> str:
+    from importlib.resources import files  # scripts are read at their first use
+
     return files("gatehound.stores.redis").joinpath("scripts", f"{name}.lua").read_text("utf-8")
 
 

@@ -8,11 +8,10 @@ one trip: a plain read while this process saw a touch of late, else the script t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec.structs import replace
 
-from gatehound.clientip.check import Finding
 from gatehound.model import EndReason, Event
 from gatehound.stores import rule
 from gatehound.stores.answer import (
@@ -39,11 +38,9 @@ from gatehound.stores.redis import form
 from gatehound.stores.redis.call import Calls
 from gatehound.stores.redis.channel import Channel
 from gatehound.stores.redis.clock import StoreClock
-from gatehound.stores.redis.copying import Copying
 from gatehound.stores.redis.counters import Counters
 from gatehound.stores.redis.directory import Directory
 from gatehound.stores.redis.fields import Fields
-from gatehound.stores.redis.finding import server_findings
 from gatehound.stores.redis.journal import Journal
 from gatehound.stores.redis.keys import Keys
 from gatehound.stores.redis.load import Loader
@@ -51,6 +48,10 @@ from gatehound.stores.redis.meta import agree
 from gatehound.stores.redis.script import NO_GRACE
 from gatehound.stores.redis.trouble import SlotMoving
 from gatehound.stores.redis.wire import PROMPT, Wire
+
+if TYPE_CHECKING:  # what few processes ask for is loaded when they do
+    from gatehound.clientip.check import Finding
+    from gatehound.stores.redis.copying import Copying
 
 
 class RedisStore(Store):
@@ -97,7 +98,6 @@ class RedisStore(Store):
         self._counters = Counters(self._calls)
         self._channel = Channel(self._calls)
         self._fields = Fields(self._calls)
-        self._copying = Copying(self._calls, self._counters, write_version)
         self._namespace = namespace
 
     def __repr__(self) -> str:
@@ -356,15 +356,22 @@ class RedisStore(Store):
     # --- for operators ---
 
     async def findings(self) -> list[Finding]:
+        from gatehound.stores.redis.finding import server_findings
+
         return await server_findings(self._wire, prefix=self._keys.meta.removesuffix(b"meta"))
 
     async def dump(self, cursor: str = "", *, limit: int = 100) -> Dump:
-        return await self._copying.dump(cursor, limit)
+        return await self._copying().dump(cursor, limit)
 
     async def restore(self, dump: Dump) -> None:
-        await self._copying.restore(dump)
+        await self._copying().restore(dump)
 
     # --- what several of them do ---
+
+    def _copying(self) -> Copying:
+        from gatehound.stores.redis.copying import Copying
+
+        return Copying(self._calls, self._counters, self._version)
 
     async def _revoke(
         self,
