@@ -74,7 +74,8 @@ def slowness(rows: Sequence[Row], base: str) -> float | None:
     side = BY_NAME[base].side
     at = [row for row in rows if row.clients == MANY and row.side == side and row.bare]
     own = [row.p99_us for row in at if row.name == base]
-    peers = [row.p99_us for row in at if not BY_NAME[row.name].is_ours]
+    # The floor is nobody's sessions: it is what a trip costs.
+    peers = [r.p99_us for r in at if not BY_NAME[r.name].is_ours and "by hand" not in r.name]
     return own[0] / min(peers) if own and peers else None
 
 
