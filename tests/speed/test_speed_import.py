@@ -22,13 +22,13 @@ guard = Guard({{
 }})
 GatehoundMiddleware(None, guard).guard.store"""
 
-# What redis-py looks at where something else has installed it.
-OF_OTHERS: Final = {"cryptography", "opentelemetry"}
+# What redis-py and ua-parser look at where something else has installed it.
+OF_OTHERS: Final = {"cryptography", "opentelemetry", "yaml"}
 
 # Of the command, of the demo, of frameworks, and of stores and databases that nobody named.
 NEVER: Final = {
     *("click", "django", "fastapi", "flask", "geoip2", "httpx", "jinja2", "markupsafe"),
-    *("maxminddb", "pydantic", "requests", "sqlite3", "starlette", "uvicorn", "werkzeug", "yaml"),
+    *("maxminddb", "pydantic", "requests", "sqlite3", "starlette", "uvicorn", "werkzeug"),
     *("gatehound.cli", "gatehound.testing", "gatehound.wsgi"),
     *("gatehound.stores.memory", "gatehound.stores.sqlite"),
 }
