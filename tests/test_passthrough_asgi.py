@@ -422,6 +422,24 @@ def test_development_mode_closes_a_websocket_for_another_host(
     assert run(sender(ACCEPT), guard, scope).sent == [{"type": "websocket.close", "code": 1008}]
 
 
+# --- headers that are no list ---
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter])
+@pytest.mark.parametrize("reads", [True, False])
+def test_headers_of_a_response_may_be_any_iterable(guard: Guard, kind: Any, reads: bool) -> None:
+    own = [(b"content-type", b"text/plain"), (b"x-own", b"1")]
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        assert not (reads and gatehound.current(scope).user_id)
+        await send({**START, "headers": kind(own)})
+        await send(END)
+
+    answer = run(app, guard)
+    added = [(b"cache-control", b"private"), (b"vary", b"Cookie")] if reads else []
+    assert list(answer.sent[0]["headers"]) == [*own, *added]
+
+
 # --- the plain face under ASGI ---
 
 
