@@ -22,8 +22,7 @@ E = TypeVar("E", bound=GatehoundError)
 class Passage:
     """One request's state. Times are the store's, in milliseconds."""
 
-    # Defaults stand in the class: most requests change two or three of them, and setting each
-    # anew would cost more than opening the cookie.
+    # Defaults stand in the class: most requests change two or three of them.
     checked = False  # False on ignore_paths: no session was looked for
     ticket: Ticket | None = None  # what a verified cookie says
     record: Record | None = None  # the living session

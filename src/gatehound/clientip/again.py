@@ -1,6 +1,6 @@
 """The answer to what was asked a moment ago: the same peer with the same header lines.
 
-A browser asks for twenty things in a row over one connection, and the walk costs a third of what
+A browser asks for twenty things in a row over one connection, and the walk costs a tenth of what
 the guard adds to each. What belongs here: the cache of the adapters. What must not: an answer
 that depends on anything but its key. The resolver itself keeps no state.
 """
