@@ -10,14 +10,20 @@ Rules
   4. The order is: the app's callable, the app's header, prefetch, `action_paths`,
      `background_paths`, then what browsers send.
 
-Limits. A GraphQL query and a mutation are both a POST to one path: both count as ACTION until the
-app declares its polls with `header`. A WordPress site with plain permalinks autosaves to
-`/index.php?rest_route=...`, which the path does not show: it counts as ACTION. An app whose pages
-change by fetch alone sends no navigation: declare the reads of a person with `header` or
-`action_paths`, or its users idle out while they read.
+Limits, each ended by `header`, or by a callable where the client cannot be changed:
+  - A GraphQL query and a mutation are both a POST to one path, and no header that is standard
+    tells them apart: both count as ACTION. A persisted query that is sent by GET is a read.
+  - An app whose pages change by fetch alone sends no navigation, and a native app none at all:
+    its reads count as BACKGROUND, and who only reads idles out. No header tells such a read from
+    a refresh that the system runs in a pocket. A reader who was signed out notices, and the app's
+    own client can be told to say it; a session that never idles is noticed by a thief alone.
+  - A writer whose editor autosaves and who saves nothing for a whole idle timeout is signed out.
+    Where autosaves mean that somebody types, name them in `action_paths`.
+  - A page that was prerendered and is then opened sends nothing more.
+  - A page that reloads itself navigates: name it in `background_paths`.
 
-Sources: Fetch Metadata (W3C, Sec-Fetch-*), the Fetch standard (Sec-Purpose), and the
-documentation of htmx and pjax for theirs.
+Sources: Fetch Metadata (W3C, Sec-Fetch-*), the Fetch standard (Sec-Purpose), the documentation of
+htmx and pjax for theirs, and what WordPress 6.1 and Chromium sent: tests/data/editor_session.json.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, TypeAlias
+from urllib.parse import unquote
 
 import msgspec
 
@@ -48,7 +55,11 @@ _ASSETS: Final = frozenset(
 _PURPOSES: Final = ("sec-purpose", "purpose", "x-moz", "x-sec-purpose")
 # A link or form that a script library follows for the person: the browser would have navigated.
 _FOLLOWED: Final = ("hx-boosted", "hx-history-restore-request", "x-pjax")
-_BY_SCRIPT: Final = ("x-requested-with", "hx-request", "service-worker")
+_BY_SCRIPT: Final = ("hx-request", "service-worker")
+# The browser's reports, where it sends no Sec-Fetch-Dest with them (CSP 3, Reporting API).
+_REPORTS: Final = ("application/csp-report", "application/reports+json")
+# WordPress without permalinks has the REST API at `/index.php?rest_route=/wp/v2/...`.
+_REST_ROUTE: Final = re.compile(r"(?:^|&)rest_route=([^&]*)")
 # Patterns take longer to match than everything else here; a method and path of a client's own
 # making are bounded, and push out others.
 _CACHED_PATHS: Final = 4096
@@ -75,8 +86,10 @@ class ActivitySettings(msgspec.Struct, frozen=True, kw_only=True):
         # WordPress: heartbeat, autosave and plugins' polls share this one endpoint.
         "*/wp-admin/admin-ajax.php",
         "*/wp-cron.php",
-        # The block editor autosaves every 60 s (10 s locally) to .../posts/<id>/autosaves.
+        # The block editor autosaves every 60 s to .../posts/<id>/autosaves.
         "*/wp-json/*/autosaves*",
+        # Editing together, from WordPress 7.0: a POST every second, in a hidden tab every 25 s.
+        "*/wp-json/wp-sync/*",
         # Whole last segments that name nothing but a poll.
         "*/heartbeat",
         "*/heartbeat/",
@@ -136,12 +149,21 @@ class Activities:
         named = self._named(method, path) if is_short else self._by_path(method, path)
         if named is not None:
             return named
-        return _read(request) if safe else _write(request)
+        if safe:
+            return _read(request)
+        return self._by_rest_route(request) or _write(request)
 
     def _by_path(self, method: str, path: str) -> Activity | None:
         if self._is_action(method, path):
             return _ACTION
         return _BACKGROUND if self._is_background(method, path) else None
+
+    def _by_rest_route(self, request: Request) -> Activity | None:
+        """A write to WordPress goes by the path that it would have with permalinks."""
+        query = request.query
+        if "rest_route=" not in query or (found := _REST_ROUTE.search(query)) is None:
+            return None
+        return self._by_path(request.method, f"/wp-json{unquote(found[1])}")
 
     def _declared(self, request: Request, safe: bool) -> Activity | None:
         if self._override is not None and (activity := self._override(request)) is not None:
@@ -164,8 +186,13 @@ def _is_speculative(request: Request) -> bool:
 
 
 def _write(request: Request) -> Activity:
+    dest = request.header("sec-fetch-dest")
+    if dest == "empty":
+        # sendBeacon and <a ping>: told in passing, by a timer or a page that closes, and nobody
+        # reads the answer. Forms navigate, and what a script saves for a person is not `no-cors`.
+        return _BACKGROUND if request.header("sec-fetch-mode") == "no-cors" else _ACTION
     # Reports on CSP or crashes are POSTs of the browser: nobody pressed anything.
-    if request.header("sec-fetch-dest") == "report":
+    if dest == "report" or (not dest and request.header("content-type").startswith(_REPORTS)):
         return _BACKGROUND
     return _ACTION
 
@@ -177,7 +204,8 @@ def _read(request: Request) -> Activity:
     if mode == "navigate":
         return _NAVIGATE
     if any(request.header(name) == "true" for name in _FOLLOWED):
-        return _NAVIGATE
+        # htmx's preload extension sends what the link would send, and this.
+        return _SPECULATIVE if request.header("hx-preloaded") == "true" else _NAVIGATE
     if mode:
         asset = request.header("sec-fetch-dest") in _ASSETS
         return _ASSET if asset else _BACKGROUND
@@ -186,7 +214,7 @@ def _read(request: Request) -> Activity:
 
 def _read_without_metadata(request: Request) -> Activity:
     """Plain HTTP, older browsers, mobile apps and scripts send no Sec-Fetch headers."""
-    if any(request.header(name) for name in _BY_SCRIPT):
+    if any(request.header(name) for name in _BY_SCRIPT) or _is_xhr(request):
         return _BACKGROUND
     accept = request.header("accept")
     if "text/html" in accept:
@@ -194,3 +222,9 @@ def _read_without_metadata(request: Request) -> Activity:
     if accept.startswith(("image/", "text/css", "font/", "video/", "audio/")):
         return _ASSET
     return _BACKGROUND
+
+
+def _is_xhr(request: Request) -> bool:
+    """Android's WebView sends the app's name, such as `com.example.app`, with its pages too."""
+    sender = request.header("x-requested-with")
+    return bool(sender) and "." not in sender
