@@ -150,8 +150,19 @@ class Request(ABC):
         """Ask the resolver for the client's address."""
 
 
+NetworkKind: TypeAlias = Literal[
+    "", "isp", "mobile", "business", "hosting", "relay", "proxy", "vpn", "tor"
+]
+
+
 class Network(msgspec.Struct, frozen=True):
-    """What is known of an address. Empty text and 0 mean "not known"."""
+    """What is known of an address. Empty text and 0 mean "not known".
+
+    `location` is latitude and longitude in degrees, None not known. `kind` says who is behind
+    the network: `isp` a home line, `mobile` a phone or satellite, `business` a company's own,
+    `hosting` servers, `relay` a privacy relay that a browser has built in, `proxy` a gateway
+    of a company or carrier, `vpn` and `tor` what their names say.
+    """
 
     prefix: str = ""
     asn: int = 0
@@ -161,6 +172,8 @@ class Network(msgspec.Struct, frozen=True):
     city: str = ""
     place_id: int = 0
     build: int = 0
+    kind: NetworkKind = ""
+    location: tuple[float, float] | None = None
 
     @property
     def place(self) -> str:
@@ -169,7 +182,10 @@ class Network(msgspec.Struct, frozen=True):
 
 
 class Device(msgspec.Struct, frozen=True):
-    """What a User-Agent header claims. Empty text means "not known"."""
+    """What a User-Agent header claims. Empty text means "not known".
+
+    `is_app` is True for a phone's app: for its web view and for the HTTP library of its own code.
+    """
 
     label: str = "Unknown device"
     family: str = ""
@@ -177,6 +193,7 @@ class Device(msgspec.Struct, frozen=True):
     os: str = ""
     is_mobile: bool = False
     is_script: bool = False
+    is_app: bool = False
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -230,7 +247,8 @@ class Signal(msgspec.Struct, frozen=True):
 
     `code` is a fact in the past tense (`network_changed`), `weight` is in points of the
     policy (see gatehound.detection.policy), `reason` one plain sentence for the user, and
-    `detail` facts for the log. A negative weight speaks for the session.
+    `detail` facts for the log. A negative weight speaks for the session; 0 takes back what was
+    said under this code.
     """
 
     code: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -13,9 +14,12 @@ from detection_kit import FIXED, place, write_database
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatehound.detection import Networks, prefix_of
+from gatehound.detection import DetectionSettings, Networks, prefix_of
+from gatehound.detection.network import LIST_ORDER
+from gatehound.detection.settings import NetworkListSettings
 from gatehound.errors import SettingsError
 from gatehound.model import Network
+from gatehound.settings import Settings
 
 ADDRESSES = st.ip_addresses()
 
@@ -50,6 +54,7 @@ LOOKUPS = [
     ("2001:db8:1:7::1", 64496, "DE", "EU", "Berlin", 2950159),
     ("::ffff:192.0.2.1", 64496, "DE", "EU", "Berlin", 2950159),
     ("fe80::1%eth0", 0, "", "", "", 0),
+    ("2001:db8:1:7::1%no-such-interface", 64496, "DE", "EU", "Berlin", 2950159),
 ]
 
 
@@ -115,8 +120,11 @@ def test_wrong_paths_and_lengths_are_named_all_at_once(tmp_path: Path) -> None:
 def test_types_are_checked(tmp_path: Path, city_database: str, asn_database: str) -> None:
     assert "set it as detection.asn_database" in problem(city=asn_database)
     assert "set it as detection.city_database" in problem(asn=city_database)
-    other = write_database(tmp_path / "o.mmdb", "GeoIP2-Connection-Type", {"192.0.2.0/24": "x"})
-    assert "use a database of type City or Country" in problem(city=other)
+    other = write_database(tmp_path / "o.mmdb", "GeoIP2-Domain", {"192.0.2.0/24": {"domain": "x"}})
+    text = problem(city=other)
+    assert "it is of type 'GeoIP2-Domain' with the keys domain: a country is not" in text
+    assert "use a database of type City or Country or Enterprise, or with a key country" in text
+    assert "with the keys of no record" in problem(asn=write_database(tmp_path / "e", "Own", {}))
 
 
 def test_files_that_are_no_database(tmp_path: Path, city_database: str) -> None:
@@ -181,7 +189,95 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch, city_database: str
 
 
 def test_the_cache_is_bounded(networks: Networks) -> None:
-    assert networks.lookup.cache_info().maxsize == 4096  # type: ignore[attr-defined] # lru_cache's
+    assert networks.lookup(ip_address("192.0.2.1")) is networks.lookup(ip_address("192.0.2.1"))
+    assert networks._files.state.view.cache_info().maxsize == 4096  # type: ignore[attr-defined] # lru_cache's
+
+
+def test_kind_by_precedence(tmp_path: Path) -> None:
+    """Each source in turn is taken away, and the next one speaks."""
+    net = "192.0.2.0/24"
+    paths = {
+        "anonymous": write_database(
+            tmp_path / "a", "GeoIP2-Anonymous-IP", {net: {"is_anonymous_vpn": True}}
+        ),
+        "connection": write_database(
+            tmp_path / "c", "GeoIP2-Connection-Type", {net: {"connection_type": "Cellular"}}
+        ),
+        "city": write_database(
+            tmp_path / "e",
+            "GeoIP2-Enterprise",
+            {net: {"country": {"iso_code": "DE"}, "traits": {"user_type": "business"}}},
+        ),
+        "asn": write_database(tmp_path / "n", "Own", {net: {"asn": "AS64496", "type": "isp"}}),
+    }
+    lists = {}
+    for kind in LIST_ORDER:
+        file = tmp_path / f"{kind}.txt"
+        file.write_text("192.0.2.1\n")
+        lists[kind] = [str(file)]
+    told = []
+    address = ip_address("192.0.2.1")
+    for kind in LIST_ORDER:
+        told.append(Networks(**paths, lists=lists).lookup(address).kind)  # type: ignore[arg-type] # paths
+        del lists[kind]
+    for name in ("anonymous", "connection", "city", "asn"):
+        told.append(Networks(**paths).lookup(address).kind)  # type: ignore[arg-type] # paths
+        del paths[name]
+    assert told == [*LIST_ORDER, "vpn", "mobile", "business", "isp"]
+
+
+def test_lists_alone_tell_kinds_and_no_build(tmp_path: Path) -> None:
+    file = tmp_path / "relay.csv"
+    file.write_text("2001:db8::/32,DE,DE-BE,Berlin,\n")
+    networks = Networks(lists=NetworkListSettings(relay=(str(file),)))
+    assert networks.lookup(ip_address("2001:db8::1")).kind == "relay"
+    assert networks.lookup(ip_address("192.0.2.1")).kind == ""
+    assert (networks.has_kinds, networks.has_city, networks.build) == (True, False, 0)
+    assert not Networks().has_kinds
+
+
+def test_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    bad = tmp_path / "vpn.txt"
+    bad.write_text("192.0.2.0/24\nnonsense\n")
+    text = problem(
+        city=str(tmp_path / "no.mmdb"),
+        lists={"vpn": [str(bad)], "tor": str(tmp_path / "tor.txt"), "spies": []},
+        reload_every=-1,
+    )
+    assert text.startswith("5 problems")
+    for part in (
+        f"detection.network_lists.vpn: {str(bad)!r} was given; line 2: 'nonsense' is no network;",
+        "detection.network_lists.tor: ",
+        "detection.network_lists.spies: there is no such kind; allowed are tor, relay, vpn",
+        "detection.reload_every: -1 was given; it is 0 for never, or seconds",
+    ):
+        assert part in text
+
+
+def test_settings_open_all_of_them(tmp_path: Path, city_database: str, asn_database: str) -> None:
+    net = "192.0.2.0/24"
+    file = tmp_path / "hosting.txt"
+    file.write_text("192.0.2.1\n")
+    settings = Settings(
+        detection=DetectionSettings(
+            city_database=city_database,
+            asn_database=asn_database,
+            anonymous_database=write_database(
+                tmp_path / "a", "GeoIP2-Anonymous-IP", {net: {"is_public_proxy": True}}
+            ),
+            connection_database=write_database(
+                tmp_path / "c", "GeoIP2-Connection-Type", {net: {"connection_type": "Dialup"}}
+            ),
+            network_lists=NetworkListSettings(hosting=(str(file),)),
+            reload_every=0,
+        )
+    )
+    networks = settings.networks()
+    found = networks.lookup(ip_address("192.0.2.1"))
+    assert (found.country, found.asn, found.kind) == ("DE", 64496, "hosting")
+    assert networks.lookup(ip_address("192.0.2.2")).kind == "proxy"
+    assert (networks.has_city, networks.has_asn, networks.has_kinds) == (True, True, True)
+    assert networks._files.due == math.inf
 
 
 # --- MaxMind's own test files, where they are at hand ---
@@ -217,8 +313,9 @@ def test_maxmind_country() -> None:
     [
         ("city", "GeoIP2-City-Test-Broken-Double-Format.mmdb", "its records cannot be read"),
         ("city", "GeoIP2-City-Test-Invalid-Node-Count.mmdb", "cannot be opened"),
-        ("city", "MaxMind-DB-test-broken-pointers-24.mmdb", "it is of type Test"),
-        ("city", "GeoIP2-Anonymous-IP-Test.mmdb", "use a database of type City or Country"),
+        ("city", "MaxMind-DB-test-broken-pointers-24.mmdb", "its records cannot be read"),
+        ("city", "GeoIP2-Anonymous-IP-Test.mmdb", "set it as detection.anonymous_database"),
+        ("city", "GeoIP2-Connection-Type-Test.mmdb", "set it as detection.connection_database"),
         ("city", "GeoLite2-ASN-Test.mmdb", "set it as detection.asn_database"),
         ("asn", "GeoIP2-Country-Test.mmdb", "set it as detection.city_database"),
     ],

@@ -1,33 +1,44 @@
-"""What is known of an address: its prefix always, and ASN and place where a database is given.
+"""What is known of an address: its prefix always, and owner, place and kind where files tell.
 
-The files are MaxMind DB files (GeoLite2 and whatever has their types), read with geoip2, which
-is imported only where a path is set. Everything that can be wrong with a file is found when the
-object is built; afterwards no address makes `lookup` raise.
+The files are MaxMind DB files (databases.py) and lists of networks (lists.py). Everything that can
+be wrong with a file is found when the object is built; afterwards no address makes `lookup` raise,
+and a file that has changed is read again (reload.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
+from msgspec.structs import asdict
+
+from gatehound.detection.databases import Database, Facts, Setting, open_database
+from gatehound.detection.lists import AddressList, sources
+from gatehound.detection.neighbours import continent
+from gatehound.detection.reload import MONOTONIC, Clock, Contents, Files, Source
+from gatehound.detection.settings import NetworkListSettings
 from gatehound.errors import SettingsError
-from gatehound.model import Network
-
-if TYPE_CHECKING:
-    from geoip2.database import Reader
+from gatehound.model import Network, NetworkKind
 
 Address: TypeAlias = IPv4Address | IPv6Address
+Lookup: TypeAlias = Callable[[Address | None], Network]
 
-_CACHED_ADDRESSES: Final = 4096  # a lookup decodes a whole record of the database
-# Records read when a file is opened. A file cut or damaged in its data fails within the first
-# few; reading all of a City file would take minutes.
-_PROBED_RECORDS: Final = 256
-_MAX_TEXT: Final = 128
-_KINDS: Final = {"city": ("City", "Country"), "asn": ("GeoLite2-ASN",)}
+# Where lists of several kinds have an address: what hides a user most is told first.
+LIST_ORDER: Final[tuple[NetworkKind, ...]] = (
+    "tor",
+    "relay",
+    "vpn",
+    "proxy",
+    "hosting",
+    "mobile",
+    "business",
+    "isp",
+)
+_CACHED_ADDRESSES: Final = 4096  # a lookup decodes whole records of the databases
+_NO_LISTS: Final = NetworkListSettings()
+_NOTHING: Final = Facts()
 
 
 @lru_cache(maxsize=_CACHED_ADDRESSES)
@@ -55,165 +66,204 @@ def unmapped(address: Address) -> Address:
 class Networks:
     """Look up what is known of addresses.
 
-    `city` is the path of a City or Country database, `asn` of an ASN database; "" is none.
-    `v4_prefix` and `v6_prefix` are the lengths in bits at which two addresses count as one
-    network. SettingsError names every file that cannot be used, what it is, and the fix.
+    `city`, `asn`, `anonymous` and `connection` are paths of databases, "" for none: City or
+    Country, ASN or ISP, Anonymous-IP, and Connection-Type, or what says the same (databases.py).
+    `lists` maps kinds of network to paths of lists. `v4_prefix` and `v6_prefix` are the lengths in
+    bits at which two addresses count as one network. SettingsError names every file that cannot be
+    used, what it is, and the fix.
+
+    Files are looked at every `reload_every` seconds, 0 for never, and by `refresh`; see reload.py.
+    Replace a database by renaming a whole one over it, as geoipupdate does: it is mapped into
+    memory, and a process that reads a mapped file which was cut short is killed (SIGBUS).
+
+    The kind of a network is that of the first source that has one: the lists in LIST_ORDER, then
+    the databases `anonymous`, `connection`, `city` and `asn`.
 
     `lookup(address)` returns a Network and never raises. None gives an empty one. An address
     that is not in a database gives its prefix alone, and so does a lookup that fails, which is
     counted in `failures`. Callable from any thread.
+
+    `has_city`, `has_asn` and `has_kinds` say what the settings ask for: places, owners, and kinds.
     """
 
-    lookup: Callable[[Address | None], Network]
-
     def __init__(
-        self, *, city: str = "", asn: str = "", v4_prefix: int = 24, v6_prefix: int = 64
+        self,
+        *,
+        city: str = "",
+        asn: str = "",
+        anonymous: str = "",
+        connection: str = "",
+        lists: NetworkListSettings | Mapping[str, Iterable[str]] = _NO_LISTS,
+        v4_prefix: int = 24,
+        v6_prefix: int = 64,
+        reload_every: float = 60.0,
+        monotonic: Clock = MONOTONIC,
     ) -> None:
-        problems: list[str] = []
-        for name, value, bits in (("v4_prefix", v4_prefix, 32), ("v6_prefix", v6_prefix, 128)):
-            if not 1 <= value <= bits:
-                problems.append(
-                    f"detection.{name}: {value!r} was given; it is 1 to {bits}, in bits"
-                )
-        self._city = _open("city", city, problems)
-        self._asn = _open("asn", asn, problems)
-        if problems:
-            raise SettingsError(problems)
+        problems = _length_problems(v4_prefix, v6_prefix)
         self.v4_prefix = v4_prefix
         self.v6_prefix = v6_prefix
-        self.has_city = self._city is not None
-        self.has_asn = self._asn is not None
-        # The sum differs when either file was replaced, and is the epoch where there is one.
-        self.build = sum(
-            reader.metadata().build_epoch for reader in (self._city, self._asn) if reader
+        self._databases: dict[Setting, Source[Database]] = {
+            setting: _database(setting, path)
+            for setting, path in _given(city, asn, anonymous, connection)
+        }
+        self._lists = _list_sources(lists, problems)
+        self._monotonic = monotonic
+        self._files = Files(
+            (*self._databases.values(), *(source for _, source in self._lists)),
+            self._view,
+            every=reload_every,
+            monotonic=monotonic,
+            problems=problems,
         )
+        if problems:
+            raise SettingsError(problems)
+        self.has_city = "city" in self._databases
+        self.has_asn = "asn" in self._databases
+        self.has_kinds = bool(self._lists or self._databases.keys() & {"anonymous", "connection"})
         self.failures = 0
-        self._has_cities = self._city is not None and "City" in self._city.metadata().database_type
-        self.lookup = lru_cache(maxsize=_CACHED_ADDRESSES)(self._look_up)
+
+    def lookup(self, address: Address | None) -> Network:
+        """Return what is known of an address now; None gives an empty Network."""
+        if self._monotonic() >= self._files.due:
+            self._files.look()
+        return self._files.state.view(address)
 
     def prefix(self, address: Address | None) -> str:
-        """Return the prefix alone, without a look at the databases."""
+        """Return the prefix alone, without a look at the files."""
         return prefix_of(address, self.v4_prefix, self.v6_prefix)
 
-    def _look_up(self, address: Address | None) -> Network:
+    def refresh(self) -> bool:
+        """Look at all files now, due or not; True where something else is in use afterwards."""
+        return self._files.refresh()
+
+    def findings(self) -> list[str]:
+        """Say which files changed into something that cannot be used, a line each."""
+        return self._files.findings()
+
+    @property
+    def build(self) -> int:
+        """Stands for the databases that ASN and country come from; 0 for none.
+
+        Another number after either was replaced, and the same in all processes and on all hosts
+        that have the same files. Lists and the databases of kinds have no part in it: a list of
+        Tor exits changes every hour, and each time the country of a known provider would not be
+        compared (Known.has_network).
+        """
+        return self._build(self._files.state.contents)
+
+    def _build(self, contents: Contents) -> int:
+        used = (contents.of(self._databases.get(setting)) for setting in ("city", "asn"))
+        return sum(database.build for database in used if database)
+
+    def _view(self, contents: Contents) -> Lookup:
+        """Return the lookup, with a cache of its own, of what the files hold at one moment."""
+        databases: dict[Setting, Database | None] = {
+            setting: contents.of(source) for setting, source in self._databases.items()
+        }
+        lists: list[tuple[NetworkKind, AddressList | None]] = [
+            (kind, contents.of(source)) for kind, source in self._lists
+        ]
+        view = _View(self, databases, lists, self._build(contents))
+        # The cache is not kept in the view: a ring of references would keep old files mapped.
+        return lru_cache(maxsize=_CACHED_ADDRESSES)(view.look_up)
+
+
+class _View:
+    """What the files held at one moment."""
+
+    __slots__ = ("_build", "_databases", "_lists", "_networks")
+
+    def __init__(
+        self,
+        networks: Networks,
+        databases: Mapping[Setting, Database | None],
+        lists: Iterable[tuple[NetworkKind, AddressList | None]],
+        build: int,
+    ) -> None:
+        self._networks = networks
+        self._databases = databases
+        self._lists: list[tuple[NetworkKind, AddressList]] = [
+            (kind, one) for kind, one in lists if one is not None
+        ]
+        self._build = build
+
+    def look_up(self, address: Address | None) -> Network:
         if address is None:
             return Network()
-        prefix = prefix_of(address, self.v4_prefix, self.v6_prefix)
-        text = str(unmapped(address))
-        country, continent, city, place_id = self._place(text)
-        number, organisation = self._owner(text)
+        address = unmapped(address)
+        text = str(address).partition("%")[0]
+        place, owner = self._facts("city", text), self._facts("asn", text)
+        if not owner.asn:  # Enterprise and IPinfo's lite file have both
+            owner = owner._replace(asn=place.asn, organisation=place.organisation)
         return Network(
-            prefix=prefix,
-            asn=number,
-            organisation=organisation,
-            country=country,
-            continent=continent,
-            city=city,
-            place_id=place_id,
-            build=self.build,
+            prefix=self._networks.prefix(address),
+            asn=owner.asn,
+            organisation=owner.organisation,
+            country=place.country,
+            continent=place.continent or continent(place.country),
+            city=place.city,
+            place_id=place.place_id,
+            build=self._build,
+            kind=self._kind(address, text) or place.kind or owner.kind,
+            location=place.location,
         )
 
-    def _place(self, text: str) -> tuple[str, str, str, int]:
-        if self._city is None:
-            return "", "", "", 0
+    def _kind(self, address: Address, text: str) -> NetworkKind:
+        for kind, one in self._lists:
+            if one.covers(address):
+                return kind
+        return self._facts("anonymous", text).kind or self._facts("connection", text).kind
+
+    def _facts(self, setting: Setting, text: str) -> Facts:
+        database = self._databases.get(setting)
+        if database is None:
+            return _NOTHING
         try:
-            found = self._city.city(text) if self._has_cities else self._city.country(text)
-            city = getattr(found, "city", None)
-            return (
-                _code(found.country.iso_code),
-                _code(found.continent.code),
-                _text(city.name) if city else "",
-                _number((city.geoname_id if city else None) or found.country.geoname_id),
-            )
-        except Exception as error:  # a damaged file raises what it likes
-            self._count(error)
-            return "", "", "", 0
-
-    def _owner(self, text: str) -> tuple[int, str]:
-        if self._asn is None:
-            return 0, ""
-        try:
-            found = self._asn.asn(text)
-            return (
-                _number(found.autonomous_system_number),
-                _text(found.autonomous_system_organization),
-            )
-        except Exception as error:  # a damaged file raises what it likes
-            self._count(error)
-            return 0, ""
-
-    def _count(self, error: Exception) -> None:
-        from geoip2.errors import AddressNotFoundError
-
-        if not isinstance(error, AddressNotFoundError):
-            self.failures += 1
+            return database.facts(text)
+        except Exception:  # a damaged file raises what it likes
+            self._networks.failures += 1
+            return _NOTHING
 
 
-def _open(kind: str, path: str, problems: list[str]) -> Reader | None:
-    """Open one file, or say in `problems` why not."""
-    if not path:
-        return None
-    given = f"detection.{kind}_database: {path!r} was given;"
-    try:
-        from geoip2.database import Reader
-    except ImportError:
-        problems.append(
-            f"{given} reading it needs the geoip2 package, which is not installed; "
-            "run: pip install 'gatehound[geoip]'"
-        )
-        return None
-    if not Path(path).is_file():
-        problems.append(f"{given} there is no such file; correct the path, or leave it empty")
-        return None
-    reader: Reader | None = None
-    try:
-        reader = Reader(path)
-        wrong = _unsuitable(kind, reader.metadata().database_type) or _damage(path)
-    except Exception as error:  # no access, no MaxMind DB, a broken one
-        wrong = (
-            f"it cannot be opened as a MaxMind DB file ({type(error).__name__}); "
-            "download it again, and let the process read it"
-        )
-    if wrong:
-        problems.append(f"{given} {wrong}")
-        return None
-    return reader
+def _length_problems(v4_prefix: int, v6_prefix: int) -> list[str]:
+    return [
+        f"detection.{name}: {value!r} was given; it is 1 to {bits}, in bits"
+        for name, value, bits in (("v4_prefix", v4_prefix, 32), ("v6_prefix", v6_prefix, 128))
+        if not 1 <= value <= bits
+    ]
 
 
-def _unsuitable(kind: str, database_type: str) -> str:
-    # geoip2 itself decides by this substring of the type.
-    if any(word in database_type for word in _KINDS[kind]):
-        return ""
-    for other, words in _KINDS.items():
-        if other != kind and any(word in database_type for word in words):
-            return f"it is of type {database_type}; set it as detection.{other}_database"
-    allowed = " or ".join(_KINDS[kind])
-    return f"it is of type {database_type}; use a database of type {allowed}"
+def _given(city: str, asn: str, anonymous: str, connection: str) -> list[tuple[Setting, str]]:
+    settings: tuple[tuple[Setting, str], ...] = (
+        ("city", city),
+        ("asn", asn),
+        ("anonymous", anonymous),
+        ("connection", connection),
+    )
+    return [(setting, path) for setting, path in settings if path]
 
 
-def _damage(path: str) -> str:
-    """Read the first records: some broken files open well and fail on every look-up."""
-    import maxminddb
+def _database(setting: Setting, path: str) -> Source[Database]:
+    def read(path: str) -> Database:
+        return open_database(setting, path)
 
-    try:
-        with maxminddb.open_database(path) as reader:
-            for _ in islice(reader, _PROBED_RECORDS):
-                pass
-    except Exception as error:
-        return f"its records cannot be read ({type(error).__name__}); download it again"
-    return ""
+    return Source(f"detection.{setting}_database", path, read, is_mapped=True)
 
 
-def _code(value: object) -> str:
-    """Two ASCII letters (ISO 3166-1, continent codes), because stores keep two bytes."""
-    usable = isinstance(value, str) and len(value) == 2 and value.isascii() and value.isalpha()
-    return str(value).upper() if usable else ""
-
-
-def _text(value: object) -> str:
-    return value[:_MAX_TEXT] if isinstance(value, str) else ""
-
-
-def _number(value: object) -> int:
-    """A 32-bit number (RFC 6793 for ASNs; stores keep GeoNames ids so), 0 for all else."""
-    return value if isinstance(value, int) and 0 <= value < 1 << 32 else 0
+def _list_sources(
+    lists: NetworkListSettings | Mapping[str, Iterable[str]], problems: list[str]
+) -> list[tuple[NetworkKind, Source[AddressList]]]:
+    """Return the sources of all lists, in the order in which they are asked."""
+    given: Mapping[str, Iterable[str]]
+    given = asdict(lists) if isinstance(lists, NetworkListSettings) else lists
+    problems += [
+        f"detection.network_lists.{kind}: there is no such kind; allowed are "
+        f"{', '.join(LIST_ORDER)}"
+        for kind in given
+        if kind not in LIST_ORDER
+    ]
+    return [
+        (kind, source)
+        for kind in LIST_ORDER
+        for source in sources(f"detection.network_lists.{kind}", given.get(kind, ()))
+    ]

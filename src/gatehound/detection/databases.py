@@ -1,0 +1,331 @@
+"""What one MaxMind DB file says of an address, whoever made it.
+
+Types that geoip2 has models for are read with geoip2, which decides by a part of the type's name;
+DB-IP names its files so that they fit. Everything else is read with maxminddb and has to have one
+of the keys of KEYS: IPinfo's and sapics's records are flat, and self-made ones look like anything.
+
+What belongs here: the names of types and keys, and how their values are read. To support another
+vendor, add its keys to KEYS. Both packages are imported only when a file is opened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
+
+from gatehound.detection.reload import Unusable
+from gatehound.model import NetworkKind
+
+if TYPE_CHECKING:
+    from maxminddb.reader import Reader
+
+Setting: TypeAlias = Literal["city", "asn", "anonymous", "connection"]
+Place: TypeAlias = tuple[float, float]
+
+# (setting, part of the type's name, method of geoip2's Reader)
+_TYPES: Final[tuple[tuple[Setting, str, str], ...]] = (
+    ("city", "City", "city"),
+    ("city", "Country", "country"),
+    ("city", "Enterprise", "enterprise"),
+    ("asn", "GeoLite2-ASN", "asn"),
+    ("asn", "GeoIP2-ISP", "isp"),
+    ("asn", "Enterprise", "enterprise"),
+    ("anonymous", "GeoIP2-Anonymous-IP", "anonymous_ip"),
+    ("anonymous", "GeoIP-Anonymous-Plus", "anonymous_plus"),  # geoip2 5.1
+    ("connection", "GeoIP2-Connection-Type", "connection_type"),
+)
+
+# field -> where its value may stand, a dot for each level; the first that can be read counts.
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "country": ("country.iso_code", "country_code", "country"),
+    "continent": ("continent.code", "continent_code", "continent"),
+    "city": ("city.names.en", "city"),
+    "place_id": ("city.geoname_id", "geoname_id", "country.geoname_id"),
+    "latitude": ("location.latitude", "latitude", "lat"),
+    "longitude": ("location.longitude", "longitude", "lng", "lon"),
+    "radius": ("location.accuracy_radius", "accuracy_radius", "radius"),
+    "asn": ("autonomous_system_number", "traits.autonomous_system_number", "asn"),
+    "organisation": (
+        "autonomous_system_organization",
+        "traits.autonomous_system_organization",
+        "as_name",
+        "as_organization",
+        "organization",
+        "name",
+    ),
+    "tor": ("is_tor_exit_node", "traits.is_tor_exit_node", "tor"),
+    "relay": ("relay",),
+    "vpn": ("is_anonymous_vpn", "traits.is_anonymous_vpn", "vpn"),
+    "hosting": ("is_hosting_provider", "traits.is_hosting_provider", "hosting"),
+    "proxy": ("is_public_proxy", "traits.is_public_proxy", "proxy"),
+    "use": ("traits.user_type", "user_type", "traits.connection_type", "connection_type", "type"),
+}
+# A mark, and the kind that it makes; the first that is set counts. Hosting is before the public
+# proxy, which may be one among servers: a server is the surer fact. `is_residential_proxy` is
+# left out: that is a home line of which strangers rent a share, mostly without the knowledge of
+# those who live there, and they are the ones who sign in. The line keeps its place and its kind.
+_MARKS: Final[tuple[NetworkKind, ...]] = ("tor", "relay", "vpn", "hosting", "proxy")
+# What a file has to say to be of use, and how a message calls it.
+_NEEDED: Final[Mapping[Setting, tuple[str, tuple[str, ...]]]] = {
+    "city": ("a country", KEYS["country"]),
+    "asn": ("an AS number", KEYS["asn"]),
+    "anonymous": (
+        "a mark of a proxy, VPN or Tor",
+        ("is_anonymous", *(key for mark in _MARKS for key in KEYS[mark])),
+    ),
+    "connection": ("a type of connection", KEYS["use"]),
+}
+# Values in lower case: of MaxMind's connection_type and user_type, and of IPinfo's ASN type.
+# A satellite is a mobile gateway: where it comes down says little of where its user is.
+_USES: Final[Mapping[str, NetworkKind]] = {
+    "cellular": "mobile",
+    "satellite": "mobile",
+    "corporate": "business",
+    "cable/dsl": "isp",
+    "dialup": "isp",
+    "residential": "isp",
+    "isp": "isp",
+    "business": "business",
+    "college": "business",
+    "education": "business",
+    "government": "business",
+    "library": "business",
+    "military": "business",
+    "school": "business",
+    "content_delivery_network": "hosting",
+    "hosting": "hosting",
+    "consumer_privacy_network": "relay",
+}
+
+# Records read when a file is opened. A file cut or damaged in its data fails within the first
+# few; reading all of a City file would take minutes.
+_PROBED_RECORDS: Final = 256
+_MAX_TEXT: Final = 128
+_MAX_KEYS: Final = 8  # named of a file that does not fit
+# Kilometres. Travel counts from 500 km on: two places that are each off by more than half of that
+# say nothing. MaxMind gives 1000 where it knows the country alone.
+_MAX_RADIUS: Final = 250
+
+
+class Facts(NamedTuple):
+    """What is known; empty text, 0 and None where the file does not say."""
+
+    country: str = ""
+    continent: str = ""
+    city: str = ""
+    place_id: int = 0
+    location: Place | None = None
+    asn: int = 0
+    organisation: str = ""
+    kind: NetworkKind = ""
+
+
+class Database:
+    """An open file. Callable from any thread; never closed, but freed with its last user.
+
+    `build` differs between two files whose records differ, and is the same on every host.
+    """
+
+    __slots__ = ("_get", "_is_v4_only", "build")
+
+    def __init__(self, get: Callable[[str], Any], build: int, *, is_v4_only: bool) -> None:
+        self._get = get
+        self.build = build
+        self._is_v4_only = is_v4_only
+
+    def facts(self, address: str) -> Facts:
+        """Return what the file says of an address without a zone; a damaged file may raise."""
+        if self._is_v4_only and ":" in address:
+            return _NOTHING
+        found = self._get(address)
+        if found is None:
+            return _NOTHING
+        return Facts(
+            country=_first(found, "country", _code),
+            continent=_first(found, "continent", _code),
+            city=_first(found, "city", _text),
+            place_id=_first(found, "place_id", _number),
+            location=_location(found),
+            asn=_first(found, "asn", _number),
+            organisation=_first(found, "organisation", _text),
+            kind=_kind(found),
+        )
+
+
+_NOTHING: Final = Facts()
+
+
+def open_database(setting: Setting, path: str) -> Database:
+    """Open a file for one setting; Unusable says why it does not do, and what would."""
+    try:
+        import geoip2.database  # noqa: F401 - asked for here, so that one message covers both
+        import maxminddb
+    except ImportError:
+        raise Unusable(
+            "reading it needs the geoip2 package, which is not installed; "
+            "run: pip install 'gatehound[geoip]'"
+        ) from None
+    if not Path(path).is_file():
+        raise Unusable("there is no such file; correct the path, or leave it empty")
+    try:
+        reader = maxminddb.open_database(path)
+        metadata = reader.metadata()
+    except Exception as error:  # no access, no MaxMind DB, a broken one
+        raise Unusable(
+            f"it cannot be opened as a MaxMind DB file ({type(error).__name__}); "
+            "download it again, and let the process read it"
+        ) from None
+    records = _probed(reader)
+    kind = metadata.database_type
+    if wrong := _unsuitable(setting, kind, records):
+        raise Unusable(wrong)
+    return Database(
+        _model(setting, kind, path, records) or reader.get,
+        # An own build of the same second still has another size.
+        metadata.build_epoch + Path(path).stat().st_size,
+        is_v4_only=metadata.ip_version == 4,
+    )
+
+
+def _probed(reader: Reader) -> list[Any]:
+    """Read the first records: some broken files open well and fail on every look-up."""
+    try:
+        return [record for _, record in islice(reader, _PROBED_RECORDS)]
+    except Exception as error:
+        raise Unusable(
+            f"its records cannot be read ({type(error).__name__}); download it again"
+        ) from None
+
+
+def _unsuitable(setting: Setting, kind: str, records: Iterable[Any]) -> str:
+    """Say what is wrong with a sound file for this setting, "" for nothing."""
+    meant = {row[0] for row in _TYPES if row[1] in kind}
+    about = f"it is of type {kind!r}"
+    if not meant:
+        keys = {key for record in records for key in _keys(record)}
+        meant = {name for name, (_, known) in _NEEDED.items() if not keys.isdisjoint(known)}
+        about += f" with the keys {', '.join(sorted(keys)[:_MAX_KEYS]) or 'of no record'}"
+    if setting in meant:
+        return ""
+    if meant:
+        return f"{about}; set it as detection.{min(meant)}_database"
+    what, known = _NEEDED[setting]
+    return (
+        f"{about}: {what} is not among them; "
+        f"use a database of type {_types(setting)}, or with a key {' or '.join(known)}"
+    )
+
+
+def _types(setting: Setting) -> str:
+    return " or ".join(row[1] for row in _TYPES if row[0] == setting)
+
+
+def _model(
+    setting: Setting, kind: str, path: str, records: Iterable[Any]
+) -> Callable[[str], Any] | None:
+    """Return the method of geoip2 that fits the file, None where none does."""
+    from geoip2.database import Reader
+    from geoip2.errors import AddressNotFoundError
+
+    names = [row[2] for row in _TYPES if row[0] == setting and row[1] in kind]
+    # The models take a map for each of these; flat records have texts there.
+    nested = ("city", "country", "continent", "location", "traits")
+    is_flat = any(
+        not isinstance(record, dict) or not isinstance(record.get(key, {}), dict)
+        for record in records
+        for key in nested
+    )
+    if not names or is_flat or not hasattr(Reader, names[0]):
+        return None
+    method: Callable[[str], Any] = getattr(Reader(path), names[0])
+
+    def get(address: str) -> Any:
+        try:
+            return method(address)
+        except AddressNotFoundError:
+            return None
+
+    return get
+
+
+def _keys(record: Any) -> Iterator[str]:
+    if isinstance(record, dict):
+        for key, value in record.items():
+            yield key
+            yield from (f"{key}.{inner}" for inner in _keys(value))
+
+
+def _at(found: Any, path: str) -> Any:
+    """Follow a path through maps and geoip2's objects, whose attributes have the same names."""
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else getattr(found, name, None)
+        if found is None:
+            return None
+    return found
+
+
+def _first(found: Any, field: str, read: Callable[[object], Any]) -> Any:
+    for path in KEYS[field]:
+        if value := read(_at(found, path)):
+            return value
+    return read(None)
+
+
+def _kind(found: Any) -> NetworkKind:
+    for kind in _MARKS:
+        if _first(found, kind, _mark):
+            return kind
+    return cast("NetworkKind", _first(found, "use", _use))
+
+
+def _location(found: Any) -> Place | None:
+    latitude, longitude = _degrees(found, "latitude", 90), _degrees(found, "longitude", 180)
+    if latitude is None or longitude is None:
+        return None
+    if (_degrees(found, "radius", math.inf) or 0) > _MAX_RADIUS:
+        return None
+    # Some write 0, 0 for "not known": a point in the Gulf of Guinea.
+    return (latitude, longitude) if latitude or longitude else None
+
+
+def _degrees(found: Any, field: str, most: float) -> float | None:
+    """Read a number up to `most` on both sides, also where it is written as text."""
+    for path in KEYS[field]:
+        value = _at(found, path)
+        try:
+            number = float(value) if isinstance(value, (int, float, str)) else math.nan
+        except ValueError:
+            continue
+        if abs(number) <= most:  # false for NaN
+            return number
+    return None
+
+
+def _code(value: object) -> str:
+    """Two ASCII letters (ISO 3166-1, continent codes), because stores keep two bytes."""
+    usable = isinstance(value, str) and len(value) == 2 and value.isascii() and value.isalpha()
+    return str(value).upper() if usable else ""
+
+
+def _text(value: object) -> str:
+    """A text of bounded length; "-" is how some write an empty one."""
+    return value[:_MAX_TEXT] if isinstance(value, str) and value != "-" else ""
+
+
+def _number(value: object) -> int:
+    """A 32-bit number (RFC 6793 for ASNs; stores keep GeoNames ids so), 0 for all else."""
+    if isinstance(value, str):  # "AS64496", "2950159"
+        digits = value.upper().removeprefix("AS")
+        value = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 11 else 0
+    return value if isinstance(value, int) and 0 <= value < 1 << 32 else 0
+
+
+def _mark(value: object) -> bool:
+    return value is True or (isinstance(value, str) and value.lower() in ("true", "1", "yes"))
+
+
+def _use(value: object) -> str:
+    return _USES.get(value.lower(), "") if isinstance(value, str) else ""
