@@ -20,10 +20,10 @@ from gatehound.recent import RecentSessions
 from gatehound.settings import Settings
 from gatehound.stores.answer import Finished, Memory, Meta
 from gatehound.stores.base import Store
-from gatehound.stores.record import ANONYMOUS, FLAGGED, NOTIFIED, STEP_UP, Record, Seen
+from gatehound.stores.record import ANONYMOUS, STANDING, Record, Seen
 from gatehound.stores.rule import finished_event
 
-CLEAR_ATTEMPTS: Final = 3  # compare-and-swap: a request may be judged in the same moment
+CLEAR_ATTEMPTS: Final = 8  # compare-and-swap: a request may be judged in the same moment
 
 
 class Telling:
@@ -75,7 +75,7 @@ class Telling:
             "session_cleared", user_id=record.user_id, public_id=record.public_id, reason=why
         )
         memory, user_memory = await self.store.recall(record.alias, record.sid)
-        attempts = CLEAR_ATTEMPTS
+        attempts, flags = CLEAR_ATTEMPTS, record.security.flags
         while True:
             if learn is None:
                 own, users = self.detection.clear(memory.data), user_memory.data
@@ -89,14 +89,15 @@ class Telling:
                 user_memory=Memory(users, user_memory.version) if learn else None,
                 seen=seen,
                 agent=agent,
-                clear_flags=FLAGGED | STEP_UP | NOTIFIED,
-                events=(event,),
+                flags=flags,
+                clear_flags=STANDING,
+                events=(event,) if flags & STANDING else (),  # else somebody was quicker
             )
             attempts -= 1
             if result.done or result.gone or not attempts:
                 break
-            memory, user_memory = result.memory, result.user_memory
-        if result.done:
+            memory, user_memory, flags = result.memory, result.user_memory, result.flags
+        if result.done and flags & STANDING:
             self.announce(event)
         elif result.gone:
             self.doubt(record.sid)

@@ -140,7 +140,7 @@ class Remembered(msgspec.Struct, frozen=True):
 
     `done`: it was written. `gone`: the session is not there (or `secret_hash` is not its
     current or graced secret), nothing was written. Neither: another process wrote first;
-    `memory` and `user_memory` are what is stored now, nothing was written.
+    `memory`, `user_memory` and `flags` are what is stored now, nothing was written.
     """
 
     done: bool
@@ -148,6 +148,7 @@ class Remembered(msgspec.Struct, frozen=True):
     gone: bool = False
     memory: Memory = msgspec.field(default=Memory())
     user_memory: Memory = msgspec.field(default=Memory())
+    flags: int = 0
 
 
 class Query(msgspec.Struct, frozen=True):

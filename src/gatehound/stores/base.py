@@ -199,6 +199,7 @@ class Store(ABC):
         user_memory: Memory | None = None,
         seen: Seen | None = None,
         agent: str = "",
+        flags: int | None = None,
         set_flags: int = 0,
         clear_flags: int = 0,
         events: Sequence[Event] = (),
@@ -206,8 +207,10 @@ class Store(ABC):
         """Write evidence, the seen part, flags and events of a living session in one step.
 
         A memory is written only if the stored version is the one given, and the version then
-        grows by one; if either differs, nothing at all is written. `seen` replaces all but
-        `last_seen`, which keeps the greater value. `agent` is the text of `seen.agent`.
+        grows by one; if either differs, nothing at all is written. The same holds for `flags`,
+        those that the caller saw, as far as they are in STANDING; None does not compare.
+        `seen` replaces all but `last_seen`, which keeps the greater value. `agent` is the text
+        of `seen.agent`.
         Data over 4096 bytes is a ValueError.
         """
 

@@ -54,7 +54,7 @@ from gatehound.stores.answer import (
     Standing,
 )
 from gatehound.stores.base import Store
-from gatehound.stores.record import Seen
+from gatehound.stores.record import STANDING, Seen
 from gatehound.stores.rule import EVENT_RETENTION
 
 _log = logging.getLogger(__name__)
@@ -209,6 +209,7 @@ class MemoryStore(Store):
         user_memory: Memory | None = None,
         seen: Seen | None = None,
         agent: str = "",
+        flags: int | None = None,
         set_flags: int = 0,
         clear_flags: int = 0,
         events: Sequence[Event] = (),
@@ -219,8 +220,12 @@ class MemoryStore(Store):
             if session is None or not session.accepts(secret_hash, now):
                 return Remembered(done=False, now=now, gone=True)
             stored = (session.memory, user.memory_at(now))
-            if not (fits(memory, stored[0]) and fits(user_memory, stored[1])):
-                return Remembered(done=False, now=now, memory=stored[0], user_memory=stored[1])
+            present = session.security.flags
+            is_same = flags is None or not (flags ^ present) & STANDING
+            if not (is_same and fits(memory, stored[0]) and fits(user_memory, stored[1])):
+                return Remembered(
+                    done=False, now=now, memory=stored[0], user_memory=stored[1], flags=present
+                )
             if memory is not None:
                 session.memory = Memory(memory.data, memory.version + 1)
             if user_memory is not None:

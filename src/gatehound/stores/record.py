@@ -40,6 +40,8 @@ ANONYMOUS: Final = 2
 FLAGGED: Final = 4
 STEP_UP: Final = 8
 NOTIFIED: Final = 16  # its user and the admins were told of it
+STANDING: Final = FLAGGED | STEP_UP | NOTIFIED  # what stands against a session
+WATCHED: Final = 32  # something was found: sensitive routes look at it again
 
 # Times take 48 bits and spans 40 (34 years): every byte here is paid for once a session.
 # Positions are counted again by the scripts in stores/redis/scripts/core.lua: change both.

@@ -33,7 +33,7 @@ from gatehound.stores.answer import (
     Revoked,
 )
 from gatehound.stores.base import Store
-from gatehound.stores.record import VERSION, Seen, check_version, methods_to_bits
+from gatehound.stores.record import STANDING, VERSION, Seen, check_version, methods_to_bits
 from gatehound.stores.redis import form
 from gatehound.stores.redis.call import Calls
 from gatehound.stores.redis.channel import Channel
@@ -242,6 +242,7 @@ class RedisStore(Store):
         user_memory: Memory | None = None,
         seen: Seen | None = None,
         agent: str = "",
+        flags: int | None = None,
         set_flags: int = 0,
         clear_flags: int = 0,
         events: Sequence[Event] = (),
@@ -254,14 +255,14 @@ class RedisStore(Store):
             *form.pack_next_memory(sid, memory),
             *form.pack_next_memory(alias, user_memory),
             seen.pack(self._version) if seen else b"",
-            *(set_flags, clear_flags, alias),
+            *(set_flags, clear_flags, b"" if flags is None else flags & STANDING, alias),
             *(part for event in events for part in form.pack_event(event)),
             patient=True,
             beside=self._counters.keep_agent(seen.agent, agent) if seen else (),
         )
         if word == b"conflict":
             ours, users = form.read_memory(sid, stored[0]), form.read_memory(alias, stored[1])
-            return Remembered(False, now, memory=ours, user_memory=users)
+            return Remembered(False, now, memory=ours, user_memory=users, flags=stored[2])
         return Remembered(word == b"done", now, gone=word == b"gone")
 
     # --- app data, field by field ---

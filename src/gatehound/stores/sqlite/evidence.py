@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gatehound.model import Event
 from gatehound.stores.answer import Memory, Remembered
-from gatehound.stores.record import Seen
+from gatehound.stores.record import STANDING, Seen
 from gatehound.stores.rule import MAX_DATA_FIELDS, USER_MEMORY_LIFE, incremented
 from gatehound.stores.sqlite.ending import is_living, living
 from gatehound.stores.sqlite.life import accepts, note_agent
@@ -23,6 +23,7 @@ class Change:
 
     seen: Seen | None
     agent: str
+    flags: int | None
     set_flags: int
     clear_flags: int
     events: Sequence[Event]
@@ -48,8 +49,10 @@ def remember(
         return Remembered(done=False, now=tx.now, gone=True)
     before = (memory(tx, alias, sid), memory(tx, alias, OF_USER))
     pairs = tuple(zip(given, before, strict=True))
-    if any(new is not None and new.version != old.version for new, old in pairs):
-        return Remembered(done=False, now=tx.now, memory=before[0], user_memory=before[1])
+    flags = row.record.security.flags
+    differs = change.flags is not None and (change.flags ^ flags) & STANDING
+    if differs or any(new is not None and new.version != old.version for new, old in pairs):
+        return Remembered(False, tx.now, memory=before[0], user_memory=before[1], flags=flags)
     after = [old if new is None else Memory(new.data, new.version + 1) for new, old in pairs]
     for name, new, kept in zip((sid, OF_USER), given, after, strict=True):
         if new is not None:

@@ -197,12 +197,13 @@ class SQLiteStore(Store):
         user_memory: Memory | None = None,
         seen: Seen | None = None,
         agent: str = "",
+        flags: int | None = None,
         set_flags: int = 0,
         clear_flags: int = 0,
         events: Sequence[Event] = (),
     ) -> Remembered:
         check_memory(memory, user_memory)
-        change = evidence.Change(seen, agent, set_flags, clear_flags, events)
+        change = evidence.Change(seen, agent, flags, set_flags, clear_flags, events)
         given = (memory, user_memory)
         # A flag takes rights away (a step-up is due), and must outlast a power cut.
         kind = Kind.DURABLE if set_flags else Kind.WRITE

@@ -3,10 +3,12 @@
 -- KEYS    u, l, x, h of the alias, i, ev
 -- ARGV[5] sid  [6] secret hash  [7] expected version of the session's evidence, '' not given
 --     [8] that evidence, packed  [9], [10] the same of the user  [11] seen part or ''
---     [12] flags to set  [13] flags to clear  [14] alias  [15...] events, five texts each
--- Reply: tag, now, 'done' | 'gone', or 'conflict', both evidences as they are stored
+--     [12] flags to set  [13] flags to clear  [14] what stood against it, or '' not given
+--     [15] alias  [16...] events, five texts each
+-- Reply: tag, now, 'done' | 'gone', or 'conflict', both evidences and the flags as stored
 
-open(KEYS[1]:sub(1, -2 - #ARGV[14]), ARGV[14])
+local STANDING = 28 -- FLAGGED, STEP_UP and NOTIFIED: change stores/record.py too
+open(KEYS[1]:sub(1, -2 - #ARGV[15]), ARGV[15])
 local SID, HASH = ARGV[5], ARGV[6]
 local part = redis.call('HMGET', U, SID, SID .. 't', SID .. 'p')
 local security, seen = part[1], part[2]
@@ -25,8 +27,10 @@ local function differs(stored, expected)
 end
 
 local memory, user_memory = redis.call('GET', memory_key(SID)), redis.call('GET', H)
-if differs(memory, ARGV[7]) or differs(user_memory, ARGV[9]) then
-  return {TAG, NOW, 'conflict', memory or '', user_memory or ''}
+local flags = security:byte(2)
+local is_same = ARGV[14] == '' or bit.band(flags, STANDING) == tonumber(ARGV[14])
+if not is_same or differs(memory, ARGV[7]) or differs(user_memory, ARGV[9]) then
+  return {TAG, NOW, 'conflict', memory or '', user_memory or '', flags}
 end
 
 if tonumber(ARGV[12]) > 0 then
@@ -44,12 +48,11 @@ if ARGV[11] ~= '' then
   local last = math.max(long(seen, 2), long(ARGV[11], 2))
   redis.call('HSET', U, SID .. 't', ARGV[11]:sub(1, 1) .. pack_long(last) .. ARGV[11]:sub(8))
 end
-local flags = security:byte(2)
 local wanted = bit.band(bit.bor(flags, tonumber(ARGV[12])), bit.bnot(tonumber(ARGV[13])))
 if wanted ~= flags then
   redis.call('HSET', U, SID, security:sub(1, 1) .. string.char(wanted) .. security:sub(3))
 end
-for first = 15, #ARGV, 5 do
+for first = 16, #ARGV, 5 do
   log_given(first)
 end
 return {TAG, NOW, 'done'}
