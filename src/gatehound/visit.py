@@ -26,7 +26,9 @@ from gatehound.listing import UserId, sid_of
 from gatehound.model import Action, Activity, Ended, EndReason, Session, Signal, Verdict
 from gatehound.passage import LoginAttempt, Passage
 from gatehound.standing import is_suspicious
+from gatehound.stepup import check_fresh
 from gatehound.stores.rule import clip_text
+from gatehound.wayback import NOBODY, WayBack
 
 
 class _Shown:
@@ -112,6 +114,20 @@ class _Shown:
         if record is None:
             return presession.check_token(self._guard, self._passage, token, action)
         return self._guard.csrf.check(token, record.sid, action)
+
+    def next_target(self, value: str | None) -> str:
+        """Return where a person wanted to go, from the `next` of the page to sign in again.
+
+        A path of this site with its query, fit for a redirect, whatever `value` is; "/" where it
+        was not made for this browser's session in the last hour. Nothing raises.
+        """
+        passage, settings = self._passage, self._guard.settings
+        passage.was_read = True
+        # The session that this request came with: a login may have made another one since.
+        found = self._guard.cookies.read(passage.request.cookie, commas=passage.request.commas)
+        owner = NOBODY if found.ticket is None else found.ticket.sid
+        back = WayBack(secret_keys=settings.secret_keys, namespace=settings.namespace)
+        return back.open(value, owner)
 
     def _here(self, session: Session) -> Session:
         """Show this request's own agent and address: the stored ones may be a minute old."""
@@ -245,14 +261,7 @@ class Visit(_Shown):
         `max_age` is in seconds, None is `session.fresh_for`. The middleware turns the error
         into a redirect or a 401. A session that has to step up is never fresh.
         """
-        record = self._sure().record
-        if record is None:
-            raise FreshLoginRequired(max_age=max_age or 0.0, age=None)
-        limits = self._guard.limits(record.roles, remembered=record.remembered)
-        allowed = limits.fresh_for if max_age is None else max_age
-        age = (self._passage.now - record.security.authenticated) / 1000
-        if age > allowed or self.action >= Action.STEP_UP or self._passage.graced:
-            raise FreshLoginRequired(max_age=allowed, age=age)
+        check_fresh(self._guard, self._sure(), max_age)
 
     @noted
     async def confirm(self) -> bool:

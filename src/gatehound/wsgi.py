@@ -22,6 +22,7 @@ from gatehound.guard import Guard
 from gatehound.model import Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
+from gatehound.stepup import STEP_UP, StepUp
 from gatehound.visit import Visit
 from gatehound.web.headers import can_carry, dress, is_due, says_nothing_of_caches
 from gatehound.web.reply import development_refusal, reply_for
@@ -53,6 +54,8 @@ class GatehoundMiddleware:
             raise UsageError("give GatehoundMiddleware a guard or settings, not both")
         self.app = app
         self.guard = (guard if guard is not None else Guard(settings)).blocking()
+        self._step_up = StepUp(self.guard)
+        self._has_fresh_paths = self._step_up.has_fresh_paths
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -68,6 +71,8 @@ class GatehoundMiddleware:
         environ["gatehound"] = Visit(self.guard, passage).sync
         response = _Response(self.guard, passage, start_response)
         try:
+            if self._has_fresh_paths or passage.verdict.action is STEP_UP:
+                self._step_up.demand(passage)  # answered as if the app had let it through
             body = self.app(environ, response.start)
         except Exception as error:
             answer = response.settle(error)

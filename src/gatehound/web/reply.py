@@ -6,7 +6,6 @@ through, or its framework has turned them into a 500, the adapter sends these in
 
 from __future__ import annotations
 
-import re
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import quote
 
@@ -19,11 +18,19 @@ from gatehound.errors import (
     LoginRefused,
     SessionSuperseded,
 )
-from gatehound.model import Activity, Request
+from gatehound.model import Action, Activity, Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
+from gatehound.wayback import NOBODY, WayBack, target_of
 
-_UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
+_TEXT = "text/plain; charset=utf-8"
+_RESERVED = "%/?:@!$&'()*+,;=~"  # of RFC 3986, as they stand in a URL that was written by hand
+_STEP_UP = (
+    "step-up-required",
+    "This session looks as if somebody else may be using it. Please sign in again to go on.",
+)
+_FRESH = ("fresh-login-required", "This needs a recent sign-in. Please sign in again.")
+_LOST = "What you sent did not go through: after that, go back and send it again."
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -98,34 +105,37 @@ def development_refusal(
 
 
 def _sign_in_again(error: FreshLoginRequired, passage: Passage, settings: Settings) -> Reply:
+    """Send a page load to where its person can prove who they are; tell all others.
+
+    What somebody posted would be lost on the way there, and nobody would say so: it gets the 401.
+    """
     url, request = settings.web.step_up_url, passage.request
-    if url is not None and passage.activity is Activity.NAVIGATE:
-        target = f"{url}{'&' if '?' in url else '?'}next={_way_back(request)}"
-        headers = (("Location", target), *_no_store("text/plain; charset=utf-8"))
+    is_read = request.method in ("GET", "HEAD")
+    if url is not None and is_read and passage.activity is Activity.NAVIGATE:
+        headers = (("Location", _to(url, passage, settings)), *_no_store(_TEXT))
         return Reply(303, "See Other", headers, b"Please sign in again.\n")
+    has_to_step_up = passage.record is not None and passage.verdict.action is Action.STEP_UP
+    code, text = _STEP_UP if has_to_step_up else _FRESH
+    reasons = [signal.reason for signal in passage.verdict.signals] if has_to_step_up else []
     return _problem(
         request,
         401,
         "Unauthorized",
-        "fresh-login-required",
-        "This needs a recent sign-in. Please sign in again.",
+        code,
+        text if is_read else f"{text} {_LOST}",
         link=url,
-        max_age=error.max_age,
+        max_age=None if has_to_step_up else error.max_age,
         step_up_url=url,
+        reasons=reasons or None,
     )
 
 
-def _way_back(request: Request) -> str:
-    """The target of this very request, quoted: a path of this site, or "/".
-
-    One leading slash and no second, no backslash, no control characters: browsers drop tabs and
-    line breaks from URLs, and read what is left ("/\t/evil.example").
-    """
-    path = request.path
-    if not path.startswith("/") or path.startswith("//") or _UNSAFE.search(path):
-        return "/"
-    target = f"{path}?{request.query}" if request.query else path
-    return quote(target, safe="/", errors="replace")
+def _to(url: str, passage: Passage, settings: Settings) -> str:
+    """The step-up page, with the way back to this very request in `next`."""
+    back = WayBack(secret_keys=settings.secret_keys, namespace=settings.namespace)
+    owner = NOBODY if passage.ticket is None else passage.ticket.sid
+    sealed = back.seal(target_of(passage.request), owner)
+    return f"{quote(url, safe=_RESERVED)}{'&' if '?' in url else '?'}next={sealed}"
 
 
 def _problem(
@@ -137,7 +147,7 @@ def _problem(
     *,
     retry_after: float | None = None,
     link: str | None = None,
-    **more: str | float | None,
+    **more: str | float | list[str] | None,
 ) -> Reply:
     """A page for browsers, application/problem+json (RFC 9457) for programs."""
     extra = () if retry_after is None else (("Retry-After", str(max(1, round(retry_after)))),)
