@@ -123,13 +123,21 @@ def _secure_problems(shape: CookieShape) -> Iterator[str]:
 
 def presession_shape(shape: CookieShape) -> CookieShape:
     """The session cookie's, but for Strict: a form reached by a link would replace it."""
-    samesite = "lax" if shape.samesite == "strict" else shape.samesite
-    return replace(shape, name=f"{shape.name}-pre", samesite=samesite)
+    return replace(shape, name=f"{shape.name}-pre", samesite=_lax_at_most(shape))
 
 
 def anonymous_shape(shape: CookieShape) -> CookieShape:
     """The session cookie's under a name of its own."""
     return replace(shape, name=f"{shape.name}-anonymous")
+
+
+def device_shape(shape: CookieShape) -> CookieShape:
+    """The session cookie's, but for Strict: a provider's page redirects to where people sign in."""
+    return replace(shape, name=f"{shape.name}-device", samesite=_lax_at_most(shape))
+
+
+def _lax_at_most(shape: CookieShape) -> str:
+    return "lax" if shape.samesite == "strict" else shape.samesite
 
 
 def attribute_text(shape: CookieShape) -> str:

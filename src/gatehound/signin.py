@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,7 +16,7 @@ from msgspec.structs import replace
 from gatehound import anonymous, presession
 from gatehound.cookies import REMEMBERED as COOKIE_REMEMBERED
 from gatehound.cookies import Ticket
-from gatehound.detection import describe, digest
+from gatehound.creation import aal_of, check_names, create, place_and_device
 from gatehound.errors import (
     FreshLoginRequired,
     LoginRefused,
@@ -27,30 +26,14 @@ from gatehound.errors import (
 )
 from gatehound.guard import Guard
 from gatehound.listing import UserId, user_text
-from gatehound.model import EndReason, Event, Network, Verdict
+from gatehound.model import Action, EndReason, Verdict
 from gatehound.passage import LoginAttempt, Passage
 from gatehound.standing import is_suspicious
-from gatehound.stores.answer import Created, NewSession, Refused, Standing
-from gatehound.stores.record import (
-    FLAGGED,
-    NOTIFIED,
-    REMEMBERED,
-    STEP_UP,
-    Record,
-    Seen,
-    methods_to_bits,
-    secret_hash,
-)
-from gatehound.stores.rule import clip_text
+from gatehound.stores.answer import Standing
+from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, Record, secret_hash
 from gatehound.transport import note_plain_http
 
-REFUSALS: Final = {
-    "limit": "this user has as many sessions as allowed; end one of them first",
-    "disabled": "this user is disabled",
-    "epoch": "all sessions of this user were ended while this login was under way; start again",
-}
-# Proofs that count as two factors by themselves (NIST 800-63B: multi-factor authenticators).
-STRONG: Final = frozenset({"passkey", "certificate"})
+NEW_DEVICE: Final = "signed_in_on_new_device"  # what the detector new_device calls it
 
 
 async def begin(guard: Guard, passage: Passage, user_id: UserId) -> LoginAttempt:
@@ -83,12 +66,9 @@ async def login(
 ) -> Record:
     """Create a session, put its cookie on the response, and end what it replaces."""
     _before_response(passage, "login")
-    _check_names(methods, roles, carry)
+    check_names(methods, roles, carry)
     user = user_text(user_id)
-    if not passage.checked:  # on ignore_paths: what the browser had must end all the same
-        await guard.look(passage)
-    elif passage.outage is not None and passage.ticket is not None:
-        await guard.look(passage, judge=True)  # the store may be back, and know what has to end
+    await _look_first(guard, passage)
     if attempt is not None and attempt.user_id != user:
         raise UsageError(
             f"login({user!r}) was given the attempt of another user ({attempt.user_id!r})"
@@ -96,34 +76,22 @@ async def login(
     previous, old_ticket = passage.record, passage.ticket
     taken = await anonymous.take(guard, passage, carry)
     await guard.ready()
-    while True:
-        new, secret = _new_session(guard, passage, user, attempt, remember, methods, roles)
-        event = _created_event(guard, passage, new)
-        result = await _create(guard, new, event)
-        if not isinstance(result, Refused) or result.reason != "sid":
-            break  # else a session of that name is there: mint another, once in 2**64
-    passage.now = result.now
-    if isinstance(result, Refused):
-        await guard.tell(replace(event, name="login_refused", reason=result.reason, public_id=None))
-        raise LoginRefused(_refusal(result), REFUSALS[result.reason])
-    record = passage.record = result.record
+    created, secret, event = await create(
+        guard, passage, user, attempt=attempt, remember=remember, methods=methods, roles=roles
+    )
+    record = passage.record = created.record
     passage.is_new_login, passage.ended, passage.superseded = True, None, None
     passage.outage, passage.stale, passage.rotation_due = None, False, False
     _send_secret(guard, passage, record, secret)
     presession.end(guard, passage)
     note_plain_http(guard, passage)
-    guard.announce(replace(event, at=result.now / 1000))
-    guard.announce_ends(result.finished)
+    guard.announce(event)
+    guard.announce_ends(created.finished)
     if previous is not None and previous.alias != record.alias and old_ticket is not None:
-        try:
-            await _end(guard, passage, previous, EndReason.REPLACED)
-        except StoreError:
-            await undo_login(guard, passage)  # who is told that it failed must not be signed in
-            passage.checked = False  # the one before is still there, for another try
-            raise
+        await _end_previous(guard, passage, previous)
     if taken is not None:
         await anonymous.give(guard, passage, record, taken)
-    await guard.judge_or_note(passage, record)
+    await _judge_login(guard, passage, record)
     return record
 
 
@@ -149,6 +117,7 @@ async def undo_login(guard: Guard, passage: Passage) -> None:
         return
     passage.is_new_login, passage.record = False, None
     passage.unsend(guard.cookies, guard.presession_cookies)
+    guard.device_cookies.unsend(passage)
     if passage.carried is not None:  # its visitor comes back for it
         passage.unsend(guard.anonymous_cookies)
         passage.carried = None
@@ -208,12 +177,15 @@ async def rotate_if_due(guard: Guard, passage: Passage) -> None:
 
 async def reauthenticate(guard: Guard, passage: Passage, methods: tuple[str, ...]) -> None:
     """The user proved again who they are: fresh, unflagged, with a new absolute end."""
-    _check_names(methods)
+    check_names(methods)
     record = await _rotate(guard, passage, "step_up_passed", methods)
     if is_suspicious(record):
         await guard.prove(passage, record, "signed in again")
         flags = record.security.flags & ~(FLAGGED | STEP_UP | NOTIFIED)
         passage.record = replace(record, security=replace(record.security, flags=flags))
+        if _knows_devices(guard):  # the login left no cookie: nobody had proved that it was theirs
+            device = guard.device_cookies.recognise(passage, record.alias)
+            guard.device_cookies.leave(passage, record.alias, device)
     passage.verdict = Verdict()
 
 
@@ -240,29 +212,81 @@ async def end_sessions(
     return len(done.finished)
 
 
-def aal_of(methods: tuple[str, ...]) -> int:
-    """Authenticator assurance level after NIST 800-63B: 2 for two factors, else 1."""
-    return 2 if len(set(methods)) > 1 or STRONG & set(methods) else 1
+async def _look_first(guard: Guard, passage: Passage) -> None:
+    """Know what session the browser had, which has to end with a login."""
+    if not passage.checked:  # on ignore_paths: it must end all the same
+        await guard.look(passage)
+    elif passage.outage is not None and passage.ticket is not None:
+        await guard.look(passage, judge=True)  # the store may be back, and know what has to end
 
 
-def _created_event(guard: Guard, passage: Passage, new: NewSession) -> Event:
-    """The event of a login, with what people want to know of it."""
-    address = passage.client_ip.address
-    detail = {
-        "device": describe(passage.request.agent).label,
-        "place": guard.networks.lookup(address).place if address is not None else "",
-        "methods": ", ".join(new.methods),
-    }
-    event = guard.event("session_created", passage, detail=detail)
-    return replace(event, user_id=new.user_id, public_id=new.sid.hex())
-
-
-async def _create(guard: Guard, new: NewSession, event: Event) -> Created | Refused:
+async def _end_previous(guard: Guard, passage: Passage, previous: Record) -> None:
+    """End the session of another user that the browser had; where that fails, so does the login."""
     try:
-        return await guard.store.create(new, event)
-    except StoreUnavailable:
-        # The outcome is unknown: create is idempotent on its secret, so ask once more.
-        return await guard.store.create(new, event)
+        await _end(guard, passage, previous, EndReason.REPLACED)
+    except StoreError:
+        await undo_login(guard, passage)  # who is told that it failed must not be signed in
+        passage.checked = False  # the one before is still there, for another try
+        raise
+
+
+async def _judge_login(guard: Guard, passage: Passage, record: Record) -> None:
+    """Judge a login by the device it came from, and leave the cookie that makes it known.
+
+    Not where something stands against it, or where that could not be found out: who signs in
+    with a stolen password would have to do so twice, and be known the second time. LoginRefused
+    where policy has ended the session at once.
+    """
+    knows = _knows_devices(guard)
+    device = guard.device_cookies.recognise(passage, record.alias) if knows else None
+    passage.known_device, passage.verdict = device is not None, Verdict()
+    try:
+        await guard.judge(passage, record)
+    except StoreError as error:  # the session that was created still stands
+        guard.note_outage(error)
+        knows = False
+        if passage.verdict.action is Action.TERMINATE:  # it has to end, and nobody may hold it
+            passage.record = record
+            await undo_login(guard, passage)
+            raise
+    await _tell_new_device(guard, passage, record)
+    if passage.ended is not None:
+        await _refuse_ended(guard, passage, record)
+    judged, is_calm = passage.record, passage.verdict.action < Action.FLAG
+    if knows and is_calm and judged is not None and not is_suspicious(judged):
+        guard.device_cookies.leave(passage, record.alias, device)
+
+
+async def _refuse_ended(guard: Guard, passage: Passage, record: Record) -> None:
+    """Refuse a login whose session policy has ended already: nobody may believe to be in."""
+    passage.is_new_login, passage.ticket = False, None
+    passage.unsend(guard.cookies)
+    guard.device_cookies.unsend(passage)
+    event = guard.event("login_refused", passage, record, reason="suspicious")
+    await guard.tell(replace(event, public_id=None))
+    raise LoginRefused("suspicious", "this sign-in looked as if it was somebody else's")
+
+
+async def _tell_new_device(guard: Guard, passage: Passage, record: Record) -> None:
+    """Tell of a login on a new device; the user hears of it where the country is new too."""
+    found = next((one for one in passage.verdict.signals if one.code == NEW_DEVICE), None)
+    if found is None or found.weight < guard.settings.policy.record:
+        return
+    tells = found.detail.get("country_is_new") and guard.detection.policy.cap >= Action.FLAG
+    event = guard.event(
+        "login_new_device",
+        passage,
+        record,
+        reason=found.reason,
+        detail=place_and_device(guard, passage),
+        notify="user" if tells else "",
+    )
+    await guard.tell(event)
+
+
+def _knows_devices(guard: Guard) -> bool:
+    """False where nothing would look at the cookie: then it is neither read nor sent."""
+    return guard.settings.session.known_devices and guard.detection.enabled
 
 
 async def _rotate(
@@ -321,70 +345,6 @@ def _send_secret(guard: Guard, passage: Passage, record: Record, secret: bytes) 
             attributes=guard.cookies.shape.digest,
         ),
     )
-
-
-def _new_session(
-    guard: Guard,
-    passage: Passage,
-    user: str,
-    attempt: LoginAttempt | None,
-    remember: bool,
-    methods: tuple[str, ...],
-    roles: tuple[str, ...],
-) -> tuple[NewSession, bytes]:
-    limits = guard.limits(roles, remembered=remember)
-    alias, secret = guard.alias(user), secrets.token_bytes(32)
-    address = passage.client_ip.address
-    network = guard.networks.lookup(address) if address is not None else Network()
-    agent = passage.request.agent
-    agent_digest = digest(agent)
-    seen = Seen(
-        last_seen=0,
-        address=guard.kept_address(address),
-        country=network.country,
-        place=network.place_id,
-        agent=agent_digest,
-        pairs=(guard.detection.pair(passage.client_ip.packed, agent_digest), b""),
-    )
-    previous = passage.record
-    new = NewSession(
-        sid=secrets.token_bytes(8),
-        alias=alias,
-        user_id=user,
-        secret_hash=secret_hash(secret),
-        idle=int(limits.idle * 1000),
-        absolute=int(limits.absolute * 1000),
-        seen=seen,
-        roles=roles,
-        flags=REMEMBERED if remember else 0,
-        aal=aal_of(methods),
-        methods=methods,
-        agent=clip_text(agent),
-        limit=limits.max_per_user,
-        on_limit=limits.on_limit,
-        epoch=attempt.epoch if attempt is not None else None,
-        replaces=previous.sid if previous is not None and previous.alias == alias else None,
-    )
-    return new, secret
-
-
-def _check_names(
-    methods: Sequence[str], roles: Sequence[str] = (), carry: Sequence[str] = ()
-) -> None:
-    """Refuse a bare text, whose letters would become names, and methods nobody knows."""
-    for what, names in (("methods", methods), ("roles", roles), ("carry", carry)):
-        if isinstance(names, str):
-            raise UsageError(f"{what}: the text {names!r} given; write ({names!r},)")
-    if not methods:
-        raise UsageError("methods: none given; name at least one way in which the user signed in")
-    try:
-        methods_to_bits(methods)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def _refusal(refused: Refused) -> str:
-    return "superseded" if refused.reason == "epoch" else refused.reason
 
 
 def _before_response(passage: Passage, what: str) -> None:
