@@ -1,0 +1,187 @@
+"""The simulation of detection runs, repeats itself, and its databases say what its world says.
+
+The oracle for the databases is the world they were made of, read back with maxminddb; for the
+rules it is arithmetic. Whether the world is like the real one is not checked here, and neither is
+what the figures are.
+"""
+
+from __future__ import annotations
+
+import importlib
+import ipaddress
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import maxminddb
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks/detection"
+NAMES = frozenset(file.stem for file in FOLDER.glob("*.py"))
+RULES = {
+    "gatehound",
+    "any change of address",
+    "concurrent countries",
+    "strict binding",
+    "impossible travel",
+    "new ASN and unlike agent",
+}
+SMALL = ("--users", "40", "--days", "2", "--seeds", "1", "--jobs", "1")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A function that imports a module of the benchmark; none of them stays imported."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def load(name: str) -> ModuleType:
+        assert name in NAMES
+        return importlib.import_module(name)
+
+    yield load
+    for name in NAMES & sys.modules.keys():
+        del sys.modules[name]
+
+
+def simulate(*options: str, file: Path) -> tuple[dict[str, Any], str]:
+    """Run the command; return its JSON without what depends on the machine, and its tables."""
+    command = [sys.executable, str(FOLDER / "simulate.py"), *SMALL, *options, "--json", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    for run in figures["runs"].values():
+        for counts in (run["total"], *run["seeds"].values()):
+            assert counts.pop("cpu_seconds") > 0
+            assert counts.pop("seconds") > 0
+    return figures, done.stdout
+
+
+def test_command_prints_and_writes_the_same_figures_for_a_seed(tmp_path: Path) -> None:
+    figures, told = simulate("--run", "standard", "mis-set-proxy", file=tmp_path / "one.json")
+    again, _ = simulate("--run", "standard", file=tmp_path / "two.json")
+    assert figures["runs"]["standard"] == again["runs"]["standard"]
+    standard = figures["runs"]["standard"]["total"]
+    assert set(standard["rules"]) == RULES
+    assert standard["users"] == 40
+    assert sum(row["users"] for row in standard["personas"].values()) == 40
+    days = sum(row["session_days"] for row in standard["personas"].values())
+    assert 40 < days == standard["session_days"] <= 40 * 3 * 2
+    assert standard["rules"]["any change of address"]["flagged"] > days / 4
+    for row in standard["attacks"].values():
+        assert row["detected"]["gatehound"] == len(row["requests"]) <= row["count"]
+        assert all(1 <= number <= 25 for number in row["requests"])
+    assert not figures["runs"]["mis-set-proxy"]["total"]["attacks"]
+    for title in ("=== standard", "false positives by persona", "detected within 25 requests"):
+        assert title in told
+    assert "\nrequirements\n" in told
+
+
+def test_databases_say_what_the_world_says(parts: Any, tmp_path: Path) -> None:
+    world, databases = parts("world").World(7), parts("databases")
+    databases.write_reputation(world, tmp_path)
+    countries = []
+    for build in (0, 1):
+        databases.write_places(world, tmp_path, build)
+        expected = list(databases.located(world, build))
+        with maxminddb.open_database(tmp_path / databases.CITY) as reader:
+            assert reader.metadata().build_epoch == databases.EPOCHS[build]
+            found = [said(reader, cidr)["country"]["iso_code"] for cidr, *_ in expected]
+        assert found == [country for _, country, _ in expected]
+        countries.append(found)
+    blocks = [block for operator in world.operators for block in operator.blocks]
+    truth = [block.country for block in blocks for _ in databases.ranges(block)]
+    for found in countries:  # mostly the truth, and not the same mistakes twice
+        mistakes = sum(one != other for one, other in zip(found, truth, strict=True))
+        assert 0 < mistakes < len(truth) / 50
+    assert countries[0] != countries[1]
+    with maxminddb.open_database(tmp_path / databases.ASN) as reader:
+        for block in blocks:
+            for cidr, _ in databases.ranges(block):
+                assert said(reader, cidr)["autonomous_system_number"] == block.asn
+
+
+def said(reader: maxminddb.Reader, cidr: str) -> dict[str, Any]:
+    """What a database has for the first and, all the same, the last address of a range."""
+    net = ipaddress.ip_network(cidr)
+    first = reader.get(str(net[0]))
+    assert isinstance(first, dict)
+    assert first == reader.get(str(net[-1]))
+    return first
+
+
+def test_relay_is_known_by_its_list_alone(parts: Any, tmp_path: Path) -> None:
+    world, databases = parts("world").World(7), parts("databases")
+    databases.write_reputation(world, tmp_path)
+    listed = (tmp_path / databases.RELAY).read_text(encoding="ascii").split()
+    relay = [one for operator in world.operators for one in operator.blocks if one.kind == "relay"]
+    assert listed == [cidr for block in relay for cidr, _ in databases.ranges(block)]
+    with maxminddb.open_database(tmp_path / databases.ANONYMOUS) as reader:
+        assert not any(reader.get(str(ipaddress.ip_network(cidr)[1])) for cidr in listed)
+        known = [reader.get(str(ipaddress.ip_address(number))) for _, number in world.tor_exits]
+    marked = [isinstance(one, dict) and bool(one.get("is_tor_exit_node")) for one in known]
+    assert 0.9 < sum(marked) / len(marked) < 1
+
+
+def test_addresses_are_global(parts: Any) -> None:
+    for operator in parts("world").World(7).operators:
+        for block in operator.blocks:
+            assert ipaddress.ip_address(block.v4).is_global
+            assert ipaddress.IPv6Address(block.v6).is_global
+
+
+def test_phones_keep_their_addresses_as_published(parts: Any) -> None:
+    networks, world = parts("networks"), parts("world").World(7)
+    operator = world.of("mobile", "DE")[0]
+    lines = [networks.Cellular(f"phone {number}", operator, "DE") for number in range(1500)]
+    kept = {1: 0, 30: 0}
+    for line in lines:
+        first = line.at(0.0, False)
+        for days in kept:
+            kept[days] += line.at(days * 86_400.0, False) == first
+    assert kept[1] / len(lines) == pytest.approx(0.70, abs=0.04)
+    assert kept[30] / len(lines) == pytest.approx(0.116, abs=0.03)
+
+
+def test_rules_flag_what_they_say(parts: Any, tmp_path: Path) -> None:
+    """Berlin to Sydney in a minute, and the agent of a phone."""
+    baselines, databases, networks = parts("baselines"), parts("databases"), parts("networks")
+    world = parts("world").World(7)
+    databases.write_places(world, tmp_path, 0)
+    home, away = (networks.v4_text(world.blocks("isp", code)[0].v4 + 9) for code in ("DE", "AU"))
+    desktop, phone = (
+        "Mozilla/5.0 (Windows NT 10.0) Chrome/155.0.0.0",
+        "Mozilla/5.0 (iPhone) Safari/6",
+    )
+    lookup = baselines.Lookup(tmp_path)
+    rules = baselines.Baselines(lookup)
+    for device in (0, 1):
+        rules.begin(device, 0)
+        assert rules.see(device, 0, home, desktop, 0.0) == []
+    assert rules.see(0, 0, home, desktop, 60.0) == []
+    assert rules.see(0, 0, home, phone, 70.0) == ["strict binding"]
+    assert set(rules.see(0, 0, away, phone, 120.0)) == RULES - {"gatehound"}
+    assert rules.see(0, 0, away, phone, 130.0) == ["concurrent countries"]
+    assert rules.see(0, 0, away, phone, 3700.0) == []  # the other session has rested for an hour
+    lookup.close()
+
+
+def test_held_out_is_apart(parts: Any) -> None:
+    held_out, personas, attacks = parts("held_out"), parts("personas"), parts("attacks")
+    tuned = {one.name for one in personas.PERSONAS}
+    assert not tuned & {one.name for one in held_out.HELD_OUT}
+    tuned = {one.name for one in attacks.ATTACKS}
+    assert not tuned & {one.name for one in held_out.HELD_OUT_ATTACKS}
+
+
+def test_plots_are_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plots = tmp_path / "plots"
+    simulate("--run", "standard", "--plots", str(plots), file=tmp_path / "one.json")
+    drawn = {file.name for file in plots.iterdir()}
+    assert drawn == {f"standard-{name}.png" for name in ("tradeoff", "personas", "attacks")}
