@@ -1,0 +1,52 @@
+"""Normal people who look like a thief all the same: docs/catalogue.md says so, and this is why.
+
+A row of the catalogue may not do this; these three are its edges. Whoever changes one changes the
+page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from catalogue_kit import HOME, Tale
+from catalogue_looks import edge
+from catalogue_run import FLAG, NOTIFY, Outcome, Row, Story
+from catalogue_world import v4
+from stories_networks import browse
+
+from gatehound import Action
+
+
+def vpn_that_nobody_knows(tale: Tale) -> None:
+    laptop = tale.settled()
+    tale.begin()
+    browse(tale, laptop, v4("cloud"), HOME)
+
+
+def antivirus_service_with_the_cookie(tale: Tale) -> None:
+    laptop = tale.settled()
+    tale.begin()
+    laptop.thief(address=v4("cloud")).send("page", "/list", method="HEAD")
+
+
+def remote_desktop_abroad(tale: Tale) -> None:
+    laptop = tale.settled()
+    tale.begin()
+    laptop.page("/list")
+    tale.person(edge(), v4("cloud")).login()
+
+
+@pytest.mark.parametrize(
+    ("story", "action"),
+    [
+        (vpn_that_nobody_knows, FLAG),
+        (antivirus_service_with_the_cookie, FLAG),
+        (remote_desktop_abroad, NOTIFY),
+    ],
+)
+def test_edge_of_the_catalogue(
+    measure: Callable[..., Outcome], story: Story, action: Action
+) -> None:
+    outcome = measure(Row(story.__name__, story))
+    assert outcome.actions == (action,), str(outcome)
