@@ -79,9 +79,15 @@ class Exchange:
     @property
     def cookie(self) -> str:
         """The value of our cookie; "" where it was removed, AssertionError where not set."""
-        name, _, value = self.one("set-cookie").partition(";")[0].partition("=")
+        (line,) = self.set_cookies
+        name, _, value = line.partition(";")[0].partition("=")
         assert name == COOKIE
         return value
+
+    @property
+    def set_cookies(self) -> list[str]:
+        """The Set-Cookie lines, but for those of known devices."""
+        return [line for line in self.all("set-cookie") if f"{COOKIE}-device-" not in line]
 
 
 def step(visit: Any, verb: Verb) -> Any:

@@ -27,13 +27,14 @@ from gatehound.cli.demo.world import (
     CHROME,
     HOME,
     LIBRARY,
+    MOBILE,
     NEARBY,
     OFFERED,
     OFFICE,
     PLACES,
     place_in,
 )
-from gatehound.detection import AgentChange, Networks
+from gatehound.detection import Networks, ScriptClient
 from make_demo_databases import NETWORKS, make
 
 FORMS = ("/sign-out", "/end", "/end-others", "/confirm", "/move", "/elsewhere", "/replay")
@@ -108,7 +109,7 @@ FAULTS: dict[str, tuple[Any, str, Any, str]] = {
     "any CSRF token is good": (Visit, "check_csrf", lambda *_: True, "valid token"),
     "signing out does nothing": (Visit, "logout", _true, "the cookie is removed"),
     "confirming does nothing": (Visit, "confirm", _true, "no longer suspicious"),
-    "programs go unseen": (AgentChange, "inspect", lambda *_: [], "script_client"),
+    "programs go unseen": (ScriptClient, "inspect", lambda *_: [], "script_client"),
     "everybody is at home": (edge, "place_in", lambda _: HOME, "network_changed"),
     "forms cannot be sent": (
         Browser,
@@ -343,10 +344,10 @@ def test_another_site_cannot_sign_anybody_in(
 
 
 def test_a_move_is_recorded_and_ends_nothing(alice: Browser) -> None:
-    assert submit(alice, "/move", place="library").header("location") == "/"
-    alice.place = LIBRARY  # this browser says by itself where it is
+    assert submit(alice, "/move", place="mobile").header("location") == "/"
+    alice.place = MOBILE  # this browser says by itself where it is
     told = who(alice)
-    assert (told["user"], told["address"], told["action"]) == ("alice", LIBRARY.address, "record")
+    assert (told["user"], told["address"], told["action"]) == ("alice", MOBILE.address, "record")
     assert [one["code"] for one in told["signals"]] == ["network_changed"]
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from gatehound.detection.pattern import pattern_problems
 from gatehound.errors import SettingsError
 from gatehound.stores import store_url_problem
 from gatehound.stores.record import READS
@@ -150,12 +151,34 @@ def _other_problems(settings: Settings) -> Iterator[str]:
             f"cookie.name: {len(settings.cookie.name)} characters given; at most "
             f"{MAX_COOKIE_NAME} are allowed, because the names of other cookies begin with it"
         )
-    url = settings.web.step_up_url
-    if url is not None and not re.fullmatch(r"/(?![/\\])[^\x00-\x20\x7f\\]*", url):
+    yield from _step_up_problems(settings)
+
+
+def _step_up_problems(settings: Settings) -> Iterator[str]:
+    url, opened = settings.web.step_up_url, settings.web.step_up_open
+    if url is not None and not re.fullmatch(r"/(?![/\\])[^\x00-\x20\x7f\\#]*", url):
         yield (
             f"web.step_up_url: {url!r} given; allowed is a path of this site, such as "
             "/sign-in/again"
         )
+    elif url is not None and url.startswith(settings.ignore_paths):
+        yield (
+            f"web.step_up_url: {url!r} given, which ignore_paths names: no session is looked up "
+            "there, so that nobody could prove anything; take it out of ignore_paths"
+        )
+    yield from pattern_problems("web.step_up_open", opened)
+    for pattern in opened:
+        if "*" in pattern and not pattern.rpartition(" ")[2].strip("/*?"):
+            yield (
+                f"web.step_up_open: {pattern!r} given, which is every path, so that nobody would "
+                "be asked; name paths, or set detection.mode to flag"
+            )
+    for pattern in settings.policy.fresh_paths:
+        if re.split(r"[*?[]", pattern.rpartition(" ")[2])[0].startswith(settings.ignore_paths):
+            yield (
+                f"policy.fresh_paths: {pattern!r} given, which ignore_paths names: no session is "
+                "looked up there, so that nobody would be asked; take it out of one of the two"
+            )
 
 
 def _store_problems(settings: Settings) -> Iterator[str]:

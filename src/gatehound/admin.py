@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from gatehound._sync import Plain, run_sync
+from gatehound.detection.would import WAYS
 from gatehound.errors import SettingsError, StoreMismatch, UsageError
 from gatehound.listing import (
     Bulk,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # what few processes ask for is loaded when they do
     from gatehound.clientip.check import Finding
     from gatehound.stores.copying import Copied
 
+DAY: Final = 86_400_000  # milliseconds
 BATCH: Final = 500  # sessions that terminate_where reads at once
 
 
@@ -286,6 +288,16 @@ class Admin(Telling):
         finally:
             await target.close()
 
+    async def observed(self) -> dict[str, int]:
+        """Return how many sessions became suspicious since midnight (UTC), whatever the mode did.
+
+        The names are those of gatehound.detection.would.WAYS: `flag` and `flag_strict` (at the
+        threshold of mode strict), `notify`, `step_up` and `terminate`, each with its own count; a
+        session counts once for each, and again after its evidence has faded.
+        """
+        counted = await self.store.counts("would", window=DAY)
+        return {name: counted.get(name, 0) for name in WAYS}
+
     async def describe(self) -> str:
         """Say the active policy in words, for documentation and audits."""
         from gatehound import audit
@@ -349,6 +361,7 @@ class SyncAdmin:
     export_user = Plain(Admin.export_user)
     sweep = Plain(Admin.sweep)
     copy_to = Plain(Admin.copy_to)
+    observed = Plain(Admin.observed)
     describe = Plain(Admin.describe)
     check = Plain(Admin.check)
     close = Plain(Admin.close)

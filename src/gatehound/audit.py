@@ -7,22 +7,22 @@ OWASP ASVS 5.0 (7.1.1, 7.1.2) asks that timeouts, limits and deviations are docu
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from gatehound.clientip.check import Finding
-from gatehound.detection import Networks
+from gatehound.detection import Networks, Policy
 from gatehound.settings import Settings
 
 
 def describe(settings: Settings) -> str:
     """Return the active policy, one sentence a line."""
-    session, detection = settings.session, settings.detection
-    privacy = settings.privacy
+    session, privacy = settings.session, settings.privacy
     lines = [
         _timeouts("A session", session.idle_timeout, session.absolute_timeout),
         _timeouts("A remembered session", session.remember_idle_timeout, session.remember_timeout),
         _limit(settings),
         f"A sign-in counts as fresh for {_span(session.fresh_for)}.",
-        f"Detection is in mode {detection.mode!r}.",
+        *_detection(settings),
         f"The client's address comes from {settings.client_ip.mode!r}.",
         f"While the store does not answer, reading a session {_outage(settings)}.",
         f"Events keep {privacy.address_precision} addresses for {_span(privacy.event_retention)}.",
@@ -35,6 +35,48 @@ def describe(settings: Settings) -> str:
         ]
         lines.append(f"For the role {name!r}: {', '.join(changes) or 'no difference'}.")
     return "\n".join(lines)
+
+
+_MODES: Final = {
+    "off": "Nothing is looked at.",
+    "observe": "Findings are recorded, and nothing is done.",
+    "flag": "Sessions are marked, and people are told.",
+    "step-up": "A suspicious session has to prove itself before it goes on.",
+    "strict": "A suspicious session has to prove itself before it goes on.",
+}
+
+
+def _detection(settings: Settings) -> Iterator[str]:
+    detection, policy = settings.detection, settings.policy
+    yield f"Detection is in mode {detection.mode!r}. {_MODES[detection.mode]}"
+    if detection.mode == "off":
+        return
+    flag = Policy(policy, detection.mode).enter()
+    yield f"A session is flagged at {flag:g} points, and has to prove itself at {policy.step_up:g}."
+    if policy.terminate is not None:
+        ends = {"all": "all sessions of its user end", "session": "it ends"}.get(
+            policy.on_terminate, "it ends, and all others of its user have to prove themselves"
+        )
+        yield f"At {policy.terminate:g} points {ends}."
+    if detection.disable:
+        yield f"Switched off: {', '.join(detection.disable)}."
+    yield _sources(settings)
+
+
+def _sources(settings: Settings) -> str:
+    detection = settings.detection
+    databases = [
+        name
+        for name in ("city", "asn", "anonymous", "connection")
+        if getattr(detection, f"{name}_database")
+    ]
+    lists = [
+        name
+        for name in detection.network_lists.__struct_fields__
+        if getattr(detection.network_lists, name)
+    ]
+    told = [*(f"a database {name}" for name in databases), *(f"a list {name}" for name in lists)]
+    return f"What is known of networks: {', '.join(told) or 'nothing but their prefixes'}."
 
 
 def _outage(settings: Settings) -> str:
@@ -106,12 +148,33 @@ def _session_findings(settings: Settings, networks: Networks) -> Iterator[Findin
             f"{networks.failures} look-ups in the geo databases failed: they are no evidence.",
             "replace the files named in detection.city_database and detection.asn_database",
         )
-    elif not networks.has_city:
+    else:
+        yield from _missing_data(networks)
+
+
+def _missing_data(networks: Networks) -> Iterator[Finding]:
+    """Say what a database would add."""
+    if not networks.has_city:
         yield Finding(
             "note",
             "no-city-database",
-            "Without a city database only prefixes and agents are evidence.",
+            "Without a city database no country is known: a thief abroad looks like one next door.",
             "set detection.city_database to a GeoLite2-City file",
+        )
+    if not networks.has_asn:
+        yield Finding(
+            "note",
+            "no-asn-database",
+            "Without an ASN database no provider is known: only prefixes tell networks apart.",
+            "set detection.asn_database to a GeoLite2-ASN file",
+        )
+    if not networks.has_kinds:
+        yield Finding(
+            "note",
+            "no-network-kinds",
+            "Tor, VPNs, relays, servers and phones cannot be told from home lines.",
+            "set detection.anonymous_database, detection.connection_database or "
+            "detection.network_lists",
         )
 
 

@@ -55,8 +55,9 @@ class LoginRefused(GatehoundError):
     """A login may not happen.
 
     `reason` is `limit` (the user has as many sessions as allowed and `on_limit` is `deny`),
-    `disabled` (the user is disabled) or `superseded` (all sessions of the user were ended
-    after this login began). It is never a failed password: do not count it as one.
+    `disabled` (the user is disabled), `superseded` (all sessions of the user were ended after this
+    login began) or `suspicious` (`policy.terminate` or `policy.malicious` ended it at once). It is
+    never a failed password: do not count it as one.
     """
 
     def __init__(self, reason: str, message: str) -> None:

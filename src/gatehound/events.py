@@ -50,6 +50,8 @@ NAMES: Final = {
     "proxy_misconfigured": "Many users share an address: a proxy is not declared.",
     "device_bound": "A session was bound to a device.",
     "device_proof_failed": "A device did not prove that it holds the key.",
+    "sessions_moved": "Many sessions moved to one new network within an hour.",
+    "login_new_device": "Somebody signed in on a device that their account has not used before.",
     "detector_failed": "A detector raised; its finding is missing.",
     "user_disabled": "A user was disabled, and all their sessions ended.",
     "user_enabled": "A disabled user may sign in again.",
@@ -67,6 +69,7 @@ FLOODABLE: Final = {
     "session_reuse": 10,
     "login_failed": 60,
     "login_over_http": 1,
+    "sessions_moved": 1,
 }
 FLOOD_WINDOW: Final = 60.0  # seconds
 

@@ -19,11 +19,13 @@ from functools import lru_cache
 from typing import Any, Final, TypedDict
 
 from gatehound._sync import run_sync
+from gatehound.acting import Hijacked
 from gatehound.admin import SyncAdmin
 from gatehound.cookie_shape import anonymous_shape, presession_shape
 from gatehound.cookies import CookieCodec, Reading, Ticket
 from gatehound.detection import Detection, Detector, Observation, describe
 from gatehound.detection.activity import Activities
+from gatehound.devices import DeviceCookies
 from gatehound.errors import (
     GatehoundError,
     SettingsError,
@@ -64,7 +66,10 @@ class Guard(Turning):
     built-in ones (instances of Detector, or callables that take an Observation). `sinks` are
     callables that take an Event; None means one line in the log for each. `users` gives
     names to ids. `store` replaces the one that the settings name. `activity` may say what kind
-    of request one is; None from it leaves that to the settings.
+    of request one is; None from it leaves that to the settings. `on_hijack` is called with the
+    Session and the Verdict when a session has to prove itself, or is ended, because of evidence:
+    the place to force a new password. It may be a coroutine function, which must not wait under
+    WSGI; what it raises is logged.
 
     Everything that can be wrong raises SettingsError here. No connection and no file stays
     open afterwards, so a Guard may be built before a server forks its workers.
@@ -79,6 +84,7 @@ class Guard(Turning):
         users: Users | None = None,
         store: Store | None = None,
         activity: Callable[[Request], Activity | None] | None = None,
+        on_hijack: Hijacked | None = None,
     ) -> None:
         self.settings = settings = _settings_from(settings)
         self.resolver = settings.resolver()
@@ -94,10 +100,12 @@ class Guard(Turning):
         self.anonymous_cookies = CookieCodec(
             **keys, shape=anonymous_shape(shape), purpose="anonymous"
         )
+        self.device_cookies = DeviceCookies(**keys, shape=shape)
         self.activities = Activities(settings.activity, override=activity)
         self.networks = settings.networks()
         self.detection = Detection(settings.detection, settings.policy, self.networks, detectors)
         self.users = users or Users()
+        self.on_hijack = on_hijack
         sinks = (LogSink(),) if sinks is None else sinks
         self.recent = None
         if settings.outage.policy == "stale_ok":
@@ -189,6 +197,7 @@ class Guard(Turning):
             return
         if recent is not None and not passage.graced:
             recent.keep(record, secret_hash(ticket.secret), answer.now, mark)
+        passage.was_seen = answer.was_seen
         if judge and not self.is_settled(passage, record):
             await self.judge_or_note(passage, record)
 
@@ -309,6 +318,11 @@ class Guard(Turning):
         if settings.development:
             log.warning("development mode: answers loopback only, and never real users")
         mode = settings.detection.mode
+        if self.detection.enabled and not (self.networks.has_city or self.networks.has_asn):
+            log.warning(
+                "detection.city_database and detection.asn_database are not set: only browsers, "
+                "address prefixes and lists are evidence; with both, providers and countries are"
+            )
         if mode in ("step-up", "strict") and settings.web.step_up_url is None:
             log.warning(
                 "detection.mode is %s and web.step_up_url is not set: nobody can be asked to "

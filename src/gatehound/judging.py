@@ -1,4 +1,4 @@
-"""The part of the guard that judges: when detectors look, and what follows from it.
+"""The part of the guard that judges: when detectors look, and what is written of it.
 
 An unchanged request costs one comparison. A new (network, agent) pair is judged whatever the
 class of the request is, and written with its evidence, flags and events in one
@@ -7,47 +7,33 @@ compare-and-swap; who loses the race judges again on what the winner wrote.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final, TypeAlias
+from ipaddress import ip_address
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from gatehound.admin import Admin
-from gatehound.detection import Judgement, describe
-from gatehound.errors import GatehoundError, StoreError
-from gatehound.events import coarse
-from gatehound.listing import present
-from gatehound.model import (
-    NOTHING,
-    Action,
-    Detail,
-    Ended,
-    EndReason,
-    Event,
-    Network,
-    Notify,
-    Session,
-    Signal,
-    Verdict,
-)
+from gatehound.acting import ATTEMPTS, Acting
+from gatehound.admin import DAY
+from gatehound.detection import Judgement, Observation, describe
+from gatehound.detection.device import unmasked
+from gatehound.errors import StoreError
+from gatehound.model import Action, Detail, Device, Event, Network, Notify, Session, Verdict
 from gatehound.passage import Passage
-from gatehound.standing import flags_of, is_quarantined, is_suspicious, standing_action
+from gatehound.standing import flags_of, is_quarantined, is_suspicious, standing_action, with_flags
 from gatehound.stores.answer import Memory, Remembered
-from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, Record, Seen
+from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, WATCHED, Record, Seen
 from gatehound.stores.rule import clip_text
 
-IPAddress: TypeAlias = IPv4Address | IPv6Address
-
 # Which finding of which built-in detector people know by an event of its own.
-EVENT_OF_DETECTOR: Final = {"ip_shift": "session_ip_shift", "geo_anomaly": "session_geo_anomaly"}
+EVENT_OF_DETECTOR: Final = {
+    "ip_shift": "session_ip_shift",
+    "network_change": "session_ip_shift",
+    "geo_anomaly": "session_geo_anomaly",
+}
+# In which proxies name their clients: where one is there and not read, a proxy is not declared.
+FORWARDING: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip")
 _NOTHING_STANDS: Final = Verdict()
-JUDGE_ATTEMPTS: Final = 3  # compare-and-swap: several processes judging one session at once
-
-
-# Over the flag threshold of every profile (3.5 to 5.5), under that for asking for a proof (6.5).
-REUSE_WEIGHT: Final = 6.0
 
 
 class _Change(msgspec.Struct, frozen=True):
@@ -60,12 +46,8 @@ class _Change(msgspec.Struct, frozen=True):
     events: tuple[Event, ...]
 
 
-class Judging(Admin):
-    """Admin, and judging a request that belongs to a session."""
-
-    def note_outage(self, error: GatehoundError) -> None:
-        """Tell once that the store is down."""
-        raise NotImplementedError
+class Judging(Acting):
+    """Acting, and judging a request that belongs to a session."""
 
     async def judge_or_note(self, passage: Passage, record: Record) -> None:
         """Judge; where evidence cannot be written, the session that was loaded still stands."""
@@ -74,58 +56,107 @@ class Judging(Admin):
         except StoreError as error:
             self.note_outage(error)
 
-    async def judge(self, passage: Passage, record: Record) -> None:
-        """Let detectors look where something changed; otherwise say what stands."""
-        if not self.is_settled(passage, record):
-            await self._weigh(passage, record, self._pair(passage))
-
     def is_settled(self, passage: Passage, record: Record) -> bool:
         """Say what stands against a session; True where there is nothing new to look at."""
+        if not self.detection.enabled:
+            # What stands is shown, and stays.
+            passage.verdict = Verdict(standing_action(record))
+            return True
+        pair, pairs, turns = self.context(passage), record.seen.pairs, self.detection.turns
+        population = self.detection.population
+        if passage.was_seen:
+            self.note_active(passage, record)
+        due = population.is_due
+        if pair != pairs[0] or record.sid in turns:
+            due |= self._is_turn(passage, record, pair)
         if is_suspicious(record):
             # It is looked at each time, so that its reasons can be shown.
             passage.verdict = Verdict(standing_action(record))
-            return not self.detection.enabled
+            return False
         passage.verdict = _NOTHING_STANDS
-        if not self.detection.enabled:
-            return True
-        return not passage.is_new_login and self._pair(passage) in record.seen.pairs
+        if record.security.flags & WATCHED and not due:
+            request = passage.request
+            due = self.detection.policy.caution(request.method, request.path, record.roles) > 0
+        if pair not in pairs or due:
+            return False
+        turns.hear(record.sid, passage.now)
+        return True
 
-    async def _weigh(self, passage: Passage, record: Record, pair: bytes) -> None:
-        """Weigh the evidence and write what follows from it, in one compare-and-swap."""
+    def _is_turn(self, passage: Passage, record: Record, pair: bytes) -> bool:
+        """Note a turn; True where it is worth a look, and the other one is what was judged last."""
+        turns, seen = self.detection.turns, record.seen
+        if not turns.note(record.sid, pair, seen.pairs[0], passage.now):
+            return False
+        if self.detection.pair(seen.address or None, seen.agent) != pair:
+            return True
+        turns.put_off(record.sid)
+        return False
+
+    def note_active(self, passage: Passage, record: Record) -> None:
+        """Count who is active from where: at each sign-in, new context and slide."""
         address = passage.client_ip.address
-        network = self.networks.lookup(address) if address is not None else Network()
-        claimed = describe(passage.request.agent)
-        siblings = await self._siblings(record)
+        prefix, now = self.networks.prefix(address), passage.now / 1000
+        self.detection.population.note(record.alias, address, prefix, now)
+
+    async def _tell_crowd(self, passage: Passage) -> None:
+        """Tell that a proxy is set wrong: once a process, and of all processes once a day."""
+        crowd = self.detection.population.tell()
+        if crowd is None or await self.store.count("told", "proxy_misconfigured", window=DAY) > 1:
+            return
+        detail: Detail = {
+            "users": crowd.users,
+            "active": crowd.active,
+            "networks": ", ".join(crowd.groups),
+            "setting": "client_ip.trusted_proxies",
+        }
+        reason = (
+            f"{crowd.users} of {crowd.active} active users have the address of "
+            f"{crowd.address or 'nobody'} or its like: that of a proxy is taken for theirs, and "
+            "networks are no evidence until that is mended. Set client_ip.mode to what the proxy "
+            f"sends (it is {self.settings.client_ip.mode}{_sent(passage)}) and "
+            "client_ip.trusted_proxies to its address; where users do share it, name it in "
+            "detection.shared_networks"
+        )
+        event = Event("proxy_misconfigured", reason=reason, detail=detail, notify="admins")
+        await self.tell(event)
+
+    async def judge(self, passage: Passage, record: Record) -> None:
+        """Weigh the evidence and write what follows from it, in one compare-and-swap."""
+        if not self.detection.enabled:
+            return
+        pair = self.context(passage)
+        network = self.network_of(passage.client_ip.address)
+        self.note_active(passage, record)
+        population = self.detection.population
+        if population.is_due:
+            await self._tell_crowd(passage)
+        if population.crowd is not None:
+            network = Network()
+        seen = await self._observed(passage, record, network, pair)
         memory, user_memory = await self.store.recall(record.alias, record.sid)
-        attempts = JUDGE_ATTEMPTS
+        attempts = ATTEMPTS
         while True:
             judgement = await self.detection.judge(
-                request=passage.request,
-                activity=passage.activity,
-                client_ip=passage.client_ip,
-                network=network,
-                device=claimed,
-                session=self.present(record),
-                is_new_context=passage.is_new_login or pair not in record.seen.pairs,
-                siblings=siblings,
+                seen,
                 memory=memory.data,
                 user_memory=user_memory.data,
                 flagged=bool(record.security.flags & FLAGGED),
-                now=passage.now / 1000,
             )
             judgement = self._reachable(judgement, record)
             passage.verdict = judgement.verdict
             change = self._change(passage, record, judgement, network, pair)
+            attempts -= 1
             try:
                 result = await self._write(record, judgement, change, memory, user_memory)
             except StoreError:
                 # A full store takes no evidence, and still ends: who fills it gains nothing.
-                await self._end_if_due(passage, record, judgement)
+                await self.end_if_due(passage, record, judgement)
                 raise
-            attempts -= 1
             if result.done or result.gone or not attempts:
                 break
             memory, user_memory = result.memory, result.user_memory
+            record = with_flags(record, result.flags)
+            seen = replace(seen, session=self.present(record))
         if result.gone:  # ended by somebody else in this very moment
             passage.record = None
             self.doubt(record.sid)
@@ -134,8 +165,45 @@ class Judging(Admin):
             passage.record = change.record
             for event in change.events:
                 self.announce(event)
-        await self._tell_failures(passage, judgement)
-        await self._act(passage, record, judgement)
+        await self._tell_more(passage, judgement)
+        await self.act(passage, record, judgement)
+
+    async def _observed(
+        self, passage: Passage, record: Record, network: Network, pair: bytes
+    ) -> Observation:
+        """What detectors may look at, but for what is remembered."""
+        session = self.present(record)
+        is_login, seen, turns = passage.is_new_login, record.seen, self.detection.turns
+        used = max(passage.was_seen or seen.last_seen, turns.heard(record.sid))
+        turns.hear(record.sid, passage.now)
+        before = None if is_login or not seen.address else ip_address(seen.address)
+        siblings = await self._siblings(record)
+        return Observation(
+            request=passage.request,
+            activity=passage.activity,
+            client_ip=passage.client_ip,
+            now=passage.now / 1000,
+            network=network,
+            device=self._device(passage),
+            agent_digest=passage.agent_digest,
+            session=session,
+            is_new_context=is_login or pair not in seen.pairs,
+            siblings=siblings,
+            sibling_networks=tuple(self.network_of(one.address) for one in siblings),
+            previous=self.network_of(before),
+            previous_agent=b"" if is_login else seen.agent,
+            last_used=0.0 if is_login else used / 1000,
+            is_login=is_login,
+            known_device=passage.known_device,
+            alternations=turns.count(record.sid, passage.now),
+            network_unusable=self.detection.population.crowd is not None,
+        )
+
+    def _device(self, passage: Passage) -> Device:
+        """What this request's browser claims to be, as far as its other headers agree."""
+        request = passage.request
+        hints, accept = request.header("sec-ch-ua"), request.header("accept")
+        return unmasked(describe(request.agent), hints, accept)
 
     def _change(
         self, passage: Passage, record: Record, judgement: Judgement, network: Network, pair: bytes
@@ -146,7 +214,8 @@ class Judging(Admin):
         before = record.security.flags
         # A step-up goes by a proof alone, and with it the flag: evidence that fades is none.
         clears = judgement.flag is False and not before & STEP_UP
-        flags = (before & ~(FLAGGED | NOTIFIED) if clears else before) | flags_of(judgement)
+        flags = (before & ~(FLAGGED | NOTIFIED) if clears else before) & ~WATCHED
+        flags |= flags_of(judgement)
         security = replace(record.security, flags=flags)
         return _Change(
             record=replace(record, security=security, seen=seen),
@@ -166,17 +235,19 @@ class Judging(Admin):
     ) -> Remembered:
         flags = change.record.security.flags
         has_learned = judgement.user_memory != user_memory.data
-        has_changed = judgement.memory != memory.data
-        if not (has_learned or has_changed or change.is_seen_new or flags != change.before):
+        keeps = judgement.memory != memory.data or flags != change.before
+        if not (has_learned or keeps or change.is_seen_new):
             return Remembered(done=True, now=0)
         return await self.store.remember(
             record.alias,
             record.sid,
             record.security.secret_hash,
-            memory=Memory(judgement.memory, memory.version) if has_changed else None,
+            # A flag goes with a version, or it would be lifted over evidence that came meanwhile.
+            memory=Memory(judgement.memory, memory.version) if keeps else None,
             user_memory=Memory(judgement.user_memory, user_memory.version) if has_learned else None,
             seen=change.record.seen if change.is_seen_new else None,
             agent=change.agent,
+            flags=change.before,
             set_flags=flags & ~change.before,
             clear_flags=change.before & ~flags,
             events=change.events,
@@ -187,27 +258,17 @@ class Judging(Admin):
 
         Only this one: what was flagged may have been somebody else, whoever says otherwise.
         """
-        address = passage.client_ip.address
-        network = self.networks.lookup(address) if address is not None else Network()
+        network = self.network_of(passage.client_ip.address)
         agent = passage.request.agent
-        seen = self._seen(passage, record, network, self._pair(passage))
-        now = passage.now / 1000
+        seen = self._seen(passage, record, network, self.context(passage))
+        device, now = self._device(passage), passage.now / 1000
 
         def learn(own: bytes, users: bytes) -> tuple[bytes, bytes]:
             return self.detection.confirm(
-                own, users, network=network, device=describe(agent), now=now, agent=agent
+                own, users, network=network, device=device, now=now, agent=agent
             )
 
         return await self.clear(record, why, learn=learn, seen=seen, agent=clip_text(agent))
-
-    def is_known_context(self, passage: Passage, record: Record) -> bool:
-        """True where this network and agent were seen before, and were not suspicious."""
-        return self._pair(passage) in record.seen.pairs
-
-    def _pair(self, passage: Passage) -> bytes:
-        agent, packed = passage.request.agent, passage.client_ip.packed
-        passage.agent_digest, pair = self.detection.context(packed, agent)
-        return pair
 
     def _reachable(self, judgement: Judgement, record: Record) -> Judgement:
         """Hold a step-up until it is answered; one that no page can answer is a notification."""
@@ -225,10 +286,6 @@ class Judging(Admin):
         self.announce_ends(listed.finished)
         return tuple(self.present(r) for r in listed.records if r.sid != record.sid)
 
-    def present(self, record: Record) -> Session:
-        """What detectors and the app see of a record."""
-        return present(record, self.networks)
-
     def _seen(self, passage: Passage, record: Record, network: Network, pair: bytes) -> Seen:
         """The seen part with the present pair in front; an unresolved address changes none."""
         before = record.seen
@@ -242,13 +299,6 @@ class Judging(Admin):
             agent=passage.agent_digest,
             pairs=before.pairs if pair in before.pairs else (pair, newest or older),
         )
-
-    def kept_address(self, address: IPAddress | None) -> bytes:
-        """What the privacy settings allow to be stored of an address."""
-        if address is None:
-            return b""
-        text = coarse(str(address), self.settings.privacy.address_precision)
-        return ip_address(text).packed if text else b""
 
     def _events_of(
         self, passage: Passage, record: Record, judgement: Judgement, flags: int
@@ -280,102 +330,16 @@ class Judging(Admin):
             events.append(self.event("step_up_required", passage, record, reason=why))
         return tuple(events)
 
-    async def _act(self, passage: Passage, record: Record, judgement: Judgement) -> None:
-        """Do what cannot be left to the app: end it, or flag the sessions it stands against."""
-        await self._end_if_due(passage, record, judgement)
-        for signal in judgement.fresh:
-            siblings = str(signal.detail.get("siblings") or "")
-            if siblings and signal.detector == "geo_anomaly":
-                await self._flag_siblings(passage, record, siblings.split(","), signal)
-
-    async def _end_if_due(self, passage: Passage, record: Record, judgement: Judgement) -> None:
-        """End the session where policy says so; where that fails, nobody is shown it."""
-        if judgement.verdict.action is not Action.TERMINATE:
-            return
-        reason = EndReason.SUSPICIOUS
-        event = self.event("session_terminated", passage, record, reason=reason.value)
-        passage.record = None
-        self.doubt(record.sid)
-        try:
-            done = await self.store.revoke(
-                record.alias, only=record.sid, reason=reason, event=event
-            )
-        except StoreError as error:
-            passage.outage = error
-            raise
-        self.announce_ends(done.finished, event)
-        passage.ended = Ended(reason, passage.now / 1000)
-
-    async def _flag_siblings(
-        self, passage: Passage, record: Record, public_ids: Sequence[str], signal: Signal
-    ) -> None:
-        """Flag the other sessions that a strict geo anomaly names."""
-        listed = await self.store.sessions(record.alias)
-        self.announce_ends(listed.finished)
-        for other in listed.records:
-            if other.public_id in public_ids:
-                await self._flag(passage, other, signal)
-
-    async def note_reuse(self, passage: Passage, record: Record, reuse: str) -> None:
-        """An old secret came back too late: its holder and the present one may differ."""
-        if self._events.admits("session_reuse"):
-            await self.tell(self.event("session_reuse", passage, record, reason=reuse))
-        if reuse == "orphan" and self.is_known_context(passage, record):
-            return  # the answer that carried the new secret got lost on its way to the owner
-        reason = "An old copy of this session's cookie was used"
-        signal = Signal("secret_reused", REUSE_WEIGHT, reason, detector="reuse")
-        await self._flag(passage, record, signal)
-
-    async def _flag(self, passage: Passage, record: Record, signal: Signal) -> None:
-        """Flag a session for something that no detector of its own requests found."""
-        if self.detection.policy.cap < Action.FLAG or record.security.flags & FLAGGED:
-            return
-        memory, _ = await self.store.recall(record.alias, record.sid)
-        noted = self.detection.note(memory.data, signal, passage.now / 1000)
-        event = self.event("session_flagged", passage, record, reason=signal.reason)
-        done = await self.store.remember(
-            record.alias,
-            record.sid,
-            record.security.secret_hash,
-            memory=Memory(noted, memory.version),
-            set_flags=FLAGGED,
-            events=(event,),
-        )
-        if done.done:
-            self.announce(event)
-        elif done.gone:
-            self.doubt(record.sid)
-
-    # --- telling ---
-
-    def event(
-        self,
-        name: str,
-        passage: Passage,
-        record: Record | None = None,
-        *,
-        reason: str = "",
-        detail: Detail = NOTHING,
-        notify: Notify = "",
-    ) -> Event:
-        """Make an event of this request, redacted as the settings say."""
-        address = passage.client_ip.address
-        ticket = passage.ticket
-        public_id = record.public_id if record else ticket.sid.hex() if ticket else None
-        return self._events.redacted(
-            Event(
-                name=name,
-                user_id=record.user_id if record else None,
-                public_id=public_id,
-                reason=reason,
-                address="" if address is None else str(address),
-                detail=detail,
-                notify=notify,
-                at=passage.now / 1000,
-            )
-        )
-
-    async def _tell_failures(self, passage: Passage, judgement: Judgement) -> None:
+    async def _tell_more(self, passage: Passage, judgement: Judgement) -> None:
+        """Tell of detectors that failed, and count what other modes would have done."""
         for detector, error in judgement.failures:
             detail = {"detector": detector, "error": error}
             await self.tell(self.event("detector_failed", passage, passage.record, detail=detail))
+        for name in judgement.reached:
+            await self.store.count("would", name, window=DAY)
+
+
+def _sent(passage: Passage) -> str:
+    """Name the header in which this very request says who its client is, if there is one."""
+    sent = [name for name in FORWARDING if passage.request.header(name)]
+    return f", and requests carry {', '.join(sent)}" if sent else ""

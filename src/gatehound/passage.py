@@ -36,6 +36,8 @@ class Passage:
     agent_digest = b""
     attempt: LoginAttempt | None = None
     is_new_login = False  # a session was created in this request
+    known_device = False  # the browser has signed this user in before
+    was_seen = 0  # when a person used the session before, where this request slid it
     outage: GatehoundError | None = None
     was_read = False  # the app looked at the session: the response depends on it
     on_read: Callable[[], None] | None = None  # who is told of each time, by any thread

@@ -22,7 +22,8 @@ from gatehound.clientip import ClientIPResolver
 from gatehound.cookie_shape import CookieShape
 from gatehound.detection import Networks
 from gatehound.detection.activity import ActivitySettings
-from gatehound.detection.policy import DetectionSettings, PolicySettings
+from gatehound.detection.policy import PolicySettings
+from gatehound.detection.settings import DetectionSettings
 from gatehound.errors import SettingsError
 from gatehound.model import Duration
 from gatehound.stores import default_store_url, development_keys, development_keys_path
@@ -73,6 +74,7 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_per_user: int | None = 5  # Guard Dog's default; None: no limit
     on_limit: Literal["oldest", "deny"] = "oldest"  # nobody is locked out by an old session
     anonymous_timeout: Duration = 14 * 86400.0  # as long as "remember me": what carts live for
+    known_devices: bool = True  # a browser that signed a user in is no new device the next time
 
 
 class RoleSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +128,17 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Pages that the app or gatehound serves."""
 
     step_up_url: str | None = None  # where a person proves who they are again; None: no such page
+    # What such a person may reach all the same: whole paths, so that no route ends in one of them.
+    step_up_open: tuple[str, ...] = (
+        "/static/*",
+        "/favicon.ico",
+        "/login",
+        "/sign-in",
+        "/logout",
+        "/sign-out",
+    )
+    # Everywhere: the session is in doubt, and who reads has done the harm already.
+    step_up_enforce: Literal["everywhere", "sensitive"] = "everywhere"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,13 +219,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return ClientIPResolver(**msgspec.structs.asdict(self.client_ip))
 
     def networks(self) -> Networks:
-        """Open the geo databases; SettingsError says which cannot be used, and why."""
+        """Open the databases and lists; SettingsError says which cannot be used, and why."""
         detection = self.detection
         return Networks(
             city=detection.city_database,
             asn=detection.asn_database,
+            anonymous=detection.anonymous_database,
+            connection=detection.connection_database,
+            lists=detection.network_lists,
             v4_prefix=detection.v4_prefix,
             v6_prefix=detection.v6_prefix,
+            reload_every=detection.reload_every,
         )
 
     def cookie_shape(self) -> CookieShape:

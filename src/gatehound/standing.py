@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from gatehound.detection import Judgement
 from gatehound.model import Action
-from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, Record
+from gatehound.stores.record import FLAGGED, NOTIFIED, STANDING, STEP_UP, WATCHED, Record
 
 
 def standing_action(record: Record) -> Action:
@@ -21,12 +23,26 @@ def is_suspicious(record: Record) -> bool:
 
 def is_quarantined(record: Record, judgement: Judgement) -> bool:
     """True while suspicious: a new context is not remembered, or it would be let in unjudged."""
+    if record.security.flags & STEP_UP:  # a proof is due, however faded the evidence
+        return True
     return judgement.flag is not False and bool(judgement.flag or is_suspicious(record))
 
 
 def flags_of(judgement: Judgement) -> int:
-    """What a judgement sets; what it clears is decided where the record is known."""
+    """What a judgement sets; what it clears is decided where the record is known.
+
+    A proof that one route asks for leaves no mark: other routes do not ask for it.
+    """
     action = judgement.verdict.action
     flags = FLAGGED if judgement.flag else 0
+    flags |= WATCHED if action is not Action.ALLOW else 0
+    if judgement.is_here:
+        return flags
     flags |= NOTIFIED if action in (Action.NOTIFY, Action.STEP_UP) else 0
     return flags | (STEP_UP if action is Action.STEP_UP else 0)
+
+
+def with_flags(record: Record, flags: int) -> Record:
+    """The record with what stands against it as it is stored now."""
+    flags = record.security.flags & ~STANDING | flags & STANDING
+    return replace(record, security=replace(record.security, flags=flags))

@@ -24,7 +24,8 @@ from gatehound.detection import (
     describe,
     digest,
 )
-from gatehound.model import Activity, Network, Request, Session
+from gatehound.detection.device import unmasked
+from gatehound.model import Activity, Device, Network, Request, Session
 
 # The same examples in every run, and no time limit: a shared machine may be slow.
 FIXED = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -97,6 +98,7 @@ class FakeRequest(Request):
     path: str = "/"
     headers: Mapping[str, str] = field(default_factory=dict)
     agent: str = CHROME_WINDOWS
+    query: str = ""
     websocket: bool = False
     scheme: str = "https"
     host: str = "app.example"
@@ -147,7 +149,16 @@ def observe(agent: str = CHROME_WINDOWS, **changes: Any) -> Observation:
         "agent_digest": digest(agent),
         "session": session(),
     }
-    return Observation(**{**fields, **changes})
+    fields.update(changes)
+    if "device" not in changes:
+        fields["device"] = device_of(fields["request"])
+    return Observation(**fields)
+
+
+def device_of(request: Request) -> Device:
+    """What a guard says of the browser behind a request."""
+    hints, accept = request.header("sec-ch-ua"), request.header("accept")
+    return unmasked(describe(request.agent), hints, accept)
 
 
 def detection(
@@ -190,14 +201,22 @@ class Story:
             "client_ip": client(None if not network.prefix else str(HOME)),
             "network": network,
             "device": describe(agent),
+            "agent_digest": digest(agent),
             "session": session(last_seen=self.now, flagged=self.flagged),
             "is_new_context": True,
+            "now": self.now,
+        }
+        stored: dict[str, Any] = {
             "memory": self.memory,
             "user_memory": self.user_memory,
             "flagged": self.flagged,
-            "now": self.now,
         }
-        judged = run_sync(self.detection.judge(**{**fields, **self.fields, **changes}))
+        for given in (self.fields, changes):
+            for name, value in given.items():
+                (stored if name in stored else fields)[name] = value
+        if "device" not in {**self.fields, **changes}:
+            fields["device"] = device_of(fields["request"])
+        judged = run_sync(self.detection.judge(Observation(**fields), **stored))
         self.memory, self.user_memory = judged.memory, judged.user_memory
         if judged.flag is not None:
             self.flagged = judged.flag

@@ -25,13 +25,15 @@ from gatehound.detection import (
     Known,
     KnownAgent,
     KnownNetwork,
+    NetworkChange,
     Observation,
+    ScriptClient,
     Slot,
     describe,
     digest,
 )
-from gatehound.detection.detectors import as_detectors
-from gatehound.detection.detectors.ip_shift import LADDER
+from gatehound.detection.detectors import as_detectors, ip_shift, network_change
+from gatehound.detection.novelty import level_of
 from gatehound.errors import SettingsError
 from gatehound.model import Device, Network, Session, Signal
 
@@ -42,12 +44,13 @@ def known(*networks: Network, agents: tuple[str, ...] = (kit.CHROME_WINDOWS,)) -
     return Known(
         prefixes=frozenset(one.prefix for one in networks if one.prefix),
         networks=tuple(
-            KnownNetwork(one.asn, one.country, one.continent, one.build)
+            KnownNetwork(one.asn, one.country, one.continent, one.build, one.kind)
             for one in networks
             if one.asn
         ),
         countries={one.country: one.continent for one in networks if one.country},
         agents=tuple(known_agent(agent) for agent in agents),
+        kinds=frozenset(one.kind for one in networks if one.kind not in ("", "isp", "business")),
     )
 
 
@@ -60,7 +63,19 @@ def weight(signals: list[Signal]) -> float:
     return round(sum(signal.weight for signal in signals), 2)
 
 
-# --- ip_shift ---
+# --- ip_shift and network_change ---
+
+POINTS = {**ip_shift.POINTS, **network_change.POINTS}
+
+
+SPAIN = Network("203.0.115.0/24", 64500, "Otro", "ES", "EU", "Madrid", 3117735, 7)
+
+
+def moved(observation: Observation) -> list[Signal]:
+    """What the two detectors of networks find; they never find two things."""
+    found = [*IPShift().inspect(observation), *NetworkChange().inspect(observation)]
+    assert len(found) <= 1
+    return found
 
 
 def bare(network: Network, **changes: Any) -> Network:
@@ -76,26 +91,28 @@ def bare(network: Network, **changes: Any) -> Network:
         ("N3 dual stack of one provider", ISP, V6, "network"),
         ("N1 wifi to cellular", ISP, CELL, "provider"),
         ("A4 residential proxy in the country", ISP, CELL, "provider"),
-        ("N19 traveller in a near country", ISP, FRANCE, "country"),
+        ("N23 border town", ISP, FRANCE, "neighbour"),
+        ("N19 traveller in a near country", ISP, SPAIN, "country"),
         ("A2 far away", ISP, AMERICA, "continent"),
         ("no database", bare(ISP), bare(CELL), "unplaced"),
         ("database added since", bare(ISP), AMERICA, "unplaced"),
         ("not in the database", ISP, bare(AMERICA), "unplaced"),
         ("country alone, the same", replace(ISP, asn=0), replace(CELL, asn=0), "same_country"),
-        ("country alone, another", replace(ISP, asn=0), replace(FRANCE, asn=0), "country"),
+        ("country alone, another", replace(ISP, asn=0), replace(SPAIN, asn=0), "country"),
         ("ASN alone", replace(ISP, country=""), replace(CELL, country=""), "provider"),
         ("no continent known", replace(ISP, continent=""), AMERICA, "country"),
         ("N24 a database update moves the country", ISP,
          replace(ISP_OTHER, country="AT", build=8), "network"),
-        ("one ASN in another country", ISP, replace(ISP_OTHER, country="FR"), "country"),
+        ("one ASN in another country", ISP, replace(ISP_OTHER, country="ES"), "neighbour"),
         ("an ASN without country", ISP, replace(ISP_OTHER, country=""), "network"),
     ],
 )  # fmt: skip
 def test_novelty_counts_at_the_most_specific_known_level(
     case: str, before: Network, after: Network, level: str
 ) -> None:
-    found = IPShift().inspect(observe(network=after, known=known(before)))
-    expected = [LADDER[level][0]] if level else []
+    assert level_of(after, known(before)) == level, case
+    found = moved(observe(network=after, known=known(before)))
+    expected = [POINTS[level][0]] if level else []
     assert [signal.weight for signal in found] == expected, case
     if found:
         assert found[0].code == "network_changed"
@@ -106,38 +123,86 @@ def test_an_asn_known_elsewhere_is_not_new_in_a_known_country() -> None:
     german = replace(ISP, country="DE")
     french = replace(ISP_OTHER, asn=64497, country="FR")
     there = replace(CELL, asn=64496, country="FR")
-    found = IPShift().inspect(observe(network=there, known=known(german, french)))
+    found = moved(observe(network=there, known=known(german, french)))
     assert [signal.detail["level"] for signal in found] == ["same_country"]
 
 
 def test_no_single_network_passes_the_flag() -> None:
-    assert max(points for points, _ in LADDER.values()) < FLAG
-    assert LADDER["network"][0] < RECORD <= LADDER["provider"][0]
+    assert max(points for points, _ in POINTS.values()) < FLAG
+    assert POINTS["network"][0] < RECORD <= POINTS["provider"][0]
 
 
 @pytest.mark.parametrize(
     ("after", "user", "expected"),
     [
         (CELL, known(CELL), 0.4),
-        (FRANCE, known(FRANCE), 2.0),
-        (FRANCE, known(replace(FRANCE, prefix="10.0.0.0/24")), 2.0),
-        (FRANCE, known(replace(FRANCE, prefix="10.0.0.0/24", asn=1)), 2.3),
+        (SPAIN, known(SPAIN), 2.0),
+        (SPAIN, known(replace(SPAIN, prefix="10.0.0.0/24")), 2.0),
+        (SPAIN, known(replace(SPAIN, prefix="10.0.0.0/24", asn=1)), 2.3),
         (CELL, known(replace(ISP, prefix="10.0.0.0/24", asn=1)), 1.6),
         (ISP_OTHER, known(ISP_OTHER), 0.0),
         (V6_NEAR, known(V6), 0.0),
     ],
 )
 def test_what_the_user_knows_counts_less(after: Network, user: Known, expected: float) -> None:
-    found = IPShift().inspect(observe(network=after, known=known(ISP), user_known=user))
+    found = moved(observe(network=after, known=known(ISP), user_known=user))
     assert weight(found) == expected
+
+
+def of_kind(network: Network, kind: Any) -> Network:
+    return replace(network, kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("case", "before", "after", "expected"),
+    [
+        ("N1 wifi to cellular", ISP, of_kind(CELL, "mobile"), 1.0),
+        ("N11 Private Relay switched on", ISP, of_kind(CELL, "relay"), 0.32),
+        ("N16 a VPN, wherever it is", ISP, of_kind(AMERICA, "vpn"), 2.5),
+        ("N17 another exit of it", of_kind(FRANCE, "vpn"), of_kind(AMERICA, "vpn"), 0.3),
+        ("N14 a gateway of the company abroad", of_kind(FRANCE, "proxy"),
+         of_kind(AMERICA, "proxy"), 0.3),
+        ("N18 another exit of Tor", of_kind(FRANCE, "tor"), of_kind(AMERICA, "tor"), 0.3),
+        ("N21 satellite on a plane", ISP, of_kind(AMERICA, "mobile"), 3.4),
+        ("A1 servers far away", ISP, of_kind(AMERICA, "hosting"), 5.4),
+        ("A8 Tor out of the blue", ISP, of_kind(AMERICA, "tor"), 6.6),
+        ("a line that a list names", ISP, of_kind(CELL, "isp"), 1.6),
+        ("a VPN of a known provider", ISP, of_kind(ISP_OTHER, "vpn"), 0.6),
+        ("an exit of Tor that no list has", of_kind(FRANCE, "tor"), of_kind(AMERICA, "hosting"),
+         2.5),
+        ("the exit's country is not the user's", of_kind(AMERICA, "vpn"), ISP, 1.6),
+    ],
+)  # fmt: skip
+def test_kinds_change_what_a_network_weighs(
+    case: str, before: Network, after: Network, expected: float
+) -> None:
+    learned = known(before)
+    if before.kind in ("vpn", "tor", "proxy"):  # what evidence learns of them has no place
+        placeless = tuple(replace(one, country="", continent="") for one in learned.networks)
+        learned = replace(learned, networks=placeless, countries={})
+    assert weight(moved(observe(network=after, known=learned))) == expected, case
+
+
+def test_a_kind_that_the_user_knows_is_nothing_new() -> None:
+    tor = of_kind(AMERICA, "tor")
+    elsewhere = known(replace(tor, prefix="203.0.116.0/24", asn=1))
+    assert weight(moved(observe(network=tor, known=known(ISP), user_known=elsewhere))) == 0.3
+
+
+def test_a_session_without_a_place_is_compared_with_its_user() -> None:
+    placeless = Known(prefixes=frozenset({"203.0.116.0/24"}), networks=(KnownNetwork(1),))
+    found = moved(observe(network=AMERICA, known=placeless, user_known=known(ISP)))
+    assert weight(found) == 4.0
 
 
 def test_reasons_say_what_stayed_the_same() -> None:
     def reason(network: Network, agent: str = kit.CHROME_WINDOWS) -> str:
-        return IPShift().inspect(observe(agent, network=network, known=known(ISP)))[0].reason
+        return moved(observe(agent, network=network, known=known(ISP)))[0].reason
 
     assert reason(CELL) == "New network in the same country; browser unchanged"
-    assert reason(FRANCE) == "Network in another country (FR); browser unchanged"
+    assert reason(ISP_OTHER) == "New address of a known provider; browser unchanged"
+    assert reason(FRANCE) == "Network in a neighbouring country (FR); browser unchanged"
+    assert reason(SPAIN) == "Network in another country (ES); browser unchanged"
     assert reason(AMERICA, kit.SAFARI_MAC) == (
         "Network on another continent (US); browser not seen before"
     )
@@ -157,11 +222,12 @@ def test_no_evidence(strict: bool, changes: dict[str, Any]) -> None:
     stored = session(address=kit.HOME)
     fields: dict[str, Any] = {"known": known(ISP), "session": stored, **changes}
     assert IPShift(strict=strict).inspect(observe(**fields)) == []
+    assert NetworkChange().inspect(observe(**fields)) == []
 
 
 def test_a_recent_pair_is_not_weighed_again() -> None:
     seen = observe(network=AMERICA, known=known(ISP), is_new_context=False)
-    assert IPShift().inspect(seen) == []
+    assert moved(seen) == []
 
 
 def test_strict_takes_every_change_of_the_address() -> None:
@@ -242,9 +308,7 @@ FAR = known(AMERICA)
          {"os_changed": 4.5, "browser_changed": 4.0}),
         ("other system elsewhere", kit.CHROME_WINDOWS, kit.CHROME_IPHONE, AMERICA,
          {"os_changed": 4.5}),
-        ("A7 script", kit.CHROME_WINDOWS, kit.CURL, ISP, {"script_client": 5.0}),
-        ("no agent at all", kit.CHROME_WINDOWS, "", ISP, {"script_client": 5.0}),
-        ("script all along", kit.CURL, "Wget/1.21", ISP, {}),
+        ("A7 a script is not for this one", kit.CHROME_WINDOWS, kit.CURL, ISP, {}),
         ("script, then browser", kit.CURL, kit.CHROME_WINDOWS, ISP, {"browser_changed": 1.0}),
         ("to an unknown text", kit.CHROME_WINDOWS, "gibberish", AMERICA,
          {"browser_changed": 4.0}),
@@ -257,6 +321,20 @@ def test_agent_changes(
     seen = observe(after, known=known(learned, agents=(before,)))
     found = AgentChange().inspect(seen)
     assert {signal.code: round(signal.weight, 2) for signal in found} == expected, case
+
+
+@pytest.mark.parametrize(
+    ("case", "before", "after", "expected"),
+    [
+        ("A7 script", kit.CHROME_WINDOWS, kit.CURL, 5.0),
+        ("no agent at all", kit.CHROME_WINDOWS, "", 5.0),
+        ("script all along", kit.CURL, "Wget/1.21", 0.0),
+        ("a browser", kit.CHROME_WINDOWS, kit.SAFARI_MAC, 0.0),
+    ],
+)
+def test_script_clients(case: str, before: str, after: str, expected: float) -> None:
+    seen = observe(after, known=known(ISP, agents=(before,)))
+    assert weight(ScriptClient().inspect(seen)) == expected, case
 
 
 def test_two_devices_changed_on_one_network_pass_the_flag_and_one_does_not() -> None:
@@ -281,7 +359,8 @@ def test_where_no_network_was_ever_resolved_none_has_changed() -> None:
 
 @pytest.mark.parametrize("changes", [{"known": Known()}, {"is_new_context": False}])
 def test_first_and_recent_agents_are_not_compared(changes: dict[str, Any]) -> None:
-    assert AgentChange().inspect(observe(kit.CURL, **{"known": FAR, **changes})) == []
+    assert AgentChange().inspect(observe(kit.SAFARI_MAC, **{"known": FAR, **changes})) == []
+    assert ScriptClient().inspect(observe(kit.CURL, **{"known": FAR, **changes})) == []
 
 
 def test_without_the_parser_only_texts_are_compared() -> None:

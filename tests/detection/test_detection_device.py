@@ -35,7 +35,29 @@ LABELS = [
 def test_browsers(
     agent: str, label: str, family: str, system: str, version: tuple[int, ...], mobile: bool
 ) -> None:
-    assert describe(agent) == Device(label, family, version, system, mobile, False)
+    is_app = agent == kit.WEBVIEW_ANDROID
+    assert describe(agent) == Device(label, family, version, system, mobile, False, is_app)
+
+
+@pytest.mark.parametrize(
+    ("agent", "is_app"),
+    [
+        ("okhttp/5.3.0", True),
+        ("Dalvik/2.1.0 (Linux; U; Android 14; Pixel 8 Build/AP1A)", True),
+        ("Orders/51 CFNetwork/3860.200.71 Darwin/25.1.0", True),
+        ("Orders/1.0 (com.example.orders; build:1; iOS 17.5.0) Alamofire/5.9.1", True),
+        ("Dart/3.4 (dart:io)", True),
+        (kit.WEBVIEW_ANDROID, True),
+        (kit.SAFARI_IPHONE.partition(" Version")[0] + " Mobile/15E148", True),  # a web view
+        (kit.SAFARI_IPHONE, False),
+        (kit.CHROME_IPHONE, False),
+        (kit.CHROME_ANDROID, False),
+        (kit.CURL, False),
+        ("", False),
+    ],
+)
+def test_an_app_is_told_by_its_library_and_by_its_web_view(agent: str, is_app: bool) -> None:
+    assert describe(agent).is_app is is_app
 
 
 SCRIPTS = """

@@ -14,6 +14,7 @@ from gatehound.detection import (
     Judgement,
     Known,
     KnownAgent,
+    ScriptClient,
     describe,
     digest,
 )
@@ -31,8 +32,9 @@ def learned() -> Known:
 
 
 def asset(agent: str, **changes: Any) -> list[Signal]:
-    seen = {"known": learned(), "activity": Activity.ASSET, **changes}
-    return AgentChange().inspect(observe(agent, **seen))
+    fields = {"known": learned(), "activity": Activity.ASSET, **changes}
+    seen = observe(agent, **fields)
+    return [*AgentChange().inspect(seen), *ScriptClient().inspect(seen)]
 
 
 @pytest.mark.parametrize("agent", kit.PLAYERS)

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gatehound.detection import DetectionSettings, Policy, PolicySettings, decide
-from gatehound.detection.policy import MODES, Mode
+from gatehound.detection.settings import MODES, Mode
 from gatehound.errors import SettingsError
 from gatehound.model import Action, Signal
 
@@ -25,7 +25,8 @@ def signals(*weights: float) -> list[Signal]:
 
 
 def action(score: float, mode: Mode, policy: PolicySettings, *, sensitive: bool = False) -> Action:
-    return decide(signals(score), score, mode=mode, policy=policy, sensitive=sensitive)
+    caution = policy.sensitive_discount if sensitive else 0.0
+    return decide(signals(score), score, mode=mode, policy=policy, caution=caution)
 
 
 #            off     observe  flag     step-up    strict
@@ -86,8 +87,10 @@ def total(given: list[float]) -> float:
 def test_more_evidence_is_never_answered_more_mildly(
     policy: PolicySettings, mode: Mode, sensitive: bool, one: list[float], more: float, at: int
 ) -> None:
+    caution = policy.sensitive_discount if sensitive else -policy.sensitive_discount
+
     def act(given: list[float]) -> Action:
-        return decide(signals(*given), total(given), mode=mode, policy=policy, sensitive=sensitive)
+        return decide(signals(*given), total(given), mode=mode, policy=policy, caution=caution)
 
     stronger = list(one)
     stronger[at % len(one)] += more
@@ -123,22 +126,56 @@ def test_the_flag_is_entered_where_the_ladder_says_so(
 ) -> None:
     """Oracle: the action, where the mode allows a flag at all. Rounding at the edge is left out."""
     compiled = Policy(policy, mode)
-    enter = compiled.enter(sensitive=sensitive)
+    enter = compiled.enter(caution=policy.sensitive_discount if sensitive else 0.0)
     assert enter > 0
     assume(abs(score - enter) > 1e-9)
     if compiled.cap >= FLAG and policy.record <= enter:
         assert (action(score, mode, policy, sensitive=sensitive) >= FLAG) == (score >= enter)
 
 
-def test_sensitive_routes_and_roles() -> None:
-    policy = Policy(PolicySettings(sensitive_paths=("/account/*", "POST /pay")), "flag")
-    assert policy.is_sensitive("GET", "/account/mail", ())
-    assert policy.is_sensitive("POST", "/pay", ())
-    assert policy.is_sensitive("GET", "/", ("editor", "admin"))
-    assert not policy.is_sensitive("GET", "/pay", ("editor",))
-    assert not Policy(PolicySettings(), "flag").is_sensitive("GET", "/account/mail", ())
-    assert policy.enter(sensitive=True) == 3.5
-    assert Policy(PolicySettings(), "strict").enter(sensitive=False) == 3.5
+def test_sensitive_and_relaxed_routes_and_roles() -> None:
+    policy = Policy(
+        PolicySettings(
+            sensitive_paths=("/account/*", "POST /pay"),
+            relaxed_paths=("/wiki/*", "/account/theme"),
+            relaxed_roles=("kiosk",),
+        ),
+        "flag",
+    )
+    assert policy.caution("GET", "/account/mail", ()) == 1.0
+    assert policy.caution("POST", "/pay", ()) == 1.0
+    assert policy.caution("GET", "/", ("editor", "admin")) == 1.0
+    assert policy.caution("GET", "/pay", ("editor",)) == 0.0
+    assert policy.caution("GET", "/wiki/x", ()) == -1.0
+    assert policy.caution("GET", "/", ("kiosk",)) == -1.0
+    assert policy.caution("GET", "/account/theme", ("kiosk",)) == 1.0  # sensitive wins
+    assert Policy(PolicySettings(), "flag").caution("GET", "/account/mail", ()) == 0.0
+    assert policy.enter(caution=1.0) == 3.5
+    assert Policy(PolicySettings(), "strict").enter() == 3.5
+
+
+def test_routes_that_need_a_fresh_sign_in() -> None:
+    policy = Policy(PolicySettings(fresh_paths=("POST /password",)), "flag")
+    assert policy.is_fresh_path("POST", "/password")
+    assert not policy.is_fresh_path("GET", "/password")
+
+
+@pytest.mark.parametrize(("profile", "flag"), [("lax", 5.5), ("standard", 4.5), ("strict", 3.5)])
+def test_profiles_say_where_the_flag_is(profile: Any, flag: float) -> None:
+    assert PolicySettings(profile=profile).flag_at == flag
+    assert PolicySettings(profile=profile, flag=2.0).flag_at == 2.0
+    assert Policy(PolicySettings(profile=profile), "strict").enter() == 3.5
+    assert action(flag, "flag", PolicySettings(profile=profile)) is FLAG
+    assert action(flag - 0.01, "flag", PolicySettings(profile=profile)) is RECORD
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_bad_name_ends_a_session_where_the_operator_said_so(mode: Mode) -> None:
+    found = [Signal("address_malicious", 6.6, "reason")]
+    asked = Policy(PolicySettings(malicious="terminate"), mode)
+    assert asked.ends(found) is (mode not in ("off", "observe"))
+    assert not asked.ends(signals(99.0))
+    assert not Policy(PolicySettings(), mode).ends(found)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +192,11 @@ def test_sensitive_routes_and_roles() -> None:
         ({"sensitive_discount": -1.0}, "policy.sensitive_discount: -1.0"),
         ({"flag": 2.0, "sensitive_discount": 2.0}, "less than 2.0"),
         ({"sensitive_paths": ("account",)}, "policy.sensitive_paths: 'account' was given"),
+        ({"relaxed_paths": ("account",)}, "policy.relaxed_paths: 'account' was given"),
+        ({"fresh_paths": ("account",)}, "policy.fresh_paths: 'account' was given"),
+        ({"profile": "loose"}, "policy.profile: 'loose' was given; allowed are lax, standard"),
+        ({"on_terminate": "some"}, "policy.on_terminate: 'some' was given; allowed are session"),
+        ({"malicious": "ban"}, "policy.malicious: 'ban' was given; allowed are flag, terminate"),
     ],
 )
 def test_wrong_policies_are_refused(fields: dict[str, Any], expected: str) -> None:
@@ -168,6 +210,7 @@ def test_wrong_policies_are_refused(fields: dict[str, Any], expected: str) -> No
         ({"mode": "on"}, "allowed are off, observe, flag, step-up, strict"),
         ({"ip_shift": "yes"}, "detection.ip_shift: 'yes' was given"),
         ({"geo_anomaly": ""}, "detection.geo_anomaly"),
+        ({"disable": ("ipshift",)}, "detection.disable: 'ipshift' was given; allowed are ip_shift"),
         ({"half_life": 0.0}, "detection.half_life: 0.0"),
         ({"half_life": 7201.0}, "a window of 7200.0"),
     ],

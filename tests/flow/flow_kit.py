@@ -27,6 +27,7 @@ CHROME = (
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 NAVIGATE = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "accept": "text/html"}
 POLL = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty", "accept": "*/*"}
+DEVICE = "gatehound-device-"
 Job = Callable[[Any], Any]
 
 
@@ -47,6 +48,11 @@ class Result:
         found = self.all(name)
         assert len(found) <= 1, found
         return found[0] if found else ""
+
+    @property
+    def set_cookies(self) -> list[str]:
+        """The Set-Cookie lines, but for those of known devices (see test_flow_devices)."""
+        return [line for line in self.all("set-cookie") if DEVICE not in line]
 
 
 @dataclass
@@ -219,6 +225,11 @@ class Browser:
     agent: str
     address: str
     cookies: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> set[str]:
+        """The names of its cookies, but for those of known devices."""
+        return {name for name in self.cookies if DEVICE not in name}
 
     def do(
         self,

@@ -105,8 +105,8 @@ def test_a_login_takes_the_cookie_away_and_the_tokens_with_it(site: Site) -> Non
     token = token_of(alice)
     before = dict(alice.cookies)
     reply = alice.do(lambda visit: visit.login("alice"), method="POST")
-    assert [line.partition("=")[0] for line in reply.all("set-cookie")] == [NAME, PRE]
-    assert set(alice.cookies) == {NAME}
+    assert [line.partition("=")[0] for line in reply.set_cookies] == [NAME, PRE]
+    assert alice.names == {NAME}
     assert alice.do(check(token)).value is False
     alice.cookies |= before  # a browser that did not obey
     assert alice.do(check(token)).value is False
@@ -117,7 +117,7 @@ def test_a_login_takes_the_cookie_away_and_the_tokens_with_it(site: Site) -> Non
 
 
 def test_a_login_without_a_presession_sends_one_cookie(site: Site) -> None:
-    assert len(site.browser().do(lambda visit: visit.login("alice")).all("set-cookie")) == 1
+    assert len(site.browser().do(lambda visit: visit.login("alice")).set_cookies) == 1
 
 
 def test_in_the_request_of_a_login_tokens_are_those_of_the_session(site: Site) -> None:
@@ -131,7 +131,7 @@ def test_in_the_request_of_a_login_tokens_are_those_of_the_session(site: Site) -
     )
     before, _, after = reply.value
     assert "Max-Age=0" in reply.all("set-cookie")[0]
-    assert set(alice.cookies) == {NAME}
+    assert alice.names == {NAME}
     assert alice.do(check(before)).value is False
     assert alice.do(check(after)).value is True
 

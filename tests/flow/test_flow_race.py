@@ -44,7 +44,7 @@ def flags(events: list[Event]) -> int:
     return [event.name for event in events].count("session_flagged")
 
 
-@pytest.mark.parametrize("rivals", [1, 2])
+@pytest.mark.parametrize("rivals", [1, 2, 7])
 def test_who_loses_the_race_judges_again_and_loses_no_flag(
     site: Site, store: Contended, events: list[Event], rivals: int
 ) -> None:
@@ -66,7 +66,7 @@ def test_who_always_loses_still_knows_what_to_do(
     alice.login()
     thief = site.browser(SCRIPT, "192.0.2.66")
     thief.cookies = dict(alice.cookies)
-    store.rivals = 3
+    store.rivals = 8
     assert thief.see().action >= Action.FLAG
     assert flags(events) == 0  # nothing was written, so nothing is told
     assert thief.see().action >= Action.FLAG
@@ -82,7 +82,7 @@ def test_a_session_that_ends_while_it_is_judged_is_over(site: Site, store: Conte
     assert alice.see().ended.reason.value == "admin"
 
 
-@pytest.mark.parametrize(("rivals", "cleared"), [(1, True), (3, False)])
+@pytest.mark.parametrize(("rivals", "cleared"), [(1, True), (7, True), (8, False)])
 def test_clearing_a_flag_in_a_race(
     site: Site, store: Contended, rivals: int, cleared: bool
 ) -> None:

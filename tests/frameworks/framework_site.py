@@ -95,7 +95,8 @@ class Site:
 
 def cookie_of(answer: httpx.Response) -> str:
     """The Cookie line that a browser would send after this response."""
-    (line,) = answer.headers.get_list("set-cookie")
+    lines = answer.headers.get_list("set-cookie")
+    (line,) = [line for line in lines if "-device-" not in line]
     return str(line).partition(";")[0]
 
 

@@ -104,7 +104,7 @@ class Door:
         ask = self._ask_asgi if self._asgi else self._ask_wsgi
         body, given = await ask(address, headers, path)
         for name, value in given:
-            if name.lower() == "set-cookie":
+            if name.lower() == "set-cookie" and value.startswith(f"{COOKIE}="):
                 self.jar = value.partition(";")[0]
         return body
 

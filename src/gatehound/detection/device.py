@@ -14,6 +14,8 @@ from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from gatehound.model import Device
 
 MAX_AGENT: Final = 512  # characters; stores keep 512 bytes
@@ -21,6 +23,23 @@ DIGEST_BYTES: Final = 6  # what the stored record has room for; a change goes un
 UNPARSED: Final = ""  # the family where no parser is installed
 OTHER: Final = "Other"  # ua-parser's word for a text that it does not know
 
+CHROMIUM: Final = "Chromium"
+# Whatever they are called, they send Sec-CH-UA and ask for signed exchanges.
+CHROMIUMS: Final = frozenset(
+    {
+        "Chromium",
+        "Chrome",
+        "Edge",
+        "Opera",
+        "Brave",
+        "Samsung Internet",
+        "Vivaldi",
+        "Yandex Browser",
+    }
+)
+_BRANDS: Final = {"Chrome": "Google Chrome", "Edge": "Microsoft Edge"}  # as in Sec-CH-UA
+_EXCHANGE: Final = "application/signed-exchange"
+_DESKTOP_SITES: Final = frozenset({frozenset({"Android", "Linux"}), frozenset({"iOS", "macOS"})})
 _CACHED_AGENTS: Final = 2048  # a parse tries hundreds of patterns
 _MAX_NAME: Final = 40
 
@@ -67,6 +86,16 @@ _SCRIPTS: Final = re.compile(
 )
 
 
+# An app's own code and its web view send different texts in one session: okhttp and Dart, CFNetwork
+# and Alamofire beside `; wv)` on Android (Google's documentation of WebView), and on iOS a WebKit
+# that does not say Safari.
+_APPS: Final = re.compile(
+    r"(?:okhttp|dalvik|dart|ktor|cronet)(?=[/ ;(]|$)|.*(?: cfnetwork/| alamofire/|; wv\))"
+    r"|mozilla/5\.0 \(ip(?:hone|ad|od)(?!.*\bsafari/)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 def digest(agent: str) -> bytes:
     """Return 6 bytes that stand for the first 512 characters of the text."""
     return _digest(agent[:MAX_AGENT])
@@ -79,6 +108,35 @@ def describe(agent: str) -> Device:
     unknown text has the family "Other". An empty text, which no browser sends, is a script.
     """
     return _describe(agent[:MAX_AGENT])
+
+
+def unmasked(device: Device, hints: str, accept: str) -> Device:
+    """Return the device with its family put right where Chromium plays another browser.
+
+    `hints` is Sec-CH-UA and `accept` the Accept header. The developer tools of Chromium change the
+    User-Agent, and neither the names in Sec-CH-UA nor what a page load accepts; an emulated iPhone
+    sends no Sec-CH-UA. Which of Chromium's browsers it is, such a request does not always say.
+    """
+    if not device.family or device.is_script:
+        return device
+    if device.family in CHROMIUMS:
+        brand = _BRANDS.get(device.family, device.family)
+        return replace(device, family=CHROMIUM) if hints and brand not in hints else device
+    if _EXCHANGE not in accept and '"Chromium"' not in hints:
+        return device
+    return replace(device, family=CHROMIUM, version=())
+
+
+def is_same_family(one: str, other: str) -> bool:
+    """True for one browser family, and for any of Chromium's where it was not told which."""
+    if one == other:
+        return True
+    return CHROMIUM in (one, other) and {one, other} <= CHROMIUMS
+
+
+def is_desktop_site(one: str, other: str) -> bool:
+    """True for the two systems that a phone has before and after "request desktop site"."""
+    return frozenset((one, other)) in _DESKTOP_SITES
 
 
 def may_browse(agent: str, device: Device) -> bool:
@@ -98,13 +156,14 @@ def _digest(agent: str) -> bytes:
 @lru_cache(maxsize=_CACHED_AGENTS)
 def _describe(agent: str) -> Device:
     is_script = not agent.strip() or _SCRIPTS.match(agent) is not None
+    is_app = not is_script and _APPS.match(agent) is not None
     parse = _parser()
     if parse is None:
-        return Device(is_script=is_script)
+        return Device(is_script=is_script, is_app=is_app)
     try:
-        return _device(parse(agent), is_script)
+        return replace(_device(parse(agent), is_script), is_app=is_app)
     except Exception:  # a text that the parser trips over is an unknown one
-        return Device(family=OTHER, is_script=is_script)
+        return Device(family=OTHER, is_script=is_script, is_app=is_app)
 
 
 @cache

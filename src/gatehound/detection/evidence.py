@@ -27,13 +27,14 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from gatehound.detection.known import Known, KnownAgent, KnownNetwork
-from gatehound.model import Device, Network
+from gatehound.model import Device, Network, NetworkKind
 
 VERSION: Final = 1
 MAX_BYTES: Final = 4096  # what stores keep of one session or one user
 MAX_PREFIXES: Final = 32
 MAX_NETWORKS: Final = 8
 MAX_COUNTRIES: Final = 8
+MAX_KINDS: Final = 6
 MAX_AGENTS: Final = 4
 MAX_SIGNALS: Final = 12
 SLOT_BYTES: Final = 256  # of one detector
@@ -44,6 +45,10 @@ REORDER: Final = 30.0
 # What a user's sets must be old to count as familiar: who steals a session could otherwise
 # teach them his own network in a minute and use it in the next session.
 SETTLED: Final = 86_400
+# Whose place is not their user's: what country an exit is in says nothing of who uses it.
+PLACELESS: Final = frozenset({"proxy", "vpn", "tor"})
+# A home line and a company's own network are told apart by their provider.
+_COMMON_KINDS: Final = frozenset({"", "isp", "business"})
 # A set entry is stamped at most so often, or every judged request would rewrite the memory.
 _STAMP: Final = 60
 _NEGLIGIBLE: Final = 0.05
@@ -65,6 +70,7 @@ class _Net(_Entry, array_like=True):
     country: str = ""
     continent: str = ""
     build: int = 0
+    kind: NetworkKind = ""
 
 
 class _Country(_Entry, array_like=True):
@@ -77,6 +83,7 @@ class _Agent(_Entry, array_like=True):
     version: tuple[int, ...]
     digest: bytes
     is_script: bool = False
+    is_app: bool = False
 
 
 class Remembered(msgspec.Struct, array_like=True, frozen=True):
@@ -103,6 +110,9 @@ class Evidence(msgspec.Struct, array_like=True):
     signals: dict[str, Remembered] = msgspec.field(default_factory=dict)
     # Value, checked by `read`: msgspec has no union of bytes and text.
     slots: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    kinds: dict[str, _Entry] = msgspec.field(default_factory=dict)
+    # Bits of the actions that would have been taken in other modes, see gatehound.detection.would.
+    would: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -115,16 +125,17 @@ class Evidence(msgspec.Struct, array_like=True):
         return Known(
             prefixes=frozenset(key for key, one in self.prefixes.items() if one.since <= limit),
             networks=tuple(
-                KnownNetwork(one.asn, one.country, one.continent, one.build)
+                KnownNetwork(one.asn, one.country, one.continent, one.build, one.kind)
                 for one in _latest(self.networks.values(), limit)
             ),
             countries=MappingProxyType(
                 {key: one.continent for key, one in self.countries.items() if one.since <= limit}
             ),
             agents=tuple(
-                KnownAgent(one.family, one.os, one.version, one.digest, one.is_script)
+                KnownAgent(one.family, one.os, one.version, one.digest, one.is_script, one.is_app)
                 for one in _latest(self.agents.values(), limit)
             ),
+            kinds=frozenset(key for key, one in self.kinds.items() if one.since <= limit),
         )
 
     def learn(
@@ -142,12 +153,15 @@ class Evidence(msgspec.Struct, array_like=True):
         if network.prefix:
             prefix = _Entry(since, at)
             _keep(self.prefixes, _clip(network.prefix), prefix, MAX_PREFIXES)
+        country = "" if network.kind in PLACELESS else network.country
+        continent = network.continent if country else ""
         if network.asn:
-            net = _Net(since, at, network.asn, network.country, network.continent, network.build)
-            _keep(self.networks, f"{network.asn}{network.country}", net, MAX_NETWORKS)
-        if network.country:
-            country = _Country(since, at, network.continent)
-            _keep(self.countries, network.country, country, MAX_COUNTRIES)
+            net = _Net(since, at, network.asn, country, continent, network.build, network.kind)
+            _keep(self.networks, f"{network.asn}{country}", net, MAX_NETWORKS)
+        if country:
+            _keep(self.countries, country, _Country(since, at, continent), MAX_COUNTRIES)
+        if network.kind not in _COMMON_KINDS:
+            _keep(self.kinds, network.kind, _Entry(since, at), MAX_KINDS)
         if device is not None:
             agent = _Agent(
                 since,
@@ -157,6 +171,7 @@ class Evidence(msgspec.Struct, array_like=True):
                 device.version,
                 digest,
                 device.is_script,
+                device.is_app,
             )
             _keep(self.agents, _agent_key(agent), agent, MAX_AGENTS)
 
@@ -175,6 +190,10 @@ class Evidence(msgspec.Struct, array_like=True):
                 _clip(signal.reason),
                 _clip(signal.detector),
             )
+
+    def score(self, now: float, half_life: float) -> float:
+        """Return the points that all signals have left."""
+        return sum(one.now(now, half_life) for one in self.signals.values())
 
     def forget(self, now: float, *, half_life: float, window: float) -> None:
         """Drop signals that are older than the window or have decayed to almost nothing."""

@@ -12,48 +12,55 @@ wait, and gathering them would need an event loop and a task for each.
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
-from gatehound.clientip import ClientIP
 from gatehound.detection.detectors import (
+    AddressHidden,
     AgentChange,
     Detector,
     GeoAnomaly,
+    ImpossibleTravel,
+    Interleaving,
     IPShift,
+    NetworkChange,
+    NewDevice,
     Observation,
+    PopulationMove,
+    Reputation,
+    Reuse,
+    ScriptClient,
+    SessionAge,
     Slot,
     as_detectors,
 )
 from gatehound.detection.device import MAX_AGENT, digest
 from gatehound.detection.evidence import REORDER, Evidence, Remembered, next_flag, pair, read
+from gatehound.detection.findings import signed, told
 from gatehound.detection.network import Networks
-from gatehound.detection.policy import DetectionSettings, Policy, PolicySettings
+from gatehound.detection.novelty import level_of
+from gatehound.detection.policy import Policy, PolicySettings
+from gatehound.detection.population import Population
+from gatehound.detection.settings import DetectionSettings
+from gatehound.detection.turns import Turns
+from gatehound.detection.would import names, ways
 from gatehound.errors import SettingsError
 from gatehound.model import (
     NOTHING,
     Action,
-    Activity,
     Device,
     Network,
-    Request,
-    Session,
     Signal,
     Verdict,
 )
 
-# More than any detector has to say; a generator without end stops here.
-MAX_FINDINGS: Final = 16
 # Pairs of an address and an agent whose digests are remembered, at most 1 KB each.
 _CACHED_CONTEXTS: Final = 4096
-_MAX_ERROR: Final = 200
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -66,6 +73,9 @@ class Judgement(msgspec.Struct, frozen=True):
 
     `keep_pair` False means: do not store this (network, agent) pair as seen. A media player that
     loads an asset is not compared, so a pair that was stored for it would let it in everywhere.
+
+    `reached` names what the session would newly be in other modes, see gatehound.detection.would.
+    `is_here` is True where it is this sensitive route alone that asks a flagged session for proof.
     """
 
     verdict: Verdict
@@ -75,6 +85,8 @@ class Judgement(msgspec.Struct, frozen=True):
     fresh: tuple[Signal, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
     keep_pair: bool = True
+    reached: tuple[str, ...] = ()
+    is_here: bool = False
 
 
 class Detection:
@@ -98,7 +110,9 @@ class Detection:
         self.settings = settings
         self.policy = Policy(policy, settings.mode)
         self.networks = networks
-        given = built_in(settings, networks) if detectors is None else detectors
+        self.population = Population(settings.shared_networks)
+        self.turns = Turns()
+        given = self.built_in() if detectors is None else detectors
         self.detectors = as_detectors(given)
         self.enabled = settings.mode != "off"
         # Scores and flags live in the session's memory, whatever the detectors want.
@@ -108,6 +122,34 @@ class Detection:
         exact = any(isinstance(one, IPShift) and one.strict for one in self.detectors)
         self._contexts = lru_cache(_CACHED_CONTEXTS)(self._context)
         self._lengths = (32, 128) if exact else (networks.v4_prefix, networks.v6_prefix)
+
+    def built_in(self) -> list[Detector]:
+        """Return the detectors that the settings ask for and that have something to look at."""
+        settings, networks = self.settings, self.networks
+        detectors: list[Detector] = [
+            IPShift(strict=settings.ip_shift == "strict"),
+            NetworkChange(),
+            GeoAnomaly(strict=settings.geo_anomaly == "strict"),
+            ImpossibleTravel(),
+            Interleaving(),
+            AgentChange(),  # after it: an unstable browser is in turn with itself
+            ScriptClient(),
+            Reputation(
+                risky=settings.reputation.risky,
+                malicious=settings.reputation.malicious,
+                reload_every=settings.reload_every,
+            ),
+            Reuse(),
+            NewDevice(),
+            SessionAge(),
+            AddressHidden(),
+            PopulationMove(self.population),
+        ]
+        # Without countries it could only cost the read of all siblings.
+        blind = () if networks.has_city else ("geo_anomaly", "impossible_travel")
+        listed = settings.reputation.risky or settings.reputation.malicious
+        left_out = (*settings.disable, *blind, *(() if listed else ("reputation",)))
+        return [one for one in detectors if one.name not in left_out]
 
     def context(self, packed: bytes | None, agent: str) -> tuple[bytes, bytes]:
         """Return the digest of a User-Agent text, and its pair with an address."""
@@ -127,61 +169,52 @@ class Detection:
 
     async def judge(
         self,
+        observation: Observation,
         *,
-        request: Request,
-        activity: Activity,
-        client_ip: ClientIP,
-        network: Network,
-        device: Device,
-        session: Session | None,
-        is_new_context: bool,
-        now: float,
-        siblings: tuple[Session, ...] = (),
         memory: bytes = b"",
         user_memory: bytes = b"",
         flagged: bool = False,
     ) -> Judgement:
         """Judge one request of a session; never raises for what a client or detector does.
 
-        `session` is None and `memory` empty for a session that is being created. `memory` and
-        `user_memory` are as stored, b"" where nothing is; `flagged` as stored. `now` is seconds
-        since 1970. Only what `needs` names has to be given.
+        `observation` is what is known of the request; what is remembered is filled in here.
+        `memory` is empty for a session that is being created. `memory` and `user_memory` are as
+        stored, b"" where nothing is; `flagged` as stored. Only what `needs` names has to be given.
         """
         if not self.enabled:
             return Judgement(Verdict(), memory, user_memory)
+        now = observation.now
         own, user, failures = _recall(memory, user_memory)
-        seen = Observation(
-            request=request,
-            activity=activity,
-            client_ip=client_ip,
-            now=now,
-            network=network,
-            device=device,
-            agent_digest=digest(request.agent),
-            session=session,
-            is_new_context=is_new_context,
-            siblings=siblings,
-            known=own.known(),
-            user_known=user.known(settled_at=now),
-        )
+        known, user_known = own.known(), user.known(settled_at=now)
+        level = level_of(observation.network, known, user_known, observation.previous)
+        seen = replace(observation, known=known, user_known=user_known, level=level)
         fresh = await self._look(seen, own, user, failures)
+        before = own.score(now, self.settings.half_life)
         weighed, score = self._weigh(own, fresh, now)
-        action, flag = self._decide(seen, weighed, score, flagged)
+        roles = seen.session.roles if seen.session else ()
+        caution = self.policy.caution(seen.request.method, seen.request.path, roles)
+        action, flag = self._decide(seen, weighed, score, flagged, caution)
+        is_here = self.policy.asks_here(action, seen.request.method, seen.request.path)
+        action = Action.STEP_UP if is_here else action
+        reached = self._would(own, before, score, caution)
         if not flagged and not flag:
             _learn(seen, own, user)
         failures += [
             (name, "slot dropped: all slots together take over 1024 bytes")
             for name in (*own.trim(), *user.trim())
         ]
+        agent = seen.known.has_agent(seen.device, seen.agent_digest)
         return Judgement(
             verdict=Verdict(action, score, weighed),
             memory=own.pack(),
             # What was not asked for was not loaded: writing it would erase what is stored.
             user_memory=user.pack() if "user_memory" in self.needs else user_memory,
             flag=flag,
-            fresh=tuple(fresh),
+            fresh=tuple(one for one in fresh if one.weight),
             failures=tuple(failures),
-            keep_pair=seen.is_agent_comparable or seen.known.has_agent(device, seen.agent_digest),
+            keep_pair=agent or (seen.is_agent_comparable and not seen.may_be_emulated),
+            reached=reached,
+            is_here=is_here,
         )
 
     def confirm(
@@ -202,7 +235,7 @@ class Detection:
         compare-and-swap, read again and confirm again.
         """
         own, user = read(memory)[0], read(user_memory)[0]
-        own.signals = {}
+        own.signals, own.would = {}, 0
         learned = device if agent or device.family else None
         for evidence in (own, user):
             evidence.learn(network, learned, digest(agent), now, proven=True)
@@ -217,7 +250,7 @@ class Detection:
         own = read(memory)[0]
         if not own.signals:
             return memory
-        own.signals = {}
+        own.signals, own.would = {}, 0
         return own.pack()
 
     def note(self, memory: bytes, signal: Signal, now: float) -> bytes:
@@ -244,18 +277,39 @@ class Detection:
         """Ask every detector; one that raises is a failure, and its slots stay as they were."""
         fresh: list[Signal] = []
         for detector in self.detectors:
-            name = detector.name
-            slots = Slot(own.slots.get(name)), Slot(user.slots.get(name))
             try:
-                fresh += await _run(detector, replace(seen, memory=slots[0], user_memory=slots[1]))
+                if detector.has_slots:
+                    fresh += await self._ask_with_slots(detector, seen, own, user)
+                    continue
+                found = detector.inspect(seen)
+                if found != []:
+                    fresh += await signed(found, detector, seen.now)
             except Exception as error:  # detectors are other people's code
-                failures.append((name, _told(error)))
-                continue
-            own.set_slot(name, slots[0].copy())
-            user.set_slot(name, slots[1].copy())
+                failures.append((detector.name, told(error)))
         return fresh
 
+    async def _ask_with_slots(
+        self, detector: Detector, seen: Observation, own: Evidence, user: Evidence
+    ) -> list[Signal]:
+        name = detector.name
+        slots = Slot(own.slots.get(name)), Slot(user.slots.get(name))
+        found = detector.inspect(replace(seen, memory=slots[0], user_memory=slots[1]))
+        fresh = [] if found == [] else await signed(found, detector, seen.now)
+        own.set_slot(name, slots[0].copy())
+        user.set_slot(name, slots[1].copy())
+        return fresh
+
+    def _would(self, own: Evidence, before: float, score: float, caution: float) -> tuple[str, ...]:
+        """Return what the score newly leads to in other modes; evidence that fades starts anew."""
+        bits = ways(score, self.policy.settings, caution=caution)
+        held = own.would if before >= self.policy.enter() / 2 else 0
+        own.would = bits | held
+        return names(bits & ~held) if bits & ~held else ()
+
     def _note(self, own: Evidence, signal: Signal, now: float) -> None:
+        if signal.weight == 0:  # the detector takes back what it said
+            own.signals.pop(signal.code, None)
+            return
         noted = Remembered(signal.code, signal.weight, now, signal.reason, signal.detector)
         own.note(noted, self.settings.half_life)
 
@@ -284,36 +338,34 @@ class Detection:
         return tuple(weighed), max(0.0, math.fsum(one.weight for one in weighed))
 
     def _decide(
-        self, seen: Observation, signals: tuple[Signal, ...], score: float, flagged: bool
+        self,
+        seen: Observation,
+        signals: tuple[Signal, ...],
+        score: float,
+        flagged: bool,
+        caution: float,
     ) -> tuple[Action, bool | None]:
         """Return the action, and whether the flag changes (None: it stays as it is)."""
-        roles = seen.session.roles if seen.session else ()
-        sensitive = self.policy.is_sensitive(seen.request.method, seen.request.path, roles)
-        action = self.policy.decide(signals, score, sensitive=sensitive)
+        action = self.policy.decide(signals, score, caution=caution)
+        enter = self.policy.enter(caution=caution)
         after = next_flag(
             score,
             flagged=flagged,
-            enter=self.policy.enter(sensitive=sensitive),
-            recent=any(one.weight > 0 and seen.now - one.at < REORDER for one in signals),
+            enter=enter,
+            recent=_fresh_weight(signals, seen.now) >= enter / 2,
         )
         if not flagged and self.policy.cap < Action.FLAG:
             after = False
+        if self.policy.ends(signals):
+            action = Action.TERMINATE
         if after:  # between half the threshold and all of it a flag holds, and so does the action
             action = max(action, min(Action.FLAG, self.policy.cap))
         return action, None if after == flagged else after
 
 
-def built_in(settings: DetectionSettings, networks: Networks) -> list[Detector]:
-    """Return the detectors that the settings ask for and that have something to look at."""
-    detectors: list[Detector] = []
-    if settings.ip_shift != "off":
-        detectors.append(IPShift(strict=settings.ip_shift == "strict"))
-    # Without countries it could only cost the read of all siblings.
-    if settings.geo_anomaly != "off" and networks.has_city:
-        detectors.append(GeoAnomaly(strict=settings.geo_anomaly == "strict"))
-    if settings.agent_change:
-        detectors.append(AgentChange())
-    return detectors
+def _fresh_weight(signals: Sequence[Signal], now: float) -> float:
+    """What was found within the window in which requests overtake each other."""
+    return sum(one.weight for one in signals if one.weight > 0 and now - one.at < REORDER)
 
 
 def _recall(memory: bytes, user_memory: bytes) -> tuple[Evidence, Evidence, list[tuple[str, str]]]:
@@ -330,7 +382,7 @@ def _learn(seen: Observation, own: Evidence, user: Evidence) -> None:
     when the flag has faded, or a thief had only to wait.
     """
     network: Network = seen.network
-    device = seen.device if seen.is_agent_comparable else None
+    device = None if seen.may_be_emulated or not seen.is_agent_comparable else seen.device
     if not (seen.is_new_context or own.is_empty):
         if not seen.known.has_prefix(network.prefix):
             network = Network()
@@ -338,48 +390,3 @@ def _learn(seen: Observation, own: Evidence, user: Evidence) -> None:
             device = None
     for evidence in (own, user):
         evidence.learn(network, device, seen.agent_digest, seen.now)
-
-
-async def _run(detector: Detector, observation: Observation) -> list[Signal]:
-    """Call one detector, whatever kind of function it is, and sign what it found."""
-    found = detector.inspect(observation)
-    if inspect.isawaitable(found):
-        found = await found
-    if isinstance(found, AsyncIterable):
-        findings = []
-        async for one in found:
-            findings.append(one)  # a comprehension could not stop
-            if len(findings) == MAX_FINDINGS:
-                break
-    elif isinstance(found, Signal):
-        findings = [found]
-    else:
-        findings = list(islice(_iterable(found), MAX_FINDINGS))
-    return [_signed(one, detector, observation.now) for one in findings]
-
-
-def _iterable(found: Iterable[Signal] | None) -> Iterable[Signal]:
-    return () if found is None else found
-
-
-def _signed(signal: Signal, detector: Detector, now: float) -> Signal:
-    """Check a finding and write its detector and time in; TypeError or ValueError if it is none."""
-    if not isinstance(signal, Signal):
-        raise TypeError(f"a detector returns signals, and not {type(signal).__name__}")
-    if not (signal.code and isinstance(signal.code, str) and isinstance(signal.reason, str)):
-        raise TypeError("a signal has a code and a reason, both text")
-    if not isinstance(signal.detail, Mapping):
-        raise TypeError(f"the detail of {signal.code!r} is no mapping")
-    weight = float(signal.weight)
-    if not math.isfinite(weight):
-        raise ValueError(f"the weight of {signal.code!r} is no finite number")
-    return Signal(signal.code, weight, signal.reason, signal.detail, detector.name, now)
-
-
-def _told(error: Exception) -> str:
-    """Say what was raised; an exception whose text raises is named alone."""
-    try:
-        text = f"{type(error).__name__}: {error}"
-    except Exception:
-        text = type(error).__name__
-    return text[:_MAX_ERROR]

@@ -14,7 +14,8 @@ from typing import Final
 
 import msgspec
 
-from gatehound.model import Device, Network
+from gatehound.detection.device import is_same_family
+from gatehound.model import Device, Network, NetworkKind
 
 _NO_COUNTRIES: Final[Mapping[str, str]] = MappingProxyType({})
 # RIPE-690 4.2: providers delegate a /56 or a /48 to one customer, so /64s within one /48 are
@@ -29,6 +30,7 @@ class KnownNetwork(msgspec.Struct, frozen=True):
     country: str = ""
     continent: str = ""
     build: int = 0
+    kind: NetworkKind = ""
 
 
 class KnownAgent(msgspec.Struct, frozen=True):
@@ -39,19 +41,22 @@ class KnownAgent(msgspec.Struct, frozen=True):
     version: tuple[int, ...]
     digest: bytes
     is_script: bool = False
+    is_app: bool = False
 
 
 class Known(msgspec.Struct, frozen=True):
     """Sets of what was seen and learned; empty where nothing was.
 
     `prefixes` are texts such as `192.0.2.0/24`; `countries` maps a country to its continent
-    ("" not known); `networks` and `agents` are the latest first.
+    ("" not known); `networks` and `agents` are the latest first; `kinds` are those of networks
+    that are no home line and no company's own.
     """
 
     prefixes: frozenset[str] = frozenset()
     networks: tuple[KnownNetwork, ...] = ()
     countries: Mapping[str, str] = _NO_COUNTRIES
     agents: tuple[KnownAgent, ...] = ()
+    kinds: frozenset[str] = frozenset()
 
     def has_prefix(self, prefix: str) -> bool:
         """True for a known prefix; "" is never known."""
@@ -66,12 +71,14 @@ class Known(msgspec.Struct, frozen=True):
         """True for a known ASN in a known country of it.
 
         Where the entry is from another build of the database the country is not compared, so
-        that a database update never looks like a move.
+        that a database update never looks like a move; nor that of phones and satellites, which
+        leave the net where their carrier likes.
         """
         return bool(network.asn) and any(
             known.asn == network.asn
             and (
                 known.build != network.build
+                or network.kind == "mobile"
                 or known.country == network.country
                 or not (known.country and network.country)
             )
@@ -82,7 +89,11 @@ class Known(msgspec.Struct, frozen=True):
         """True for the very text, or for the same browser family on the same system."""
         return any(
             known.digest == digest
-            or (bool(device.family) and known.family == device.family and known.os == device.os)
+            or (
+                bool(device.family)
+                and known.os == device.os
+                and is_same_family(known.family, device.family)
+            )
             for known in self.agents
         )
 
@@ -92,5 +103,8 @@ def _wider(prefix: str) -> str:
     """The /48 around an IPv6 prefix, "" for all else."""
     if ":" not in prefix:
         return ""
-    network = IPv6Network(prefix)
+    try:
+        network = IPv6Network(prefix)
+    except ValueError:  # out of a damaged memory
+        return ""
     return str(network.supernet(new_prefix=_WIDER_V6)) if network.prefixlen > _WIDER_V6 else prefix

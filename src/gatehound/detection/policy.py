@@ -1,7 +1,8 @@
 """From signals to one action, by thresholds that a person can read.
 
 The ladder: a score of `record` points is written down, `flag` marks the session, `notify` tells
-its user, `step_up` asks for a fresh proof, `terminate` ends it. The mode is a cap on top, so
+its user, a sensitive route asks a marked session for a fresh proof, `step_up` asks for it
+everywhere, `terminate` ends it. The mode is a cap on top, so
 that nothing happens that the operator did not switch on. Sensitive routes and roles reach every
 rung one point sooner.
 
@@ -13,18 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 import msgspec
 
 from gatehound.detection.pattern import matcher, pattern_problems
+from gatehound.detection.settings import Mode
 from gatehound.errors import SettingsError
-from gatehound.model import Action, Duration, Signal
+from gatehound.model import Action, Signal
 
-Mode: TypeAlias = Literal["off", "observe", "flag", "step-up", "strict"]
-Use: TypeAlias = Literal["evidence", "strict", "off"]
-
-MODES: Final[tuple[Mode, ...]] = ("off", "observe", "flag", "step-up", "strict")
 _CAPS: Final[dict[Mode, Action]] = {
     "off": Action.ALLOW,
     "observe": Action.RECORD,
@@ -32,81 +30,71 @@ _CAPS: Final[dict[Mode, Action]] = {
     "step-up": Action.TERMINATE,  # reached only where policy.terminate is set
     "strict": Action.TERMINATE,
 }
+PROFILES: Final = {"lax": 5.5, "standard": 4.5, "strict": 3.5}  # where a session is flagged
+_WORDS: Final = {
+    "profile": tuple(PROFILES),
+    "on_terminate": ("session", "all", "reauthenticate"),
+    "malicious": ("flag", "terminate"),
+}
+MALICIOUS: Final = "address_malicious"  # the one signal that an operator may let end a session
 STRICT_FLAG: Final = 3.5  # the flag threshold of mode strict; a lower setting stays
 
 
 class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How much evidence, in points, leads to which action.
+    """How much evidence, in points, leads to which action, and what that action does.
 
     One point is an oddity that most people show now and then. A new country is 3.2, a new
-    continent 4.0, another operating system 4.5: `flag` at 4.5 needs two of the first kind or one
-    of the last; `step_up` at 6.5 needs two that are strong. Lax is a flag at 5.5. `terminate` is
-    None: ending a session on evidence alone is wrong too often to be a default.
+    continent 4.0, another operating system 4.5: a flag at 4.5 needs two of the first kind or one
+    of the last; `step_up` at 6.5 needs two that are strong. `profile` says where the flag is
+    where `flag` is None: lax 5.5, standard 4.5, strict 3.5. Sensitive paths and roles reach every
+    rung `sensitive_discount` points sooner, relaxed ones as much later; sensitive wins.
+
+    `terminate` is None: ending a session on evidence alone is wrong too often to be a default.
+    `on_terminate` says what ends then: this session, all sessions of the user, or this one while
+    all others have to prove themselves again. `malicious` says what becomes of a session that is
+    used from an address on the list `detection.reputation.malicious`. `fresh_paths` are routes
+    that need a sign-in within `session.fresh_for`, whatever the evidence says.
     """
 
     record: float = 1.0
-    flag: float = 4.5
+    flag: float | None = None
     notify: float = 6.5  # with step_up: a user who gets mail about less stops reading it
     step_up: float = 6.5
     terminate: float | None = None
+    profile: Literal["lax", "standard", "strict"] = "standard"
+    on_terminate: Literal["session", "all", "reauthenticate"] = "session"
+    malicious: Literal["flag", "terminate"] = "flag"
+    fresh_paths: tuple[str, ...] = ()
     sensitive_paths: tuple[str, ...] = ()
     sensitive_roles: tuple[str, ...] = ("admin", "administrator")
     sensitive_discount: float = 1.0
+    relaxed_paths: tuple[str, ...] = ()
+    relaxed_roles: tuple[str, ...] = ()
+
+    @property
+    def flag_at(self) -> float:
+        """The score at which a session is flagged."""
+        return PROFILES[self.profile] if self.flag is None else self.flag
 
     def problems(self) -> list[str]:
         """Say what is wrong, a line each; empty means usable."""
-        return [*_ladder_problems(self), *self._other_problems()]
+        unknown = [*self._unknown_words()]
+        return unknown or [*_ladder_problems(self), *self._other_problems()]
+
+    def _unknown_words(self) -> Iterator[str]:
+        for name, allowed in _WORDS.items():
+            if (given := getattr(self, name)) not in allowed:
+                yield f"policy.{name}: {given!r} was given; allowed are {', '.join(allowed)}"
 
     def _other_problems(self) -> Iterator[str]:
-        most = min(self.flag, STRICT_FLAG)  # or no evidence at all would flag a session
+        most = min(self.flag_at, STRICT_FLAG)  # or no evidence at all would flag a session
         if not 0 <= self.sensitive_discount < most:
             yield (
                 f"policy.sensitive_discount: {self.sensitive_discount!r} was given; it is 0 or "
                 f"more, and less than {most!r}"
             )
-        yield from pattern_problems("policy.sensitive_paths", self.sensitive_paths)
-
-
-class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked at, and how far it may go.
-
-    `mode`: `off` looks at nothing; `observe` only records; `flag` (default) marks sessions and
-    tells users; `step-up` asks for a proof; `strict` does so and flags at 3.5 points. The
-    databases are paths of MaxMind DB files, "" for none. Evidence halves every `half_life` and
-    is dropped after `window`. `ip_shift` and `geo_anomaly` are graded evidence, `strict` (every
-    change flags) or off.
-    """
-
-    mode: Mode = "flag"
-    city_database: str = ""
-    asn_database: str = ""
-    # What counts as one network: /24 is the smallest announced IPv4 prefix, and a /64 is one
-    # home or phone, in which privacy addresses change every day (RFC 8981).
-    v4_prefix: int = 24
-    v6_prefix: int = 64
-    half_life: Duration = 1800.0  # half an hour: the length of a visit, not of a day
-    window: Duration = 7200.0  # four half-lives leave a sixteenth
-    ip_shift: Use = "evidence"
-    geo_anomaly: Use = "evidence"
-    agent_change: bool = True
-
-    def problems(self) -> list[str]:
-        """Say what is wrong, a line each; empty means usable. Files are looked at later."""
-        lines = [
-            f"detection.{name}: {given!r} was given; allowed are {', '.join(allowed)}"
-            for name, given, allowed in (
-                ("mode", self.mode, MODES),
-                ("ip_shift", self.ip_shift, ("evidence", "strict", "off")),
-                ("geo_anomaly", self.geo_anomaly, ("evidence", "strict", "off")),
-            )
-            if given not in allowed
-        ]
-        if not 1 <= self.half_life <= self.window:
-            lines.append(
-                f"detection.half_life: {self.half_life!r} was given with a window of "
-                f"{self.window!r}; it is 1 second up to the window"
-            )
-        return lines
+        for name in ("fresh_paths", "sensitive_paths", "relaxed_paths"):
+            yield from pattern_problems(f"policy.{name}", getattr(self, name))
 
 
 class Policy:
@@ -118,20 +106,51 @@ class Policy:
         self.settings = settings
         self.mode: Mode = mode
         self.cap = _CAPS[mode]
+        self._is_fresh = matcher(settings.fresh_paths)
         self._is_sensitive = matcher(settings.sensitive_paths)
         self._roles = frozenset(settings.sensitive_roles)
+        self._is_relaxed = matcher(settings.relaxed_paths)
+        self._relaxed_roles = frozenset(settings.relaxed_roles)
 
-    def is_sensitive(self, method: str, path: str, roles: Collection[str]) -> bool:
-        """True for a sensitive route, and for every request of a sensitive role."""
-        return not self._roles.isdisjoint(roles) or self._is_sensitive(method, path)
+    def caution(self, method: str, path: str, roles: Collection[str]) -> float:
+        """Return how many points sooner every rung is reached: on a sensitive route or for a
+        sensitive role the discount, on relaxed ones as much less than nothing, else 0.
+        """
+        discount = self.settings.sensitive_discount
+        if not self._roles.isdisjoint(roles) or self._is_sensitive(method, path):
+            return discount
+        if not self._relaxed_roles.isdisjoint(roles) or self._is_relaxed(method, path):
+            return -discount
+        return 0.0
 
-    def enter(self, *, sensitive: bool) -> float:
+    def asks_here(self, action: Action, method: str, path: str) -> bool:
+        """True where a session that is flagged, and no more, meets a sensitive route.
+
+        In the modes that ask for proofs at all; everywhere else it goes on.
+        """
+        if action not in (Action.FLAG, Action.NOTIFY) or self.cap < Action.STEP_UP:
+            return False
+        return self._is_sensitive(method, path)
+
+    def is_fresh_path(self, method: str, path: str) -> bool:
+        """True for a route that needs a fresh sign-in."""
+        return self._is_fresh(method, path)
+
+    def enter(self, *, caution: float = 0.0) -> float:
         """Return the score at which a session is flagged."""
-        return _flag_at(self.settings, self.mode) - _discount(self.settings, sensitive)
+        return _flag_at(self.settings, self.mode) - caution
 
-    def decide(self, signals: Sequence[Signal], score: float, *, sensitive: bool) -> Action:
+    def ends(self, signals: Sequence[Signal]) -> bool:
+        """True where an address with a bad name ends the session, whatever the score."""
+        return (
+            self.settings.malicious == "terminate"
+            and self.mode not in ("off", "observe")
+            and any(signal.code == MALICIOUS for signal in signals)
+        )
+
+    def decide(self, signals: Sequence[Signal], score: float, *, caution: float = 0.0) -> Action:
         """Return the action, see `decide`."""
-        return decide(signals, score, mode=self.mode, policy=self.settings, sensitive=sensitive)
+        return decide(signals, score, mode=self.mode, policy=self.settings, caution=caution)
 
 
 def decide(
@@ -140,7 +159,7 @@ def decide(
     *,
     mode: Mode,
     policy: PolicySettings,
-    sensitive: bool = False,
+    caution: float = 0.0,
 ) -> Action:
     """Return the highest rung that the score reaches, and that the mode allows.
 
@@ -148,7 +167,7 @@ def decide(
     """
     if not signals:
         return Action.ALLOW
-    score += _discount(policy, sensitive) if score > 0 else 0.0
+    score += caution if score > 0 else 0.0
     action = Action.ALLOW
     for threshold, rung in (
         (policy.record, Action.RECORD),
@@ -163,18 +182,14 @@ def decide(
 
 
 def _flag_at(policy: PolicySettings, mode: Mode) -> float:
-    return min(policy.flag, STRICT_FLAG) if mode == "strict" else policy.flag
-
-
-def _discount(policy: PolicySettings, sensitive: bool) -> float:
-    return policy.sensitive_discount if sensitive else 0.0
+    return min(policy.flag_at, STRICT_FLAG) if mode == "strict" else policy.flag_at
 
 
 def _ladder_problems(policy: PolicySettings) -> Iterator[str]:
     rungs = [
         (name, value)
         for name in ("record", "flag", "notify", "step_up", "terminate")
-        if (value := getattr(policy, name)) is not None
+        if (value := policy.flag_at if name == "flag" else getattr(policy, name)) is not None
     ]
     if not policy.record > 0:
         yield f"policy.record: {policy.record!r} was given; a threshold is more than 0 points"

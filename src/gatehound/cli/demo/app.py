@@ -34,7 +34,7 @@ from gatehound.cli.demo.world import (
     place_of,
 )
 from gatehound.detection import decide
-from gatehound.detection.policy import MODES
+from gatehound.detection.settings import MODES
 from gatehound.events import NAMES
 from gatehound.model import Signal
 

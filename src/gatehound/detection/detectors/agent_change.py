@@ -1,11 +1,14 @@
-"""The session is used by another browser or system than before, or by a program."""
+"""The session is used by another browser or system than before."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from gatehound.detection.detectors.base import Detector, Observation
+from gatehound.detection.device import is_desktop_site, is_same_family
+from gatehound.detection.evidence import Value
 from gatehound.detection.known import KnownAgent
+from gatehound.detection.novelty import ABROAD
 from gatehound.model import Device, Signal
 
 OS_CHANGED: Final = 4.5
@@ -14,41 +17,49 @@ FAMILY_CHANGED: Final = 4.0
 # switched on, which change one of the two. Both together make 4.65: just over the flag (4.5).
 OS_ON_KNOWN_NETWORK: Final = 0.5
 FAMILY_ON_KNOWN_NETWORK: Final = 0.6
+# And both together stay under it until a page load tells: see Observation.may_be_emulated.
+FAMILY_EMULATED: Final = 0.5
 DOWNGRADED: Final = 1.5
 UPGRADED: Final = 0.2
-SCRIPT: Final = 5.0
 # Without a parser any change of the text, an update too, looks the same.
 TEXT_CHANGED: Final = 1.0
+# Extensions that vary the text do it all day. A thief has one browser, or a few, and no reason to
+# draw attention; so many within an hour, and all on a network that is known, are one odd browser.
+UNSTABLE: Final = 4
+UNSTABLE_WITHIN: Final = 3600  # seconds from one to the next
+UNSTABLE_POINTS: Final = 1.5
+_TOLD: Final = ("os_changed", "browser_changed", "browsers_interleaved")
 
 
 class AgentChange(Detector):
     """Compare the User-Agent with those that the session has used.
 
-    Sees: another operating system, another browser family, an older version, and programs
-    (curl, HTTP libraries, headless browsers) where a browser was before.
+    Sees: another operating system, another browser family, an older version. A text that says
+    Safari or Firefox from a browser whose other headers say Chromium is Chromium's device
+    emulation, and counts as the same family; a phone that asks for the desktop site counts half
+    unless it is abroad. The web view of an app and its own code are one app.
     Is fooled by: a copied User-Agent text, which costs a thief nothing; a text that no browser
-    sends, as long as every request claims to load an asset.
+    sends, as long as every request claims to load an asset; one who sends ever new texts from a
+    network of the session.
     False alarms: the desktop site on a phone and device emulation in developer tools (recorded
-    on a known network), extensions that vary the text. Media players, download managers and PDF
-    viewers, which send texts of their own, are left out where they load an asset; browsers and
-    scripts never are, since anybody can claim to load one.
+    on a known network). Extensions that vary the text are told after the fourth text within an
+    hour, and recorded from then on. Media players, download managers and PDF viewers, which send
+    texts of their own, are left out where they load an asset; browsers never are, since anybody
+    can claim to load one.
     Tunables: the constants of gatehound.detection.detectors.agent_change.
 
-    Without the extra `useragent` families are not known: then any other text is weak evidence,
-    and programs are still seen.
+    Without the extra `useragent` families are not known: then any other text is weak evidence.
     """
 
     name = "agent_change"
     needs = frozenset({"memory", "network", "device"})
 
     def inspect(self, observation: Observation) -> list[Signal]:
-        """Return `script_client`, or what else changed: at most two signals."""
+        """Return what changed: at most two signals, and no more once the browser is unstable."""
         agents = observation.known.agents
-        if not (observation.is_new_context and agents):
-            return []
         device = observation.device
-        if device.is_script:
-            return _script(device, agents)
+        if not (observation.is_new_context and agents) or device.is_script:
+            return []
         if not observation.is_agent_comparable:
             return []
         if any(one.digest == observation.agent_digest for one in agents):
@@ -56,14 +67,39 @@ class AgentChange(Detector):
         comparable = [one for one in agents if one.family and not one.is_script]
         if not device.family or not comparable:
             return _text_changed(agents)
-        return _compared(device, comparable, _on_known_network(observation))
+        same_network = _on_known_network(observation)
+        if device.is_app and any(one.is_app and _may_share(one.os, device.os) for one in agents):
+            return []
+        found = _compared(observation, comparable, same_network)
+        if same_network and found and _is_unstable(observation):
+            reason = "The browser describes itself differently all the time"
+            return [*_withdrawn(), Signal("browser_unstable", UNSTABLE_POINTS, reason)]
+        return found
 
 
-def _script(device: Device, agents: tuple[KnownAgent, ...]) -> list[Signal]:
-    if any(one.is_script for one in agents):
-        return []
-    detail = {"agent": device.label}
-    return [Signal("script_client", SCRIPT, "Used by a program instead of a browser", detail)]
+def _may_share(one: str, other: str) -> bool:
+    """True for the systems of one phone: the libraries of apps do not always name theirs."""
+    return one == other or not one or not other
+
+
+def _is_unstable(observation: Observation) -> bool:
+    """Note this text; True once there were so many on known networks, an hour apart at most."""
+    slot, now = observation.memory, int(observation.now)
+    last, texts = slot.get("last"), slot.get("texts")
+    if not isinstance(last, int) or not isinstance(texts, bytes) or now - last > UNSTABLE_WITHIN:
+        last, texts = now, b""
+    mark = observation.agent_digest[:4]
+    if not any(texts[at : at + 4] == mark for at in range(0, len(texts), 4)):
+        last, texts = now, (texts + mark)[-4 * UNSTABLE :]
+    noted: dict[str, Value] = {"last": last, "texts": texts}
+    if noted != {name: slot.get(name) for name in noted}:
+        slot.update(noted)
+    return len(texts) >= 4 * UNSTABLE
+
+
+def _withdrawn() -> list[Signal]:
+    """What was said of the first texts was said of one odd browser: take it back."""
+    return [Signal(code, 0.0, "withdrawn") for code in _TOLD]
 
 
 def _text_changed(agents: tuple[KnownAgent, ...]) -> list[Signal]:
@@ -73,27 +109,45 @@ def _text_changed(agents: tuple[KnownAgent, ...]) -> list[Signal]:
     return [Signal("agent_changed", TEXT_CHANGED, "The browser describes itself differently")]
 
 
-def _compared(device: Device, agents: list[KnownAgent], same_network: bool) -> list[Signal]:
+def _compared(
+    observation: Observation, agents: list[KnownAgent], same_network: bool
+) -> list[Signal]:
     """Compare with the nearest known agent: novelty counts at the most specific level."""
-    twins = [one for one in agents if one.family == device.family and one.os == device.os]
+    device = observation.device
+    family = [one for one in agents if is_same_family(one.family, device.family)]
+    twins = [one for one in family if one.os == device.os]
     if twins:
         return _version_changed(device, twins[0])
-    new_os = bool(device.os) and all(one.os != device.os for one in agents if one.os)
-    new_family = all(one.family != device.family for one in agents)
-    before = agents[0]
-    where = "; network unchanged" if same_network else ""
     signals = []
-    if new_os and any(one.os for one in agents):
-        weight = OS_CHANGED * (OS_ON_KNOWN_NETWORK if same_network else 1.0)
-        detail = {"before": before.os, "now": device.os}
-        reason = f"Operating system changed to {device.os}{where}"
-        signals.append(Signal("os_changed", weight, reason, detail))
-    if new_family:
-        weight = FAMILY_CHANGED * (FAMILY_ON_KNOWN_NETWORK if same_network else 1.0)
-        detail = {"before": before.family, "now": device.family}
-        reason = f"Browser changed to {device.family}{where}"
-        signals.append(Signal("browser_changed", weight, reason, detail))
+    if device.os and any(one.os for one in agents) and all(one.os != device.os for one in agents):
+        before = (family or agents)[0]
+        asked = any(is_desktop_site(one.os, device.os) for one in family)
+        mild = same_network or (asked and observation.novelty not in ABROAD)
+        signals.append(_os_changed(before.os, device.os, mild=mild, same_network=same_network))
+    if not family:
+        factor = FAMILY_ON_KNOWN_NETWORK if same_network else 1.0
+        if same_network and observation.may_be_emulated:
+            factor = FAMILY_EMULATED
+        before_family = agents[0].family
+        signals.append(
+            Signal(
+                "browser_changed",
+                FAMILY_CHANGED * factor,
+                f"Browser changed to {device.family}{_where(same_network)}",
+                {"before": before_family, "now": device.family},
+            )
+        )
     return signals
+
+
+def _os_changed(before: str, now: str, *, mild: bool, same_network: bool) -> Signal:
+    weight = OS_CHANGED * (OS_ON_KNOWN_NETWORK if mild else 1.0)
+    reason = f"Operating system changed to {now}{_where(same_network)}"
+    return Signal("os_changed", weight, reason, {"before": before, "now": now})
+
+
+def _where(same_network: bool) -> str:
+    return "; network unchanged" if same_network else ""
 
 
 def _version_changed(device: Device, known: KnownAgent) -> list[Signal]:
@@ -115,6 +169,10 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 def _on_known_network(observation: Observation) -> bool:
     """True where the network is known; where none ever was resolved there is no other one."""
-    prefix = observation.network.prefix
-    known = observation.known
-    return known.has_prefix(prefix) or not (prefix or known.prefixes)
+    if observation.network_unusable:
+        return True
+    prefix, known = observation.network.prefix, observation.known
+    if known.has_prefix(prefix) or not (prefix or known.prefixes):
+        return True
+    # A phone that moves gets a new address of its provider with every mast.
+    return observation.novelty in ("prefix", "network")

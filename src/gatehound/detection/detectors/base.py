@@ -11,9 +11,10 @@ from typing import Any, Final, TypeAlias, cast
 import msgspec
 
 from gatehound.clientip import ClientIP
-from gatehound.detection.device import may_browse
+from gatehound.detection.device import CHROMIUMS, may_browse
 from gatehound.detection.evidence import SLOT_BYTES, Value, is_value, slot_size
 from gatehound.detection.known import Known
+from gatehound.detection.novelty import Level, level_of
 from gatehound.errors import SettingsError
 from gatehound.model import Activity, Device, Network, Request, Session, Signal
 
@@ -81,6 +82,17 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     `session.flagged` and do the same. `agent_digest` stands for the User-Agent text. `now` is
     seconds since 1970.
 
+    `is_login` is True at a sign-in, and `known_device` where the browser brought the cookie that
+    an earlier sign-in of this user left. `previous` is the network that the session was last
+    judged on, empty at login and where addresses are not kept; `last_used` when a person last
+    used the session before this request, or this process heard of it at all, in seconds since
+    1970, 0 at login. `sibling_networks`
+    are the networks of `siblings`, in their order. `alternations` says how often, in the last
+    15 minutes and as far as this process saw, the session went back and forth between the two
+    contexts that it used last, and `previous_agent` is the digest of the other one's User-Agent.
+    `network_unusable` is True while addresses are those of a proxy that is set wrong; `network` is
+    empty then. `level` is what `novelty` says, worked out once; None leaves that to it.
+
     What is not named in the detector's `needs` may be empty.
     """
 
@@ -94,10 +106,26 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     session: Session | None = None
     is_new_context: bool = True
     siblings: tuple[Session, ...] = ()
+    sibling_networks: tuple[Network, ...] = ()
+    previous: Network = Network()
+    previous_agent: bytes = b""
+    last_used: float = 0.0
+    is_login: bool = False
+    known_device: bool = False
+    alternations: int = 0
+    network_unusable: bool = False
+    level: Level | None = None
     known: Known = Known()
     user_known: Known = Known()
     memory: Slot = msgspec.field(default_factory=Slot)
     user_memory: Slot = msgspec.field(default_factory=Slot)
+
+    @property
+    def novelty(self) -> Level:
+        """How new the network is to the session, "" for not at all: gatehound.detection.novelty."""
+        if self.level is not None:
+            return self.level
+        return level_of(self.network, self.known, self.user_known, self.previous)
 
     @property
     def is_agent_comparable(self) -> bool:
@@ -112,6 +140,22 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
             or may_browse(self.request.agent, self.device)
         )
 
+    @property
+    def may_be_emulated(self) -> bool:
+        """True for an iPhone's text, not on a page load, where the session's browser is Chromium.
+
+        The developer tools of Chromium play one without a word in other headers, until a page load
+        says what the browser accepts. It is weighed, and not learned.
+        """
+        device = self.device
+        if device.family != "Safari" or device.os != "iOS":
+            return False
+        if not may_browse(self.request.agent, device):
+            return False
+        if "text/html" in self.request.header("accept"):
+            return False
+        return any(one.family in CHROMIUMS for one in self.known.agents)
+
 
 class Detector:
     """Look at one request and say what was found.
@@ -119,11 +163,14 @@ class Detector:
     `name` is unique among the detectors of a guard. `needs` says what has to be loaded: any of
     `memory` (`known` and the slot), `user_memory` (`user_known` and that slot), `siblings`,
     `network`, `device`. Under WSGI an `inspect` that really waits fails, naming the detector's
-    code. An exception is reported as an event, and the other detectors go on.
+    code. An exception is reported as an event, and the other detectors go on. `has_slots` False
+    says that it leaves `memory` and `user_memory` of the observation alone, which saves making
+    them; then both are empty, and what is written there is lost.
     """
 
     name: str = ""
     needs: frozenset[str] = frozenset()
+    has_slots: bool = True
 
     def inspect(self, observation: Observation) -> Findings | Awaitable[Findings]:
         """Return the signals that were found; None means nothing. May be `async def`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gatehound.detection.detectors.base import Detector, Observation
-from gatehound.model import Session, Signal
+from gatehound.model import Network, Session, Signal
 
 # A roaming phone beside a laptop is common, and each session is consistent in itself: worth a
 # record (1.0), and a help to other evidence.
@@ -14,6 +14,8 @@ EVIDENCE: Final = 1.2
 STRICT: Final = 6.0
 # Seconds: a session that rested for longer does not show that its user is elsewhere now.
 ACTIVE: Final = 3600.0
+# Where they leave the net is not where their users are.
+GATEWAYS: Final = frozenset({"mobile", "relay", "proxy", "vpn", "tor"})
 
 
 class GeoAnomaly(Detector):
@@ -21,38 +23,50 @@ class GeoAnomaly(Detector):
 
     Sees: another living session of the user in another country, used within the last hour.
     Is fooled by: a thief in the victim's country; a victim whose other sessions rest.
-    False alarms: a phone that roams or tunnels abroad beside a laptop. That is common, so this
-    alone records and does not flag.
-    Tunables: `strict=True` passes the flag threshold alone, compares all living sessions however
-    long they rest, and names them in the detail `siblings`, so that all are flagged.
+    False alarms: a laptop that tunnels abroad beside a phone, where the tunnel's kind is not
+    known; this alone records and does not flag.
+    Tunables: `strict=True` (`detection.geo_anomaly`) passes the flag threshold alone, compares all
+    living sessions however long they rest and whatever network they use, and names them in the
+    detail `siblings`, so that all are flagged.
 
-    Needs a City or Country database. An unknown country is no evidence.
+    Needs a City or Country database. An unknown country is no evidence, and neither is that of a
+    phone's network, a relay, a proxy, a VPN or Tor.
     """
 
     name = "geo_anomaly"
     needs = frozenset({"siblings", "network"})
+    has_slots = False
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
 
     def inspect(self, observation: Observation) -> list[Signal]:
         """Return at most one signal, `countries_concurrent`."""
-        here = observation.network.country
-        if not (observation.is_new_context and here):
+        here = observation.network
+        if not (observation.is_new_context and here.country and self._has_place(here)):
             return []
-        others = [one for one in observation.siblings if self._elsewhere(one, here, observation)]
+        networks = observation.sibling_networks or (Network(),) * len(observation.siblings)
+        others = [
+            one
+            for one, network in zip(observation.siblings, networks, strict=True)
+            if self._is_elsewhere(one, here.country, observation) and self._has_place(network)
+        ]
         if not others:
             return []
         countries = sorted({one.country for one in others})
-        detail = {"country": here, "countries": ",".join(countries)}
+        detail = {"country": here.country, "countries": ",".join(countries)}
         if self.strict:
             detail["siblings"] = ",".join(sorted(one.public_id for one in others))
         reason = (
-            f"Used in {here} while another of your sessions is used in {' and '.join(countries)}"
+            f"Used in {here.country} while another of your sessions is used in "
+            f"{' and '.join(countries)}"
         )
         return [Signal("countries_concurrent", STRICT if self.strict else EVIDENCE, reason, detail)]
 
-    def _elsewhere(self, other: Session, here: str, observation: Observation) -> bool:
+    def _has_place(self, network: Network) -> bool:
+        return self.strict or network.kind not in GATEWAYS
+
+    def _is_elsewhere(self, other: Session, here: str, observation: Observation) -> bool:
         if other.country in ("", here):
             return False
         return self.strict or observation.now - other.last_seen <= ACTIVE

@@ -1,0 +1,227 @@
+"""The part of the guard that acts on a judgement: what ends, what else is flagged, who is told.
+
+Nothing ends on evidence alone unless `policy.terminate` or `policy.malicious` says so.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
+
+from gatehound.admin import Admin
+from gatehound.detection import Judgement, Reuse
+from gatehound.errors import GatehoundError, StoreError
+from gatehound.events import coarse
+from gatehound.listing import present
+from gatehound.model import (
+    NOTHING,
+    Action,
+    Detail,
+    Ended,
+    EndReason,
+    Event,
+    Network,
+    Notify,
+    Session,
+    Signal,
+    Verdict,
+)
+from gatehound.passage import Passage
+from gatehound.standing import with_flags
+from gatehound.stores.answer import Memory
+from gatehound.stores.record import FLAGGED, STEP_UP, Record
+
+IPAddress: TypeAlias = IPv4Address | IPv6Address
+# What an app does about a session that is taken for stolen: force a new password, check the mail
+# address. It is given the session as it was, and why.
+Hijacked: TypeAlias = Callable[[Session, Verdict], Awaitable[None] | None]
+
+# Compare-and-swap: several processes judging one session at once. Who loses so often has lost to as
+# many others who judged it too; nothing is written then, and the next request is judged again. A
+# flag without its evidence would be lifted by the owner's next request.
+ATTEMPTS: Final = 8
+_REUSE: Final = Reuse()
+
+log: Final = logging.getLogger("gatehound")
+
+
+class Acting(Admin):
+    """Admin, and what follows from a judgement."""
+
+    on_hijack: Hijacked | None = None
+
+    def note_outage(self, error: GatehoundError) -> None:
+        """Tell once that the store is down."""
+        raise NotImplementedError
+
+    async def act(self, passage: Passage, record: Record, judgement: Judgement) -> None:
+        """Do what cannot be left to the app: end it, or flag the sessions it stands against."""
+        await self.end_if_due(passage, record, judgement)
+        for signal in judgement.fresh:
+            siblings = str(signal.detail.get("siblings") or "")
+            if siblings and signal.detector == "geo_anomaly":
+                await self._mark(passage, record, signal, FLAGGED, siblings.split(","))
+            if signal.code == "moved_with_others" and self._events.admits("sessions_moved"):
+                detail, reason = signal.detail, signal.reason
+                moved = self.event("sessions_moved", passage, record, reason=reason, detail=detail)
+                await self.tell(replace(moved, notify="admins"))
+        if self._is_hijack(record, judgement):
+            await self._tell_app(record, judgement.verdict)
+
+    async def end_if_due(self, passage: Passage, record: Record, judgement: Judgement) -> None:
+        """End the session where policy says so; where that fails, nobody is shown it."""
+        if judgement.verdict.action is not Action.TERMINATE:
+            return
+        reason = EndReason.SUSPICIOUS
+        event = self.event(
+            "session_terminated", passage, record, reason=reason.value, notify="both"
+        )
+        passage.record = None
+        self.doubt(record.sid)
+        how = self.settings.policy.on_terminate
+        only = None if how == "all" else record.sid
+        try:
+            done = await self.store.revoke(record.alias, only=only, reason=reason, event=event)
+        except StoreError as error:
+            passage.outage = error
+            raise
+        self.announce_ends(done.finished, event)
+        passage.ended = Ended(reason, passage.now / 1000)
+        if how == "reauthenticate":
+            why = "Another session of this account was ended as suspicious"
+            signal = Signal("sibling_ended", self.settings.policy.record, why, detector="policy")
+            await self._mark(passage, record, signal, FLAGGED | STEP_UP)
+
+    def _is_hijack(self, record: Record, judgement: Judgement) -> bool:
+        """True once for each time that a proof is asked for, and where the session ends."""
+        action = judgement.verdict.action
+        asked = bool(record.security.flags & STEP_UP)
+        is_new = action is Action.STEP_UP and not (asked or judgement.is_here)
+        return action is Action.TERMINATE or is_new
+
+    async def _tell_app(self, record: Record, verdict: Verdict) -> None:
+        """Call the app's hook; what it raises is logged, and changes nothing."""
+        if self.on_hijack is None:
+            return
+        try:
+            answer = self.on_hijack(self.present(record), verdict)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:
+            log.exception("on_hijack failed for session %s", record.public_id)
+
+    async def _mark(
+        self,
+        passage: Passage,
+        record: Record,
+        signal: Signal,
+        flags: int,
+        public_ids: Collection[str] | None = None,
+    ) -> None:
+        """Mark the user's other sessions: those that are named, or all."""
+        listed = await self.store.sessions(record.alias)
+        self.announce_ends(listed.finished)
+        for other in listed.records:
+            named = public_ids is None or other.public_id in public_ids
+            if named and other.sid != record.sid:
+                await self._flag(passage, other, signal, flags)
+
+    async def note_reuse(self, passage: Passage, record: Record, reuse: str) -> None:
+        """An old secret came back too late: its holder and the present one may differ."""
+        if self._events.admits("session_reuse"):
+            await self.tell(self.event("session_reuse", passage, record, reason=reuse))
+        if not any(one.name == _REUSE.name for one in self.detection.detectors):
+            return
+        signal = _REUSE.found(reuse, known_context=self.is_known_context(passage, record))
+        if signal is not None:
+            await self._flag(passage, record, signal)
+
+    async def _flag(
+        self, passage: Passage, record: Record, signal: Signal, flags: int = FLAGGED
+    ) -> None:
+        """Mark a session for something that no detector of its own requests found."""
+        if self.detection.policy.cap < Action.FLAG or not flags & ~record.security.flags:
+            return
+        memory, _ = await self.store.recall(record.alias, record.sid)
+        event = self.event("session_flagged", passage, record, reason=signal.reason)
+        for _attempt in range(ATTEMPTS):
+            new = flags & ~record.security.flags
+            if not new:  # somebody else was quicker
+                return
+            noted = self.detection.note(memory.data, signal, passage.now / 1000)
+            done = await self.store.remember(
+                record.alias,
+                record.sid,
+                record.security.secret_hash,
+                memory=Memory(noted, memory.version),
+                flags=record.security.flags,
+                set_flags=new,
+                events=(event,) if new & FLAGGED else (),
+            )
+            if done.done and new & FLAGGED:
+                self.announce(event)
+            if done.done:
+                return
+            if done.gone:
+                self.doubt(record.sid)
+                return
+            memory, record = done.memory, with_flags(record, done.flags)
+
+    def is_known_context(self, passage: Passage, record: Record) -> bool:
+        """True where this network and agent were seen before, and were not suspicious."""
+        return self.context(passage) in record.seen.pairs
+
+    def context(self, passage: Passage) -> bytes:
+        """Return what stands for the network and agent of this request."""
+        agent, packed = passage.request.agent, passage.client_ip.packed
+        if self.detection.population.crowd is not None:
+            packed = None  # nobody's own: when it is, it is new, and its network is learned
+        passage.agent_digest, pair = self.detection.context(packed, agent)
+        return pair
+
+    def network_of(self, address: IPAddress | None) -> Network:
+        """Look an address up; an empty network for None."""
+        return Network() if address is None else self.networks.lookup(address)
+
+    def present(self, record: Record) -> Session:
+        """What detectors and the app see of a record."""
+        return present(record, self.networks)
+
+    def kept_address(self, address: IPAddress | None) -> bytes:
+        """What the privacy settings allow to be stored of an address."""
+        if address is None:
+            return b""
+        text = coarse(str(address), self.settings.privacy.address_precision)
+        return ip_address(text).packed if text else b""
+
+    def event(
+        self,
+        name: str,
+        passage: Passage,
+        record: Record | None = None,
+        *,
+        reason: str = "",
+        detail: Detail = NOTHING,
+        notify: Notify = "",
+    ) -> Event:
+        """Make an event of this request, redacted as the settings say."""
+        address = passage.client_ip.address
+        ticket = passage.ticket
+        public_id = record.public_id if record else ticket.sid.hex() if ticket else None
+        return self._events.redacted(
+            Event(
+                name=name,
+                user_id=record.user_id if record else None,
+                public_id=public_id,
+                reason=reason,
+                address="" if address is None else str(address),
+                detail=detail,
+                notify=notify,
+                at=passage.now / 1000,
+            )
+        )

@@ -1,0 +1,205 @@
+"""What many users do at once: a proxy's address taken for theirs, or a bulk of sessions moving.
+
+Kept in memory by each process, of the users that it saw within the hour; bounded, and in no store.
+Counts may be off by what threads lose: all that is decided here needs many.
+
+  1. Addresses that no client can have (private ones, none at all) for over a quarter of at least
+     20 active users, or networks with over a quarter each that cover nearly all of them, a whole
+     CDN being one network: these are the addresses of a proxy. Networks are no evidence then. One
+     public network alone may be an office; and who has many accounts MUST NOT be able to switch
+     evidence off with them.
+  2. Sessions of many users that move to one new network within an hour: somebody has their
+     cookies.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Final, TypeAlias
+
+import msgspec
+
+from gatehound.clientip import cloudflare, ranges
+from gatehound.detection.lists import MAPPED, AddressList
+from gatehound.errors import SettingsError
+from gatehound.model import Network
+
+Address: TypeAlias = IPv4Address | IPv6Address
+
+WINDOW: Final = 3600.0  # seconds
+MAX_USERS: Final = 10_000
+ENOUGH: Final = 20  # active users; of fewer a share says nothing
+FEW: Final = 5  # and of so many it may still say that a crowd is gone
+SHARE: Final = 0.25
+NEARLY_ALL: Final = 0.9
+# Seconds for which a crowd stays when the rule is no longer met: users come through the next proxy
+# one by one, and each of them would seem to move.
+HELD: Final = 3600.0
+MOVED: Final = 10  # sessions of as many users
+MAX_MOVES: Final = 2_000
+# RFC 1918, 6598, 4193, 3927, 4291: no client of the internet has one. ip.is_private would say so
+# of documentation and benchmarking networks too.
+_PRIVATE: Final = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
+    *("127.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128"),
+)
+# Not "cdn": whoever rents a Worker there, or has its VPN, comes from the same addresses.
+_IMPOSSIBLE: Final = frozenset({"private", "hidden"})
+
+
+class Crowd(msgspec.Struct, frozen=True):
+    """Networks that too many users share: their names, how many of how many, and one address."""
+
+    groups: tuple[str, ...]
+    users: int
+    active: int
+    address: str
+
+
+class _Active(msgspec.Struct):
+    group: str
+    at: float
+
+
+class Population:
+    """Who is active from where.
+
+    `shared` are networks (CIDR or address) that many users share by right; SettingsError names
+    what is none.
+    """
+
+    def __init__(self, shared: Iterable[str] = ()) -> None:
+        own = _list_of(shared)
+        private = _list_of(_PRIVATE)
+        cdn = _list_of((*cloudflare.RANGES, *ranges.FASTLY))
+        self._users: dict[bytes, _Active] = {}
+        self._groups: Counter[str] = Counter()
+        self._moves: dict[tuple[str, str], float] = {}
+        self._large: set[str] = set()
+        self.crowd: Crowd | None = None
+        self._is_due = self._was_told = False
+        self._met = 0.0
+
+        @lru_cache(maxsize=4096)
+        def group_of(address: Address | None, prefix: str) -> str:
+            if address is None:
+                return "hidden"
+            if own.covers(address):
+                return ""
+            if private.covers(address):
+                return "private"
+            return "cdn" if cdn.covers(address) else prefix
+
+        self._group_of = group_of
+
+    @property
+    def is_due(self) -> bool:
+        """True from when a crowd was found until it is told."""
+        return self._is_due
+
+    def tell(self) -> Crowd | None:
+        """Return the crowd for the one who tells of it; a process says it once in its life."""
+        if not self._is_due:
+            return None
+        self._is_due, self._was_told = False, True
+        return self.crowd
+
+    def note(self, alias: bytes, address: Address | None, prefix: str, now: float) -> None:
+        """Note that a user is active. `now` is in seconds, `alias` stands for the user."""
+        group = self._group_of(address, prefix)
+        before = self._users.pop(alias, None)
+        if before is not None:
+            self._leave(before)
+        self._users[alias] = _Active(group, now)
+        self._groups[group] += 1
+        self._forget(now)
+        active = len(self._users)
+        if active >= ENOUGH:
+            self._judge(group, address, now)
+        elif self.crowd is not None and active >= FEW and self._in_crowd() <= SHARE * active:
+            self.crowd = None
+
+    def note_move(self, public_id: str, network: Network, now: float) -> int:
+        """Note that a session came to a network that is new to it; return how many did so.
+
+        Within the hour, to the same provider; 0 where the network has no name.
+        """
+        place = str(network.asn or network.prefix)
+        if place == "":
+            return 0
+        self._moves.pop((place, public_id), None)
+        self._forget_moves(now)
+        self._moves[place, public_id] = now
+        return sum(1 for one, _ in self._moves.copy() if one == place)
+
+    def _forget_moves(self, now: float) -> None:
+        """Drop what is over an hour old, or one too many."""
+        while self._moves:
+            try:
+                oldest, at = next(iter(self._moves.items()))
+                if at >= now - WINDOW and len(self._moves) < MAX_MOVES:
+                    return
+                del self._moves[oldest]
+            except (KeyError, StopIteration, RuntimeError):  # another thread was faster
+                return
+
+    def _leave(self, active: _Active) -> None:
+        self._groups[active.group] -= 1
+        if self._groups[active.group] <= 0:
+            del self._groups[active.group]
+
+    def _forget(self, now: float) -> None:
+        """Drop who was last seen over an hour ago, or is one too many."""
+        while self._users:
+            try:
+                alias, active = next(iter(self._users.items()))
+                if active.at >= now - WINDOW and len(self._users) <= MAX_USERS:
+                    return
+                self._leave(self._users.pop(alias))
+            except (KeyError, StopIteration, RuntimeError):  # another thread was faster
+                return
+
+    def _judge(self, group: str, address: Address | None, now: float) -> None:
+        """Decide whether too many users share networks; it stays so until enough do not."""
+        active = len(self._users)
+        large = {one for one in (*self._large, group) if one and self._share(one) > SHARE}
+        self._large = large
+        impossible = large & _IMPOSSIBLE
+        users = sum(self._groups[one] for one in impossible or large)
+        if not impossible and users < NEARLY_ALL * active:
+            if self.crowd is not None and now - self._met > HELD:
+                self.crowd = None
+            return
+        self._met = now
+        if self.crowd is None:
+            groups = tuple(sorted(impossible or large))
+            self.crowd = Crowd(groups, users, active, str(address or ""))
+            self._is_due = not self._was_told
+
+    def _in_crowd(self) -> int:
+        """How many are active from the networks of the crowd."""
+        return sum(self._groups[one] for one in self.crowd.groups) if self.crowd else 0
+
+    def _share(self, group: str) -> float:
+        return self._groups[group] / len(self._users)
+
+
+def _list_of(networks: Iterable[str]) -> AddressList:
+    spans, problems = [], []
+    for text in networks:
+        try:
+            network = ip_network(text)
+        except ValueError as error:
+            problems.append(
+                f"detection.shared_networks: {text!r} was given; it is a CIDR or an address, such "
+                f"as 192.0.2.0/24 ({error})"
+            )
+            continue
+        base = 0 if network.version == 6 else MAPPED
+        spans.append((int(network[0]) | base, int(network[-1]) | base))
+    if problems:
+        raise SettingsError(problems)
+    return AddressList(spans)

@@ -1,0 +1,99 @@
+"""How often a session goes back and forth between contexts, and when it was last heard of.
+
+As far as this process sees.
+
+The two contexts that a session used last are known, and a request from either is not judged: what
+is counted here is what would stay unseen. Kept in memory and in no store: the unchanged request
+must not write. Bounded; what falls out, or is lost between threads, is counted again later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Final
+
+import msgspec
+
+WINDOW: Final = 900_000  # milliseconds
+# Requests of one burst overtake each other: a change back within half a minute is none.
+REORDER: Final = 30_000
+DUE: Final = 3  # so many are worth a look
+AGAIN: Final = 300_000  # and so much later the next
+MAX_SESSIONS: Final = 10_000
+
+
+class _Turn(msgspec.Struct):
+    """The last context of one session, since when, and the times of its alternations."""
+
+    context: bytes
+    at: int
+    changes: list[int] = []
+    looked: int = 0
+
+
+class Turns:
+    """Count alternations. Times are milliseconds; callable from any thread."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[Hashable, _Turn] = {}
+        self._heard: dict[Hashable, int] = {}
+
+    def hear(self, sid: bytes, now: int) -> None:
+        """Note a request of any kind: a page that polls says where its session is, too."""
+        heard = self._heard
+        if len(heard) >= MAX_SESSIONS and sid not in heard:
+            _drop_first(heard)
+        heard[sid] = now
+
+    def heard(self, sid: bytes) -> int:
+        """Return when the session was last heard of, 0 for never."""
+        return self._heard.get(sid, 0)
+
+    def __contains__(self, sid: bytes) -> bool:
+        """True for a session that was seen in more than one context."""
+        return sid in self._sessions
+
+    def note(self, sid: bytes, context: bytes, newest: bytes, now: int) -> bool:
+        """Note a request; True where the alternations should be looked at.
+
+        `newest` is the context that the session's record has in front: a session that stays on
+        it costs one look into a dict.
+        """
+        turn = self._sessions.get(sid)
+        if turn is None:
+            if context != newest:
+                self._begin(sid, context, newest, now)
+            return False
+        if turn.context == context or now - turn.at < REORDER:
+            return False
+        turn.context, turn.at = context, now
+        turn.changes = [at for at in turn.changes if now - at < WINDOW] + [now]
+        if len(turn.changes) < DUE or now - turn.looked < AGAIN:
+            return False
+        turn.looked = now
+        return True
+
+    def put_off(self, sid: bytes) -> None:
+        """Let the look that was due be due at the next alternation."""
+        turn = self._sessions.get(sid)
+        if turn is not None:
+            turn.looked = 0
+
+    def count(self, sid: bytes, now: int) -> int:
+        """Return the alternations within the window that ends now."""
+        turn = self._sessions.get(sid)
+        return 0 if turn is None else sum(now - at < WINDOW for at in turn.changes)
+
+    def _begin(self, sid: bytes, context: bytes, newest: bytes, now: int) -> None:
+        if len(self._sessions) >= MAX_SESSIONS:
+            _drop_first(self._sessions)
+        # From a context that was not seen here yet, nothing can be said of when it began.
+        changes = [now] if newest else []
+        self._sessions[sid] = _Turn(context, now, changes)
+
+
+def _drop_first(entries: dict[Hashable, Any]) -> None:
+    try:
+        del entries[next(iter(entries))]
+    except (KeyError, StopIteration, RuntimeError):  # another thread was faster
+        return
