@@ -97,6 +97,11 @@ class Client:
         made = {kind: (row[0], row[1], self._headers(kind)) for kind, row in KINDS.items()}
         object.__setattr__(self, "requests", made)
 
+    @property
+    def own_family(self) -> str:
+        """The browser itself, whatever its developer tools pretend to be."""
+        return "Edge" if "Edg/" in (self.base or self.agent) else self.family
+
     def is_like(self, other: Client) -> bool:
         """True for the same browser family on the same system."""
         return self.family == other.family and self.system == other.system
@@ -118,7 +123,7 @@ class Client:
         if kind != "worker" and self.hints:
             phone = "?1" if self.system == "Android" else "?0"
             lines += [
-                ("sec-ch-ua", brands(self.family, self.version)),
+                ("sec-ch-ua", brands(self.own_family, self.version)),
                 ("sec-ch-ua-mobile", phone),
                 ("sec-ch-ua-platform", f'"{self.system}"'),
             ]

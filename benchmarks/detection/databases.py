@@ -1,7 +1,8 @@
 """What the databases of this world say of it: mostly the truth, as real ones do.
 
 Five files in the shapes that operators download: GeoLite2-City, GeoLite2-ASN, GeoIP2-Anonymous-IP
-and GeoIP2-Connection-Type as MaxMind DB files, and the relay's egress list, one CIDR a line. The
+and GeoIP2-Connection-Type as MaxMind DB files, the relay's egress list, one CIDR a line,
+and a list of the AS numbers of hosting providers. The
 second build differs: some ranges are now said to be in another country, or in the other city.
 """
 
@@ -23,12 +24,20 @@ from world import V6_BITS, Block, World
 EPOCHS: Final = (1_799_000_000, 1_800_300_000)  # of the two builds; written into the files
 CITY, ASN, ANONYMOUS, CONNECTION = "city.mmdb", "asn.mmdb", "anonymous.mmdb", "connection.mmdb"
 RELAY: Final = "relay.txt"
+RACKS: Final = "hosting.txt"  # AS numbers of hosting providers, as such lists are published
 
 # The shares are guesses at how good such files are. Vendors claim 99.8% for countries.
 WRONG_COUNTRY: Final = 0.002  # of the ranges of consumers and phones, anew in each build
 NEARBY: Final = 0.6  # of those are said to be in another country of the continent
 OTHER_CITY: Final = 0.06
-COVERED: Final = {"hosting": 0.95, "vpn": 0.85, "tor": 0.97, "rented": 0.25, "connection": 0.97}
+COVERED: Final = {
+    "hosting": 0.95,
+    "vpn": 0.85,
+    "tor": 0.97,
+    "rented": 0.25,
+    "connection": 0.97,
+    "rack": 0.9,
+}
 CONNECTIONS: Final = {
     "isp": "Cable/DSL",
     "mobile": "Cellular",
@@ -182,3 +191,9 @@ def write_reputation(world: World, folder: Path) -> None:
     _save(anonymous, folder / ANONYMOUS, EPOCHS[0])
     _save(connection, folder / CONNECTION, EPOCHS[0])
     (folder / RELAY).write_text("\n".join(relays) + "\n", encoding="ascii")
+    racks = [
+        f"AS{operator.blocks[0].asn}"
+        for operator in world.operators
+        if operator.blocks[0].kind == "hosting" and _knows(rng, "rack")
+    ]
+    (folder / RACKS).write_text("\n".join(racks) + "\n", encoding="ascii")

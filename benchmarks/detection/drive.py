@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clients import Client
-from databases import ANONYMOUS, ASN, CITY, CONNECTION, RELAY
+from databases import ANONYMOUS, ASN, CITY, CONNECTION, RACKS, RELAY
 from people import Device
 
 from gatehound import Action, Event, Guard
@@ -39,7 +39,7 @@ def detection(folder: Path | None) -> dict[str, Any]:
         "asn_database": str(folder / ASN),
         "anonymous_database": str(folder / ANONYMOUS),
         "connection_database": str(folder / CONNECTION),
-        "network_lists": {"relay": [str(folder / RELAY)]},
+        "network_lists": {"relay": [str(folder / RELAY)], "hosting": [str(folder / RACKS)]},
         "reload_every": RELOAD,
     }
     known = set(DetectionSettings.__struct_fields__)

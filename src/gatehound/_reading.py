@@ -105,6 +105,13 @@ def _unknown(reading: _Reading, cls: type[msgspec.Struct], path: tuple[str, ...]
         return f"{reading.name(path)}: given as a value and as a group; it is only one of them"
     from difflib import get_close_matches
 
+    # The commonest slip in an environment: one underscore where a group ends, and not two.
+    groups = [name for name, hint in get_type_hints(cls).items() if _is_group(hint)]
+    for field in groups if reading.text else ():
+        rest = key.removeprefix(f"{field}_")
+        if rest not in (key, ""):
+            right = reading.name((*path, field, rest))
+            return f"{reading.name((*path, key))}: there is no such setting; did you mean {right}?"
     close = get_close_matches(key, cls.__struct_fields__, n=1)
     hint = f"did you mean {reading.name((*path, close[0]))}?" if close else "remove it."
     allowed = ", ".join(cls.__struct_fields__)

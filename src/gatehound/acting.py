@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
-from gatehound.admin import Admin
+from gatehound.admin import DAY, Admin
 from gatehound.detection import Judgement, Reuse
 from gatehound.errors import GatehoundError, StoreError
 from gatehound.events import coarse
@@ -45,7 +45,10 @@ Hijacked: TypeAlias = Callable[[Session, Verdict], Awaitable[None] | None]
 # many others who judged it too; nothing is written then, and the next request is judged again. A
 # flag without its evidence would be lifted by the owner's next request.
 ATTEMPTS: Final = 8
+NOWHERE: Final = Network()
 _REUSE: Final = Reuse()
+# In which proxies name their clients: where one is there and not read, a proxy is not declared.
+FORWARDING: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip")
 
 log: Final = logging.getLogger("gatehound")
 
@@ -61,11 +64,11 @@ class Acting(Admin):
 
     async def act(self, passage: Passage, record: Record, judgement: Judgement) -> None:
         """Do what cannot be left to the app: end it, or flag the sessions it stands against."""
-        await self.end_if_due(passage, record, judgement)
+        if judgement.verdict.action is Action.TERMINATE:
+            await self.end_if_due(passage, record, judgement)
         for signal in judgement.fresh:
-            siblings = str(signal.detail.get("siblings") or "")
-            if siblings and signal.detector == "geo_anomaly":
-                await self._mark(passage, record, signal, FLAGGED, siblings.split(","))
+            if signal.detector == "geo_anomaly" and (named := signal.detail.get("siblings")):
+                await self._mark(passage, record, signal, FLAGGED, str(named).split(","))
             if signal.code == "moved_with_others" and self._events.admits("sessions_moved"):
                 detail, reason = signal.detail, signal.reason
                 moved = self.event("sessions_moved", passage, record, reason=reason, detail=detail)
@@ -96,6 +99,29 @@ class Acting(Admin):
             why = "Another session of this account was ended as suspicious"
             signal = Signal("sibling_ended", self.settings.policy.record, why, detector="policy")
             await self._mark(passage, record, signal, FLAGGED | STEP_UP)
+
+    async def tell_crowd(self, passage: Passage) -> None:
+        """Tell that a proxy is set wrong: once a process, and of all processes once a day."""
+        crowd = self.detection.population.tell()
+        if crowd is None or await self.store.count("told", "proxy_misconfigured", window=DAY) > 1:
+            return
+        detail: Detail = {
+            "users": crowd.users,
+            "active": crowd.active,
+            "networks": ", ".join(crowd.groups),
+            "setting": "client_ip.trusted_proxies",
+        }
+        mode = self.settings.client_ip.mode
+        whose = f"the address of {crowd.address} or its like" if crowd.address else "no address"
+        reason = (
+            f"{crowd.users} of {crowd.active} active users have {whose}: a proxy is not set right, "
+            "and networks are no evidence until that is mended. Set client_ip.mode to what the "
+            f"proxy sends (it is {mode}{_sent(passage)}) and client_ip.trusted_proxies to the "
+            "addresses of all proxies on the way; where users do share a network, name it in "
+            "detection.shared_networks"
+        )
+        event = Event("proxy_misconfigured", reason=reason, detail=detail, notify="admins")
+        await self.tell(event)
 
     def _is_hijack(self, record: Record, judgement: Judgement) -> bool:
         """True once for each time that a proof is asked for, and where the session ends."""
@@ -136,6 +162,8 @@ class Acting(Admin):
         if self._events.admits("session_reuse"):
             await self.tell(self.event("session_reuse", passage, record, reason=reuse))
         if not any(one.name == _REUSE.name for one in self.detection.detectors):
+            return
+        if _is_answered(record, reuse):
             return
         signal = _REUSE.found(reuse, known_context=self.is_known_context(passage, record))
         if signal is not None:
@@ -186,7 +214,7 @@ class Acting(Admin):
 
     def network_of(self, address: IPAddress | None) -> Network:
         """Look an address up; an empty network for None."""
-        return Network() if address is None else self.networks.lookup(address)
+        return NOWHERE if address is None else self.networks.lookup(address)
 
     def present(self, record: Record) -> Session:
         """What detectors and the app see of a record."""
@@ -196,6 +224,8 @@ class Acting(Admin):
         """What the privacy settings allow to be stored of an address."""
         if address is None:
             return b""
+        if self.settings.privacy.address_precision == "full":
+            return address.packed
         text = coarse(str(address), self.settings.privacy.address_precision)
         return ip_address(text).packed if text else b""
 
@@ -225,3 +255,21 @@ class Acting(Admin):
                 at=passage.now / 1000,
             )
         )
+
+
+def _is_answered(record: Record, reuse: str) -> bool:
+    """True where a proof may have come after the secret that was presented.
+
+    The copies that a proof made worthless go on knocking; who has proved to be here MUST NOT be
+    asked for it by each of them again. A stale secret may be from before the proof or after it.
+    """
+    security = record.security
+    if security.authenticated <= security.created:
+        return False
+    return reuse == "stale" or security.rotated <= security.authenticated
+
+
+def _sent(passage: Passage) -> str:
+    """Name the header in which this very request says who its client is, if there is one."""
+    sent = [name for name in FORWARDING if passage.request.header(name)]
+    return f", and requests carry {', '.join(sent)}" if sent else ""

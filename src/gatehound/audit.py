@@ -37,6 +37,11 @@ def describe(settings: Settings) -> str:
     return "\n".join(lines)
 
 
+_ENDS: Final = {
+    "session": "a session ends",
+    "all": "all sessions of its user end",
+    "reauthenticate": "a session ends, and all others of its user have to prove themselves",
+}
 _MODES: Final = {
     "off": "Nothing is looked at.",
     "observe": "Findings are recorded, and nothing is done.",
@@ -52,15 +57,34 @@ def _detection(settings: Settings) -> Iterator[str]:
     if detection.mode == "off":
         return
     flag = Policy(policy, detection.mode).enter()
-    yield f"A session is flagged at {flag:g} points, and has to prove itself at {policy.step_up:g}."
-    if policy.terminate is not None:
-        ends = {"all": "all sessions of its user end", "session": "it ends"}.get(
-            policy.on_terminate, "it ends, and all others of its user have to prove themselves"
-        )
-        yield f"At {policy.terminate:g} points {ends}."
+    asks = detection.mode in ("step-up", "strict") and settings.web.step_up_url is not None
+    if detection.mode != "observe":
+        proof = f", and has to prove itself at {policy.step_up:g}" if asks else ""
+        yield f"A session is flagged at {flag:g} points{proof}."
+        if policy.terminate is not None and detection.mode in ("step-up", "strict"):
+            yield f"At {policy.terminate:g} points {_ENDS[policy.on_terminate]}."
+        if policy.malicious == "terminate":
+            yield "A session that is used from an address known for attacks ends."
+    yield from _cautions(settings)
+    for name in ("ip_shift", "geo_anomaly"):
+        if getattr(detection, name) == "strict" and name not in detection.disable:
+            yield f"{name} is strict: it flags every change alone."
     if detection.disable:
         yield f"Switched off: {', '.join(detection.disable)}."
     yield _sources(settings)
+
+
+def _cautions(settings: Settings) -> Iterator[str]:
+    """Say who and what is watched more closely, or less."""
+    policy = settings.policy
+    points = f"{policy.sensitive_discount:g} points"
+    for kind, when in (("sensitive", "sooner"), ("relaxed", "later")):
+        roles, paths = getattr(policy, f"{kind}_roles"), getattr(policy, f"{kind}_paths")
+        named = [*(f"the role {role!r}" for role in roles), *paths]
+        if named:
+            yield f"Every threshold is reached {points} {when} for {', '.join(named)}."
+    if policy.fresh_paths:
+        yield f"A recent sign-in is needed for {', '.join(policy.fresh_paths)}."
 
 
 def _sources(settings: Settings) -> str:
@@ -75,8 +99,13 @@ def _sources(settings: Settings) -> str:
         for name in detection.network_lists.__struct_fields__
         if getattr(detection.network_lists, name)
     ]
-    told = [*(f"a database {name}" for name in databases), *(f"a list {name}" for name in lists)]
-    return f"What is known of networks: {', '.join(told) or 'nothing but their prefixes'}."
+    bad = [name for name in ("risky", "malicious") if getattr(detection.reputation, name)]
+    told = [
+        *(f"the {name} database" for name in databases),
+        *(f"a list of {name} networks" for name in lists),
+        *(f"a list of {name} addresses" for name in bad),
+    ]
+    return f"What is known of networks comes from: {', '.join(told) or 'their prefixes alone'}."
 
 
 def _outage(settings: Settings) -> str:
@@ -150,6 +179,38 @@ def _session_findings(settings: Settings, networks: Networks) -> Iterator[Findin
         )
     else:
         yield from _missing_data(networks)
+    for line in networks.findings():
+        yield Finding(
+            "warning", "database-unusable", line, "replace the file by renaming a whole one"
+        )
+    yield from _policy_findings(settings)
+
+
+def _policy_findings(settings: Settings) -> Iterator[Finding]:
+    """Say which settings of the policy do nothing."""
+    detection, policy = settings.detection, settings.policy
+    asks = detection.mode in ("step-up", "strict")
+    if asks and settings.web.step_up_url is None:
+        yield Finding(
+            "warning",
+            "no-step-up-page",
+            f"detection.mode is {detection.mode}, and nobody can be asked for a proof.",
+            "set web.step_up_url",
+        )
+    if policy.terminate is not None and not asks:
+        yield Finding(
+            "warning",
+            "terminate-without-effect",
+            f"policy.terminate is set, and detection.mode {detection.mode} ends nothing.",
+            "set detection.mode to step-up or strict",
+        )
+    if policy.malicious == "terminate" and not detection.reputation.malicious:
+        yield Finding(
+            "warning",
+            "malicious-without-list",
+            "policy.malicious is terminate, and no list says which addresses are meant.",
+            "set detection.reputation.malicious",
+        )
 
 
 def _missing_data(networks: Networks) -> Iterator[Finding]:

@@ -70,6 +70,7 @@ FLOODABLE: Final = {
     "login_failed": 60,
     "login_over_http": 1,
     "sessions_moved": 1,
+    "detector_failed": 10,
 }
 FLOOD_WINDOW: Final = 60.0  # seconds
 

@@ -87,6 +87,7 @@ class Guard(Turning):
         on_hijack: Hijacked | None = None,
     ) -> None:
         self.settings = settings = _settings_from(settings)
+        _check_arguments(users=users, store=store, activity=activity, on_hijack=on_hijack)
         self.resolver = settings.resolver()
         keys: _Keys = {"secret_keys": settings.secret_keys, "namespace": settings.namespace}
         shape = settings.cookie_shape()
@@ -323,12 +324,35 @@ class Guard(Turning):
                 "detection.city_database and detection.asn_database are not set: only browsers, "
                 "address prefixes and lists are evidence; with both, providers and countries are"
             )
+        if settings.policy.terminate is not None and mode not in ("step-up", "strict"):
+            log.warning(
+                "policy.terminate is set and detection.mode is %s, which ends nothing: set the "
+                "mode to step-up or strict, or leave policy.terminate out",
+                mode,
+            )
         if mode in ("step-up", "strict") and settings.web.step_up_url is None:
             log.warning(
                 "detection.mode is %s and web.step_up_url is not set: nobody can be asked to "
                 "sign in again, so a step-up becomes a notification",
                 mode,
             )
+
+
+def _check_arguments(**given: Any) -> None:
+    """Refuse what would fail at the first request, or at the first theft."""
+    kinds = {"users": Users, "store": Store}
+    problems = [
+        f"{name}: {value!r} was given; it is {what}"
+        for name, value in given.items()
+        for is_right, what in (
+            (isinstance(value, kinds[name]), f"a gatehound {kinds[name].__name__}, or None")
+            if name in kinds
+            else (callable(value), "a function, or None"),
+        )
+        if value is not None and not is_right
+    ]
+    if problems:
+        raise SettingsError(problems)
 
 
 class _Keys(TypedDict):

@@ -7,17 +7,17 @@ compare-and-swap; who loses the race judges again on what the winner wrote.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from gatehound.acting import ATTEMPTS, Acting
+from gatehound.acting import ATTEMPTS, NOWHERE, Acting
 from gatehound.admin import DAY
 from gatehound.detection import Judgement, Observation, describe
-from gatehound.detection.device import unmasked
+from gatehound.detection.device import MAX_AGENT, unmasked
 from gatehound.errors import StoreError
+from gatehound.listing import present_on
 from gatehound.model import Action, Detail, Device, Event, Network, Notify, Session, Verdict
 from gatehound.passage import Passage
 from gatehound.standing import flags_of, is_quarantined, is_suspicious, standing_action, with_flags
@@ -31,12 +31,11 @@ EVENT_OF_DETECTOR: Final = {
     "network_change": "session_ip_shift",
     "geo_anomaly": "session_geo_anomaly",
 }
-# In which proxies name their clients: where one is there and not read, a proxy is not declared.
-FORWARDING: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip")
 _NOTHING_STANDS: Final = Verdict()
+_LOOKED_AT: Final = FLAGGED | STEP_UP | WATCHED
 
 
-class _Change(msgspec.Struct, frozen=True):
+class _Change(msgspec.Struct, frozen=True, gc=False):
     """What a judgement does to a record, and what is told of it."""
 
     record: Record
@@ -58,28 +57,44 @@ class Judging(Acting):
 
     def is_settled(self, passage: Passage, record: Record) -> bool:
         """Say what stands against a session; True where there is nothing new to look at."""
-        if not self.detection.enabled:
+        detection, security = self.detection, record.security
+        if not detection.enabled:
             # What stands is shown, and stays.
             passage.verdict = Verdict(standing_action(record))
             return True
-        pair, pairs, turns = self.context(passage), record.seen.pairs, self.detection.turns
-        population = self.detection.population
+        request, population = passage.request, detection.population
+        packed = passage.client_ip.packed if population.crowd is None else None
+        passage.agent_digest, pair = detection.contexts(packed, request.agent[:MAX_AGENT])
+        if (  # almost every request: in the context that was the last new one, and nothing stands
+            pair == record.seen.pairs[0]
+            and not (security.flags & _LOOKED_AT or passage.was_seen)
+            and not population.is_due
+            and detection.turns.is_quiet(security.sid, passage.now)
+        ):
+            passage.verdict = _NOTHING_STANDS
+            return True
+        return self._has_settled(passage, record, pair)
+
+    def _has_settled(self, passage: Passage, record: Record, pair: bytes) -> bool:
+        """Is_settled, for all other requests."""
         if passage.was_seen:
             self.note_active(passage, record)
-        due = population.is_due
-        if pair != pairs[0] or record.sid in turns:
-            due |= self._is_turn(passage, record, pair)
+        is_due = self.detection.population.is_due
+        turns, sid = self.detection.turns, record.sid
+        if pair != record.seen.pairs[0] or sid in turns:
+            is_due |= self._is_turn(passage, record, pair)
         if is_suspicious(record):
             # It is looked at each time, so that its reasons can be shown.
             passage.verdict = Verdict(standing_action(record))
             return False
         passage.verdict = _NOTHING_STANDS
-        if record.security.flags & WATCHED and not due:
-            request = passage.request
-            due = self.detection.policy.caution(request.method, request.path, record.roles) > 0
-        if pair not in pairs or due:
+        if is_due or pair not in record.seen.pairs:
             return False
-        turns.hear(record.sid, passage.now)
+        if record.security.flags & WATCHED:
+            request = passage.request
+            if self.detection.policy.caution(request.method, request.path, record.roles) > 0:
+                return False
+        turns.hear(sid, passage.now)
         return True
 
     def _is_turn(self, passage: Passage, record: Record, pair: bytes) -> bool:
@@ -92,47 +107,27 @@ class Judging(Acting):
         turns.put_off(record.sid)
         return False
 
-    def note_active(self, passage: Passage, record: Record) -> None:
+    def note_active(self, passage: Passage, record: Record, prefix: str | None = None) -> None:
         """Count who is active from where: at each sign-in, new context and slide."""
-        address = passage.client_ip.address
-        prefix, now = self.networks.prefix(address), passage.now / 1000
+        address, now = passage.client_ip.address, passage.now / 1000
+        prefix = self.networks.prefix(address) if prefix is None else prefix
         self.detection.population.note(record.alias, address, prefix, now)
-
-    async def _tell_crowd(self, passage: Passage) -> None:
-        """Tell that a proxy is set wrong: once a process, and of all processes once a day."""
-        crowd = self.detection.population.tell()
-        if crowd is None or await self.store.count("told", "proxy_misconfigured", window=DAY) > 1:
-            return
-        detail: Detail = {
-            "users": crowd.users,
-            "active": crowd.active,
-            "networks": ", ".join(crowd.groups),
-            "setting": "client_ip.trusted_proxies",
-        }
-        reason = (
-            f"{crowd.users} of {crowd.active} active users have the address of "
-            f"{crowd.address or 'nobody'} or its like: that of a proxy is taken for theirs, and "
-            "networks are no evidence until that is mended. Set client_ip.mode to what the proxy "
-            f"sends (it is {self.settings.client_ip.mode}{_sent(passage)}) and "
-            "client_ip.trusted_proxies to its address; where users do share it, name it in "
-            "detection.shared_networks"
-        )
-        event = Event("proxy_misconfigured", reason=reason, detail=detail, notify="admins")
-        await self.tell(event)
 
     async def judge(self, passage: Passage, record: Record) -> None:
         """Weigh the evidence and write what follows from it, in one compare-and-swap."""
         if not self.detection.enabled:
             return
         pair = self.context(passage)
-        network = self.network_of(passage.client_ip.address)
-        self.note_active(passage, record)
+        network = self._network(passage.client_ip.packed)
+        self.note_active(passage, record, network.prefix)
         population = self.detection.population
         if population.is_due:
-            await self._tell_crowd(passage)
+            await self.tell_crowd(passage)
         if population.crowd is not None:
-            network = Network()
-        seen = await self._observed(passage, record, network, pair)
+            network = NOWHERE
+        wants = self._wants_siblings(passage, record, network)
+        siblings = await self._siblings(record) if wants else ()
+        seen = self._observed(passage, record, network, pair, siblings)
         memory, user_memory = await self.store.recall(record.alias, record.sid)
         attempts = ATTEMPTS
         while True:
@@ -157,46 +152,66 @@ class Judging(Acting):
             memory, user_memory = result.memory, result.user_memory
             record = with_flags(record, result.flags)
             seen = replace(seen, session=self.present(record))
-        if result.gone:  # ended by somebody else in this very moment
-            passage.record = None
-            self.doubt(record.sid)
+        if result.gone:  # ended, or given another secret, by somebody else in this very moment
+            await self._gone(passage, record)
             return
         if result.done:
             passage.record = change.record
             for event in change.events:
                 self.announce(event)
-        await self._tell_more(passage, judgement)
-        await self.act(passage, record, judgement)
+        if judgement.failures or judgement.reached:
+            await self._tell_more(passage, judgement)
+        if judgement.fresh or judgement.verdict.action >= Action.STEP_UP:
+            await self.act(passage, record, judgement)
 
-    async def _observed(
-        self, passage: Passage, record: Record, network: Network, pair: bytes
+    async def look(self, passage: Passage, *, judge: bool = False) -> None:
+        """Load the session of this request's cookie, as if nothing was known."""
+        raise NotImplementedError
+
+    async def _gone(self, passage: Passage, record: Record) -> None:
+        """Find out why a session that was admitted is not there, so that the app is told."""
+        self.doubt(record.sid)
+        passage.record, passage.verdict = None, Verdict()
+        if not passage.is_new_login:
+            await self.look(passage)
+            passage.record = None  # what is found alive now was not judged
+
+    def _network(self, packed: bytes | None) -> Network:
+        return self.networks.lookup_packed(packed) if packed else NOWHERE
+
+    def _observed(
+        self,
+        passage: Passage,
+        record: Record,
+        network: Network,
+        pair: bytes,
+        siblings: tuple[Session, ...],
     ) -> Observation:
         """What detectors may look at, but for what is remembered."""
-        session = self.present(record)
         is_login, seen, turns = passage.is_new_login, record.seen, self.detection.turns
-        used = max(passage.was_seen or seen.last_seen, turns.heard(record.sid))
-        turns.hear(record.sid, passage.now)
-        before = None if is_login or not seen.address else ip_address(seen.address)
-        siblings = await self._siblings(record)
-        return Observation(
-            request=passage.request,
-            activity=passage.activity,
-            client_ip=passage.client_ip,
-            now=passage.now / 1000,
-            network=network,
-            device=self._device(passage),
-            agent_digest=passage.agent_digest,
-            session=session,
-            is_new_context=is_login or pair not in seen.pairs,
-            siblings=siblings,
-            sibling_networks=tuple(self.network_of(one.address) for one in siblings),
-            previous=self.network_of(before),
-            previous_agent=b"" if is_login else seen.agent,
-            last_used=0.0 if is_login else used / 1000,
-            is_login=is_login,
-            known_device=passage.known_device,
-            alternations=turns.count(record.sid, passage.now),
-            network_unusable=self.detection.population.crowd is not None,
+        sid, now = record.security.sid, passage.now
+        used = max(passage.was_seen or seen.last_seen, turns.heard(sid))
+        turns.hear(sid, now)
+        before = self._network(seen.address)
+        return Observation(  # by position: keywords of so many fields take eight times as long
+            passage.request,
+            passage.activity,
+            passage.client_ip,
+            now / 1000,
+            network,
+            self._device(passage),
+            passage.agent_digest,
+            present_on(record, before),
+            is_login or pair not in seen.pairs,
+            siblings,
+            tuple([self.network_of(one.address) for one in siblings]) if siblings else (),
+            NOWHERE if is_login else before,
+            b"" if is_login else seen.agent,
+            0.0 if is_login else used / 1000,
+            is_login,
+            passage.known_device,
+            turns.count(sid, now),
+            self.detection.population.crowd is not None,
         )
 
     def _device(self, passage: Passage) -> Device:
@@ -216,13 +231,15 @@ class Judging(Acting):
         clears = judgement.flag is False and not before & STEP_UP
         flags = (before & ~(FLAGGED | NOTIFIED) if clears else before) & ~WATCHED
         flags |= flags_of(judgement)
-        security = replace(record.security, flags=flags)
+        security = record.security
+        if flags != before:
+            security = replace(security, flags=flags)
         return _Change(
-            record=replace(record, security=security, seen=seen),
-            before=before,
-            agent=clip_text(passage.request.agent) if keep else "",
-            is_seen_new=seen != record.seen,
-            events=self._events_of(passage, record, judgement, flags),
+            replace(record, security=security, seen=seen),
+            before,
+            clip_text(passage.request.agent) if keep else "",
+            seen != record.seen,
+            self._events_of(passage, record, judgement, flags),
         )
 
     async def _write(
@@ -272,16 +289,28 @@ class Judging(Acting):
 
     def _reachable(self, judgement: Judgement, record: Record) -> Judgement:
         """Hold a step-up until it is answered; one that no page can answer is a notification."""
-        held = Action.STEP_UP if record.security.flags & STEP_UP else Action.ALLOW
-        action = max(judgement.verdict.action, held)
+        action, is_held = judgement.verdict.action, record.security.flags & STEP_UP
+        if action < Action.STEP_UP and not is_held:
+            return judgement
+        action = max(action, Action.STEP_UP if is_held else Action.ALLOW)
         if action is Action.STEP_UP and self.settings.web.step_up_url is None:
             action = Action.NOTIFY  # nobody is locked out
+        if action is judgement.verdict.action:
+            return judgement
         return replace(judgement, verdict=replace(judgement.verdict, action=action))
 
+    def _wants_siblings(self, passage: Passage, record: Record, network: Network) -> bool:
+        """True where a detector wants the user's other living sessions.
+
+        The built-in one compares countries: where this is the session's own nothing is new.
+        """
+        detection = self.detection
+        if "siblings" not in detection.needs:
+            return False
+        is_home = network.country == record.seen.country and not passage.is_new_login
+        return detection.wants_all_siblings or not is_home
+
     async def _siblings(self, record: Record) -> tuple[Session, ...]:
-        """The user's other living sessions, where a detector wants them."""
-        if "siblings" not in self.detection.needs:
-            return ()
         listed = await self.store.sessions(record.alias)
         self.announce_ends(listed.finished)
         return tuple(self.present(r) for r in listed.records if r.sid != record.sid)
@@ -295,7 +324,7 @@ class Judging(Acting):
             before,
             address=before.address if address is None else self.kept_address(address),
             country=network.country or before.country,
-            place=network.place_id if address is not None else before.place,
+            place=before.place if address is None else network.place_id,
             agent=passage.agent_digest,
             pairs=before.pairs if pair in before.pairs else (pair, newest or older),
         )
@@ -304,19 +333,24 @@ class Judging(Acting):
         self, passage: Passage, record: Record, judgement: Judgement, flags: int
     ) -> tuple[Event, ...]:
         verdict, before = judgement.verdict, record.security.flags
+        if not judgement.fresh and flags & ~WATCHED == before & ~WATCHED:
+            return ()
         # A flagged session is judged again and again: its findings are told once.
-        events = [
-            self.event(name, passage, record, reason=signal.reason, detail=signal.detail)
-            for signal in (() if before & FLAGGED else judgement.fresh)
-            if (name := EVENT_OF_DETECTOR.get(signal.detector))
-            and signal.weight >= self.settings.policy.record
-        ]
+        events = []
+        for signal in () if before & FLAGGED else judgement.fresh:
+            name = EVENT_OF_DETECTOR.get(signal.detector)
+            if name and signal.weight >= self.settings.policy.record:
+                events.append(
+                    self.event(name, passage, record, reason=signal.reason, detail=signal.detail)
+                )
+        new = flags & ~before & ~WATCHED
+        if not new and before & FLAGGED == flags & FLAGGED:
+            return tuple(events)
         detail: Detail = {
             "score": round(verdict.score, 2),
             "signals": ", ".join(signal.code for signal in verdict.signals),
         }
         why = "; ".join(signal.reason for signal in verdict.signals)
-        new = flags & ~before
         if new & (FLAGGED | NOTIFIED):
             notify: Notify = "both" if new & NOTIFIED else ""
             events.append(
@@ -333,13 +367,9 @@ class Judging(Acting):
     async def _tell_more(self, passage: Passage, judgement: Judgement) -> None:
         """Tell of detectors that failed, and count what other modes would have done."""
         for detector, error in judgement.failures:
+            if not self._events.admits("detector_failed"):
+                continue
             detail = {"detector": detector, "error": error}
             await self.tell(self.event("detector_failed", passage, passage.record, detail=detail))
         for name in judgement.reached:
             await self.store.count("would", name, window=DAY)
-
-
-def _sent(passage: Passage) -> str:
-    """Name the header in which this very request says who its client is, if there is one."""
-    sent = [name for name in FORWARDING if passage.request.header(name)]
-    return f", and requests carry {', '.join(sent)}" if sent else ""

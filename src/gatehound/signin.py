@@ -28,9 +28,9 @@ from gatehound.guard import Guard
 from gatehound.listing import UserId, user_text
 from gatehound.model import Action, EndReason, Verdict
 from gatehound.passage import LoginAttempt, Passage
-from gatehound.standing import is_suspicious
+from gatehound.standing import is_suspicious, with_flags
 from gatehound.stores.answer import Standing
-from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, Record, secret_hash
+from gatehound.stores.record import Record, secret_hash
 from gatehound.transport import note_plain_http
 
 NEW_DEVICE: Final = "signed_in_on_new_device"  # what the detector new_device calls it
@@ -179,13 +179,14 @@ async def reauthenticate(guard: Guard, passage: Passage, methods: tuple[str, ...
     """The user proved again who they are: fresh, unflagged, with a new absolute end."""
     check_names(methods)
     record = await _rotate(guard, passage, "step_up_passed", methods)
-    if is_suspicious(record):
+    was_suspicious = is_suspicious(record)
+    if guard.detection.enabled or was_suspicious:  # a proof forgives and teaches, flagged or not
         await guard.prove(passage, record, "signed in again")
-        flags = record.security.flags & ~(FLAGGED | STEP_UP | NOTIFIED)
-        passage.record = replace(record, security=replace(record.security, flags=flags))
-        if _knows_devices(guard):  # the login left no cookie: nobody had proved that it was theirs
-            device = guard.device_cookies.recognise(passage, record.alias)
-            guard.device_cookies.leave(passage, record.alias, device)
+        passage.record = with_flags(record, 0)
+    # The login of a suspicious session left no cookie: nobody had proved that it was theirs.
+    if was_suspicious and _knows_devices(guard):
+        device = guard.device_cookies.recognise(passage, record.alias)
+        guard.device_cookies.leave(passage, record.alias, device)
     passage.verdict = Verdict()
 
 

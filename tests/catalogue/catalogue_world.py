@@ -93,6 +93,7 @@ NETS: Final[Mapping[str, Net]] = {
     "spain": Net(65539, "Hilo", "Cable/DSL", ("Madrid",)),
     "warp": Net(65540, "Edge", "Corporate", ("Frankfurt",), VPN),
     "saver": Net(65541, "Saver", "Corporate", ("Amsterdam",), PROXY),
+    "rack_far": Net(65542, "Far Racks", "Corporate", ("Stockholm", "Amsterdam"), HOSTING),
 }
 _CDN_NET: Final = Net(13335, "CDN", "Corporate", ("Paris", "Ashburn"), HOSTING)
 _NUMBERS: Final = {name: number for number, name in enumerate(NETS)}

@@ -1,7 +1,7 @@
 """Normal people who look like a thief all the same: docs/catalogue.md says so, and this is why.
 
-A row of the catalogue may not do this; these three are its edges. Whoever changes one changes the
-page.
+A row of the catalogue may not do this; these are its edges, each beside what is still let be where
+that is close. Whoever changes one changes the page.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from catalogue_kit import HOME, Tale
 from catalogue_looks import edge
-from catalogue_run import FLAG, NOTIFY, Outcome, Row, Story
+from catalogue_run import FLAG, NOTIFY, RECORD, Outcome, Row, Story
 from catalogue_world import v4
 from stories_networks import browse
 
@@ -22,6 +22,18 @@ def vpn_that_nobody_knows(tale: Tale) -> None:
     laptop = tale.settled()
     tale.begin()
     browse(tale, laptop, v4("cloud"), HOME)
+
+
+def vpn_that_nobody_knows_in_another_country(tale: Tale) -> None:
+    laptop = tale.settled()
+    tale.begin()
+    browse(tale, laptop, v4("rack_far"), HOME)
+
+
+def vpn_that_nobody_knows_in_a_neighbouring_country(tale: Tale) -> None:
+    laptop = tale.settled()
+    tale.begin()
+    browse(tale, laptop, v4("rack_far", 1), HOME)
 
 
 def antivirus_service_with_the_cookie(tale: Tale) -> None:
@@ -41,6 +53,8 @@ def remote_desktop_abroad(tale: Tale) -> None:
     ("story", "action"),
     [
         (vpn_that_nobody_knows, FLAG),
+        (vpn_that_nobody_knows_in_another_country, FLAG),
+        (vpn_that_nobody_knows_in_a_neighbouring_country, RECORD),
         (antivirus_service_with_the_cookie, FLAG),
         (remote_desktop_abroad, NOTIFY),
     ],

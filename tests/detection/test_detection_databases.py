@@ -7,9 +7,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import geoip2.database
+import maxminddb
 import pytest
-from detection_kit import place, write_database
+from detection_kit import ASN_RECORDS, place, write_database
+from geoip2.database import Reader
 from mmdb_writer import MMDBWriter
 from msgspec.structs import replace
 from netaddr import IPSet  # type: ignore[import-untyped]  # netaddr ships no types
@@ -223,11 +224,33 @@ def test_kind_by_connection_database(tmp_path: Path, connection: str, kind: str)
     assert facts(path, "connection").kind == kind
 
 
-def test_a_geoip2_that_has_no_model_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(geoip2.database.Reader, "anonymous_plus")
-    records = {"192.0.2.0/24": {"is_tor_exit_node": True}}
-    path = write_database(tmp_path / "a.mmdb", "GeoIP-Anonymous-Plus", records)
-    assert facts(path, "anonymous").kind == "tor"
+def by_model(reader: Reader, address: str) -> Network:
+    """What geoip2's own model of a City file says, in our words."""
+    model = reader.city(address)
+    here = model.location
+    places = (here.latitude, here.longitude)
+    near = (here.accuracy_radius or 0) <= 250
+    return Network(
+        country=model.country.iso_code or "",
+        continent=model.continent.code or "",
+        city=(model.city.name or "")[:128],
+        place_id=model.city.geoname_id or model.country.geoname_id or 0,
+        location=(places[0], places[1]) if near and places[0] is not None else None,
+    )
+
+
+def test_what_is_read_is_what_the_models_of_geoip2_say(city_database: str, tmp_path: Path) -> None:
+    """An oracle of MaxMind's own; the records are those of the tests' City and ASN databases."""
+    with Reader(city_database) as reader:
+        for address in ("192.0.2.1", "192.0.2.200", "198.51.100.7", "203.0.113.9", "2001:db8:1::1"):
+            found = facts(city_database, address=address)
+            assert replace(found, prefix="", build=0) == by_model(reader, address)
+    asn = write_database(tmp_path / "asn.mmdb", "GeoLite2-ASN", ASN_RECORDS)
+    with Reader(asn) as reader:
+        model = reader.asn("192.0.2.1")
+        found = facts(asn, "asn")
+        assert found.asn == model.autonomous_system_number
+        assert found.organisation == model.autonomous_system_organization
 
 
 # --- MaxMind's own test files, where they are at hand ---
@@ -267,3 +290,19 @@ def test_maxmind_connection(address: str, kind: str) -> None:
 def test_maxmind_location() -> None:
     london = facts(str(MMDB / "GeoIP2-City-Test.mmdb"), address="81.2.69.160")
     assert london.location == (51.5142, -0.0931)
+
+
+@with_maxmind_files
+def test_maxmind_places_are_those_of_geoip2s_models() -> None:
+    path = str(MMDB / "GeoIP2-City-Test.mmdb")
+    networks, compared = Networks(city=path), 0
+    with maxminddb.open_database(path) as records, Reader(path) as reader:
+        for network, _ in records:
+            found = networks.lookup(network.network_address)
+            expected = by_model(reader, str(network.network_address))
+            if expected.country and expected.continent:  # else ours fills in the continent
+                assert (
+                    replace(found, prefix="", build=0, kind="", asn=0, organisation="") == expected
+                )
+                compared += 1
+    assert compared > 100

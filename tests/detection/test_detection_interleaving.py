@@ -163,13 +163,28 @@ def turns(*, other: Network = OTHER, agent: str = kit.CHROME_WINDOWS, after: flo
     )
 
 
+def test_the_numbers() -> None:
+    assert (NETWORKS, BROWSERS, ALTERNATIONS) == (2.5, 2.0, 3)
+
+
 def test_a24_it_helps_other_evidence_and_flags_nothing_alone() -> None:
-    assert NETWORKS + BROWSERS > 4.5 > NETWORKS
+    assert max(NETWORKS, BROWSERS) < 4.5 <= NETWORKS + BROWSERS
     home = turns()  # 1.6 for another provider of the country, and who works over two lines
     assert codes(home) == ["networks_interleaved"]
-    assert home.verdict.action is Action.RECORD
+    assert (home.verdict.action, home.flag) == (Action.RECORD, None)
     abroad = turns(other=replace(FRANCE, kind="isp"))  # 2.6 for a neighbouring country
     assert (codes(abroad), abroad.flag) == (["networks_interleaved"], True)
+
+
+def test_a24_two_lines_and_two_browsers_are_two_parties() -> None:
+    story = Story(detection(detectors=[Interleaving()]))
+    story.step(HOME)
+    story.step(OTHER, kit.FIREFOX_LINUX)
+    both = story.step(
+        HOME, previous=OTHER, previous_agent=digest(kit.FIREFOX_LINUX), alternations=3
+    )
+    assert codes(both) == ["networks_interleaved", "browsers_interleaved"]
+    assert both.flag is True
 
 
 def test_it_counts_once_however_long_they_take_turns() -> None:

@@ -85,8 +85,35 @@ def test_what_touches_is_merged(tmp_path: Path) -> None:
     assert len(read(tmp_path, "192.0.2.0/24\n192.0.2.7\n192.0.0.0/16\n192.0.2.0/24\n")) == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "asn"),
+    [
+        ("AS64496", 64496),
+        ("as64496", 64496),
+        ("  AS64496  # a provider", 64496),
+        ("AS64496,DE,Home ISP", 64496),
+        ("AS064496", 64496),
+        ("AS1", 1),
+        ("AS4294967295", 4294967295),
+    ],
+)
+def test_as_numbers(tmp_path: Path, line: str, asn: int) -> None:
+    found = read(tmp_path, f"192.0.2.0/24\n{line}\nAS64500\n")
+    assert found.asns == {asn, 64500}
+    assert len(found) == 1
+    assert found.covers(ip_address("192.0.2.9"))
+
+
+def test_a_file_of_as_numbers_alone_covers_no_address(tmp_path: Path) -> None:
+    found = read(tmp_path, "AS64496\nAS64496\n")
+    assert (len(found), found.name) == (0, "list.txt")
+    assert found.asns == {64496}
+    assert not found.covers(ip_address("0.0.251.240")), "64496 as an address"
+    assert read(tmp_path, "192.0.2.0/24\n").asns == frozenset()
+
+
 REFUSED = [
-    ("nonsense", "is no network; write a CIDR, a range or an address a line"),
+    ("nonsense", "is no network; write a CIDR, a range, an address or an AS number a line"),
     ("192.0.2.256", "is no network"),
     ("192.0.2", "is no network"),
     ("192.0.02.1", "is no network"),
@@ -116,6 +143,18 @@ REFUSED = [
     ("network,country", "is no network"),
     ("\x00", "is no network"),
     ("192.0.2.1 192.0.2.2", "is no network"),
+    ("AS0", "is no AS number; write AS and a number from 1 to 4294967295, as AS64496"),
+    ("AS4294967296", "is no AS number"),
+    ("ASx", "is no AS number"),
+    ("AS", "is no AS number"),
+    ("AS 64496", "is no AS number"),
+    ("AS-1", "is no AS number"),
+    ("AS1_0", "is no AS number"),
+    ("AS1.10", "is no AS number"),  # asdot (RFC 5396)
+    ("AS\u0661", "is no AS number"),
+    ("AS64496-AS64500", "is no AS number"),
+    ("AS64496/24", "is no AS number"),
+    ("64496", "is no network"),
 ]
 
 
@@ -226,6 +265,45 @@ def test_no_text_raises_anything_else(tmp_path_factory: pytest.TempPathFactory, 
     data = text.encode("utf-8", "surrogatepass")
     with contextlib.suppress(Unusable):
         assert len(read(folder, data)) <= text.count("\n") + 1
+
+
+@pytest.mark.slow
+@FIXED
+@given(
+    lines=st.lists(spans(), max_size=8),
+    numbers=st.lists(st.integers(1, 2**32 - 1), max_size=8),
+    order=st.randoms(use_true_random=False),
+)
+def test_as_numbers_among_networks_change_no_network(
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[tuple[str, list[Any]]],
+    numbers: list[int],
+    order: random.Random,
+) -> None:
+    """Oracle: the file without them. Asked: the ends of all lines and their neighbours."""
+    texts = ["# lines", *(line for line, _ in lines)]
+    mixed = [*texts, *(f"AS{number}" for number in numbers)]
+    order.shuffle(mixed)
+    folder = tmp_path_factory.mktemp("mixed")
+    found, plain = read(folder, "\n".join(mixed)), read(folder, "\n".join(texts))
+    assert found.asns == set(numbers)
+    assert len(found) == len(plain)
+    for _, ends in lines:
+        for address in {_moved(end, step) for end in ends for step in (-1, 0, 1)}:
+            assert found.covers(address) is plain.covers(address), address
+
+
+@FIXED
+@given(text=st.text(alphabet="0123456789.-_x+AS \u0661", max_size=12))
+def test_what_is_read_as_an_as_number(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    """Oracle: ASCII digits alone, from 1 to 2**32 - 1. All else is named."""
+    is_one = text.rstrip().isdecimal() and text.isascii() and 1 <= int(text) < 2**32
+    folder = tmp_path_factory.mktemp("numbers")
+    if is_one:
+        assert read(folder, f"AS{text}\n").asns == {int(text)}
+        return
+    with pytest.raises(Unusable, match="is no AS number"):
+        read(folder, f"AS{text}\n")
 
 
 @pytest.mark.slow

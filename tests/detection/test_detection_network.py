@@ -183,7 +183,7 @@ def test_odd_values_become_unknown(tmp_path: Path) -> None:
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch, city_database: str) -> None:
-    monkeypatch.setitem(sys.modules, "geoip2.database", None)
+    monkeypatch.setitem(sys.modules, "maxminddb", None)
     assert "pip install 'gatehound[geoip]'" in problem(city=city_database)
     assert Networks().lookup(ip_address("192.0.2.1")).prefix
 
@@ -224,6 +224,64 @@ def test_kind_by_precedence(tmp_path: Path) -> None:
         told.append(Networks(**paths).lookup(address).kind)  # type: ignore[arg-type] # paths
         del paths[name]
     assert told == [*LIST_ORDER, "vpn", "mobile", "business", "isp"]
+
+
+def test_as_numbers_go_before_what_knows_no_address_and_after_what_does(tmp_path: Path) -> None:
+    """Each source in turn is taken away, and the next one speaks."""
+    net, provider = "192.0.2.0/24", {"asn": "AS64496", "type": "isp"}
+    asn = write_database(tmp_path / "n", "Own", {"192.0.2.0/23": provider, "10.0.0.0/8": {}})
+    paths = {
+        "anonymous": write_database(
+            tmp_path / "a", "GeoIP2-Anonymous-IP", {net: {"is_public_proxy": True}}
+        ),
+        "connection": write_database(
+            tmp_path / "c", "GeoIP2-Connection-Type", {net: {"connection_type": "Cellular"}}
+        ),
+    }
+    lists = {}
+    for kind, text in {"tor": "AS64496", "business": "192.0.2.1", "isp": "AS64496"}.items():
+        lists[kind] = [str(file := tmp_path / f"{kind}.txt")]
+        file.write_text(f"{text}\n")
+
+    def kind_of(address: str) -> str:
+        return Networks(asn=asn, lists=lists, **paths).lookup(ip_address(address)).kind  # type: ignore[arg-type] # paths
+
+    # Though Tor goes before business in LIST_ORDER: the one line is of the address.
+    assert kind_of("192.0.2.1") == "business"
+    assert kind_of("192.0.2.2") == "proxy"
+    assert kind_of("192.0.3.1") == "tor"
+    assert kind_of("10.0.0.1") == ""
+    del paths["anonymous"]
+    assert kind_of("192.0.2.2") == "tor"
+    del lists["tor"]
+    assert kind_of("192.0.2.2") == "isp"
+    del lists["isp"]
+    assert kind_of("192.0.2.2") == "mobile"
+    del paths["connection"]
+    assert kind_of("192.0.2.2") == "isp"  # the ASN database says so itself
+
+
+def test_as_numbers_say_nothing_where_no_database_has_owners(
+    tmp_path: Path, city_database: str, asn_database: str
+) -> None:
+    file = tmp_path / "tor.txt"
+    file.write_text("AS64496\n192.0.2.9\n")
+    lists = {"tor": [str(file)]}
+    for networks in (Networks(lists=lists), Networks(city=city_database, lists=lists)):
+        assert networks.lookup(ip_address("192.0.2.1")).kind == ""
+        assert networks.lookup(ip_address("192.0.2.9")).kind == "tor"
+    networks = Networks(city=city_database, asn=asn_database, lists=lists)
+    assert networks.lookup(ip_address("192.0.2.1")).kind == "tor"
+    assert networks.lookup(ip_address("203.0.113.1")).kind == "", "of no provider"
+
+
+def test_the_number_of_an_enterprise_database_counts_too(tmp_path: Path) -> None:
+    record = {"country": {"iso_code": "DE"}, "traits": {"autonomous_system_number": 64496}}
+    city = write_database(tmp_path / "e", "GeoIP2-Enterprise", {"192.0.2.0/24": record})
+    file = tmp_path / "vpn.txt"
+    file.write_text("AS64496\n")
+    networks = Networks(city=city, lists={"vpn": [str(file)]})
+    assert networks.lookup(ip_address("192.0.2.1")).kind == "vpn"
 
 
 def test_lists_alone_tell_kinds_and_no_build(tmp_path: Path) -> None:

@@ -58,6 +58,17 @@ def test_signals(
     assert all(name not in one.reason for one in found)
 
 
+@pytest.mark.parametrize("setting", ["risky", "malicious"])
+def test_an_as_number_on_a_list_is_not_passed_over(tmp_path: Path, setting: str) -> None:
+    """Either it counts, or the file is refused: nobody may believe that a list is in use."""
+    path = written(tmp_path / "list.txt", f"198.51.100.1\nAS{ISP.asn}\n")
+    try:
+        lists = Reputation(**{setting: [path]})  # type: ignore[arg-type] # one of two paths
+    except SettingsError:
+        return
+    assert [one.code for one in lists.inspect(observe(network=ISP))] == [f"address_{setting}"]
+
+
 def test_no_lists_find_nothing() -> None:
     assert Reputation().inspect(observe()) == []
     assert Reputation().findings() == []

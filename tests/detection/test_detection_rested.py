@@ -23,9 +23,11 @@ from detection_kit import (
 from msgspec.structs import replace
 
 from gatehound.detection import Known, SessionAge
-from gatehound.detection.detectors.session_age import POINTS, RESTED
+from gatehound.detection.detectors.session_age import POINTS
 from gatehound.detection.evidence import Evidence
 from gatehound.model import Action, Network, Signal
+
+SPAIN = replace(FRANCE, prefix="203.0.115.0/24", asn=64500, country="ES", city="Madrid")
 
 
 def known(*networks: Network) -> Known:
@@ -41,19 +43,34 @@ def rested(network: Network = CELL, *, days: float = 5.0, **changes: Any) -> lis
 
 
 def test_what_is_told() -> None:
-    (signal,) = rested(days=5.9)
-    assert (signal.code, signal.weight) == ("rested_long", POINTS)
-    assert signal.reason == "Not used for 5 days, and now from a new network"
-    assert signal.detail == {"days": 5}
+    (signal,) = rested(days=5.99)
+    assert (signal.code, signal.weight) == ("rested_long", 1.5)
+    assert signal.reason == "Not used for 143 hours, and now from a new network"
+    assert signal.detail == {"hours": 143}
+
+
+def test_the_numbers() -> None:
+    assert POINTS == ((5 * DAY, 1.5), (1.5 * DAY, 1.0))
+    assert sorted(POINTS, reverse=True) == list(POINTS), "the first that is reached counts"
 
 
 @pytest.mark.parametrize(
-    ("days", "is_found"),
-    [(0, False), (1, False), (2.999, False), (3, True), (14, True), (400, True), (-1, False)],
+    ("days", "points"),
+    [
+        (-1, 0),
+        (0, 0),
+        (1, 0),
+        (1.499, 0),
+        (1.5, 1.0),
+        (3, 1.0),
+        (4.999, 1.0),
+        (5, 1.5),
+        (14, 1.5),
+        (400, 1.5),
+    ],
 )
-def test_how_long(days: float, is_found: bool) -> None:
-    assert bool(rested(days=days)) is is_found
-    assert RESTED == 3 * DAY
+def test_how_long(days: float, points: float) -> None:
+    assert [one.weight for one in rested(days=days)] == ([points] if points else [])
 
 
 @pytest.mark.parametrize(
@@ -91,17 +108,33 @@ def test_a_new_country_counts_though_the_user_knows_another_provider_there() -> 
     assert rested(FRANCE, user_known=known(other))
 
 
-def test_a6_it_helps_other_evidence_and_is_a_record_alone() -> None:
-    def back(network: Network, days: float) -> Any:
-        story = Story(detection())
-        story.step()
-        return story.step(network, after=days * DAY, last_used=NOW + 60)
+def back(network: Network, days: float) -> Any:
+    """What comes of a session that is used again after so many days, from elsewhere."""
+    story = Story(detection())
+    story.step()
+    return story.step(network, after=days * DAY, last_used=NOW + 60)
 
-    home = back(CELL, 4)
-    assert codes(home) == ["network_changed", "rested_long"]
-    assert home.verdict.action is Action.RECORD
-    abroad = back(FRANCE, 4)  # a neighbouring country, 2.6: a traveller's
-    assert (abroad.verdict.action, abroad.flag) == (Action.RECORD, None)
-    far = back(AMERICA, 4)  # 4.0 alone is a record
-    assert (codes(far), far.flag) == (["network_changed", "rested_long"], True)
-    assert back(AMERICA, 2).flag is None
+
+@pytest.mark.parametrize(
+    ("case", "network", "days", "action", "flag"),
+    [
+        ("a week, at home", CELL, 7, Action.RECORD, None),
+        ("a weekend, in a neighbouring country", FRANCE, 3, Action.RECORD, None),
+        ("a week, in a neighbouring country: 2.6", FRANCE, 7, Action.RECORD, None),
+        ("a weekend, in another country: 3.2", SPAIN, 3, Action.RECORD, None),
+        ("a week, in another country", SPAIN, 7, Action.FLAG, True),
+        ("a weekend, on another continent: 4.0", AMERICA, 3, Action.FLAG, True),
+        ("a week, on another continent", AMERICA, 7, Action.FLAG, True),
+    ],
+)
+def test_a6_it_helps_other_evidence_and_is_a_record_alone(
+    case: str, network: Network, days: float, action: Action, flag: bool | None
+) -> None:
+    judged = back(network, days)
+    assert codes(judged) == ["network_changed", "rested_long"]
+    assert (judged.verdict.action, judged.flag) == (action, flag), case
+
+
+def test_a_day_of_rest_is_none() -> None:
+    judged = back(AMERICA, 1.4)
+    assert (codes(judged), judged.flag) == (["network_changed"], None)

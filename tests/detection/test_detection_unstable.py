@@ -11,12 +11,13 @@ from typing import Any
 
 import detection_kit as kit
 import pytest
-from detection_kit import AMERICA, CELL, ISP, NOW, Story, codes, detection, observe
-from hypothesis import given
+from detection_kit import AMERICA, CELL, DAY, ISP, NOW, Story, codes, detection, observe
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatehound.detection import AgentChange, Known, KnownAgent, Slot, describe, digest
 from gatehound.detection.detectors.agent_change import (
+    ODD_FOR,
     UNSTABLE,
     UNSTABLE_POINTS,
     UNSTABLE_WITHIN,
@@ -60,7 +61,7 @@ def varied(*, count: int, network: Network = ISP, after: float = 60.0, **setting
 
 
 def test_the_numbers() -> None:
-    assert (UNSTABLE, UNSTABLE_WITHIN) == (4, 3600)
+    assert (UNSTABLE, UNSTABLE_WITHIN) == (4, 43_200)
     assert 1.0 <= UNSTABLE_POINTS < 4.5
 
 
@@ -73,6 +74,27 @@ def test_n50_it_is_told_after_the_fourth_text() -> None:
     told = [codes(story.step(agent=text)) for text in TEXTS[:7]]
     assert all("browser_unstable" not in found for found in told[:3])
     assert told[3:] == [["browser_unstable"]] * 4
+    # The texts are not kept any longer, and the user has it once the flag has gone.
+    assert read(story.memory)[0].slots == {"agent_change": {"odd": True}}
+    assert read(story.user_memory)[0].slots == {"agent_change": {"odd": int(story.now // DAY)}}
+
+
+def test_n50_whoever_caused_the_flag_does_not_teach_the_user() -> None:
+    """Four texts from the network of the victim: the fourth lifts the flag, and no more."""
+    story = varied(count=4)
+    assert read(story.user_memory)[0].slots == {}
+    next_month = Story(detection(), user_memory=story.user_memory)
+    next_month.step()
+    assert next_month.step(agent=kit.SAFARI_MAC).flag is True
+
+
+@pytest.mark.parametrize(("days", "is_odd"), [(1, True), (30, True), (31, False)])
+def test_n50_a_user_is_odd_for_a_month(days: int, is_odd: bool) -> None:
+    story = varied(count=6)
+    later = Story(detection(), user_memory=story.user_memory)
+    later.now = story.now
+    later.step(after=days * DAY)
+    assert ("browser_unstable" in codes(later.step(agent=TEXTS[9]))) is is_odd
 
 
 @pytest.mark.parametrize("after", [1.0, 60.0, 600.0])
@@ -86,12 +108,36 @@ def test_n50_it_ends_in_a_record(after: float) -> None:
         assert not story.flagged
 
 
-def test_n50_it_stays_a_record_all_day() -> None:
-    """Not told afresh each hour: from then on it is one odd browser."""
+@pytest.mark.parametrize("after", [1200.0, 3 * 3600.0, 9 * DAY])
+def test_n50_it_stays_a_record(after: float) -> None:
+    """Not told afresh each day: from then on it is one odd browser, however it rests."""
     story = varied(count=6)
     story.flagged = False  # what ends the flag is for the test above
-    actions = [story.step(agent=text, after=1200).verdict.action for text in TEXTS[6:]]
-    assert max(actions) is Action.RECORD
+    steps = [story.step(agent=text, after=after) for text in TEXTS[6:]]
+    # Some texts are of a browser that was learned meanwhile.
+    assert {tuple(codes(step)) for step in steps} == {(), ("browser_unstable",)}
+    assert max(step.verdict.action for step in steps) is Action.RECORD
+    assert not story.flagged
+
+
+def test_n50_it_is_so_for_all_that_its_user_does() -> None:
+    """A new login with the same browser is not flagged afresh."""
+    next_day = Story(detection(), user_memory=varied(count=6).user_memory)
+    next_day.step()
+    for text in TEXTS[6:16]:
+        judged = next_day.step(agent=text)
+        assert (codes(judged), judged.flag) == (["browser_unstable"], None)
+    other = Story(detection(), user_memory=varied(count=3).user_memory)
+    other.step()
+    assert "browser_unstable" not in codes(other.step(agent=TEXTS[6]))
+
+
+def test_n50_an_odd_user_is_as_anybody_on_a_new_network() -> None:
+    story = Story(detection(), user_memory=varied(count=6).user_memory)
+    story.step()
+    judged = story.step(AMERICA, kit.SAFARI_MAC)
+    assert codes(judged) == ["network_changed", "os_changed", "browser_changed"]
+    assert judged.flag is True
 
 
 def test_n50_what_was_said_of_the_first_texts_is_taken_back() -> None:
@@ -103,7 +149,8 @@ def test_n50_what_was_said_of_the_first_texts_is_taken_back() -> None:
 
 def test_n50_other_evidence_is_not_taken_back() -> None:
     story = varied(count=3)
-    story.step(AMERICA, kit.CURL)
+    judged = story.step(AMERICA, kit.CURL)
+    assert {"network_changed", "script_client"} <= set(codes(judged))
     judged = story.step(agent=TEXTS[5])
     assert {one.code for one in judged.verdict.signals} == {
         "browser_unstable",
@@ -113,11 +160,27 @@ def test_n50_other_evidence_is_not_taken_back() -> None:
     assert story.flagged
 
 
-def test_over_an_hour_apart_they_are_none() -> None:
+@pytest.mark.parametrize(
+    ("after", "is_one"), [(UNSTABLE_WITHIN, True), (UNSTABLE_WITHIN + 1, False)]
+)
+def test_half_a_day_apart_at_most(after: float, is_one: bool) -> None:
     story = Story(detection())
     story.step()
-    for text in TEXTS[:40]:
-        assert "browser_unstable" not in codes(story.step(agent=text, after=UNSTABLE_WITHIN + 1))
+    told = [codes(story.step(agent=text, after=after)) for text in TEXTS[:40]]
+    assert (["browser_unstable"] in told) is is_one
+
+
+def test_n50_taking_turns_with_itself_is_taken_back() -> None:
+    """The detector of turns is asked first, so that what it says in the same breath goes too."""
+    story = Story(detection())
+    story.step()
+    for number, text in enumerate(TEXTS[:4]):
+        before = digest(TEXTS[number - 1] if number else kit.CHROME_WINDOWS)
+        judged = story.step(agent=text, previous_agent=before, alternations=3)
+        expected = {"browsers_interleaved", *["browser_unstable"] * (number == 3)}
+        told = set(codes(judged)) - {"os_changed", "browser_changed"}
+        assert told == expected
+    assert read(story.memory)[0].signals.keys() == {"browser_unstable"}
 
 
 def test_the_same_text_again_is_no_other_one() -> None:
@@ -160,22 +223,38 @@ def test_where_no_network_was_ever_known_there_is_no_other_one() -> None:
 # --- the memory of it ---
 
 
-@kit.FIXED
-@given(
-    st.dictionaries(
-        st.sampled_from(["last", "texts", "x"]),
-        st.binary(max_size=40) | st.text(max_size=9) | st.integers(-9, 2**40) | st.none(),
-    )
+slots = st.dictionaries(
+    st.sampled_from(["last", "texts", "odd", "x"]),
+    st.binary(max_size=40)
+    | st.text(max_size=9)
+    | st.integers(-9, 2**40)
+    | st.integers(int(NOW) - 50_000, int(NOW) + 9)
+    | st.booleans()
+    | st.none(),
 )
-def test_whatever_is_in_the_slot_nothing_raises(stored: dict[str, Any]) -> None:
+
+
+@kit.FIXED
+@given(slots, slots)
+@example({"last": int(NOW), "texts": bytes(12)}, {})
+@example({"last": int(NOW), "texts": bytes(40)}, {})
+@example({"last": int(NOW), "texts": b"odd"}, {"odd": None})
+def test_whatever_is_in_the_slots_nothing_raises(
+    own: dict[str, Any], users: dict[str, Any]
+) -> None:
     known = Known(prefixes=frozenset({ISP.prefix}), agents=(known_agent(kit.CHROME_WINDOWS),))
-    slot = Slot(stored)
-    found = AgentChange().inspect(observe(kit.SAFARI_MAC, known=known, memory=slot))
-    assert found
-    texts, last = slot["texts"], slot["last"]
+    memory, user_memory = Slot(own), Slot(users)
+    seen = observe(kit.SAFARI_MAC, known=known, memory=memory, user_memory=user_memory)
+    found = {one.code for one in AgentChange().inspect(seen) if one.weight}
+    day, odd = int(NOW // DAY), users.get("odd")
+    if memory.get("odd") or (isinstance(odd, int) and day - odd <= ODD_FOR):
+        assert found == {"browser_unstable"}
+        return
+    assert found == {"os_changed", "browser_changed"}
+    texts, last = memory["texts"], memory["last"]
     assert isinstance(texts, bytes)
     assert isinstance(last, int)
-    assert len(texts) <= 4 * UNSTABLE
+    assert len(texts) < 4 * UNSTABLE
 
 
 def known_agent(agent: str) -> KnownAgent:

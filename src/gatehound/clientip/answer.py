@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from socket import AF_INET6, inet_ntoa, inet_ntop
 from typing import Any, Final, Literal, final
 
@@ -168,6 +169,7 @@ class ClientIP:
         return self._said if self._rules.declares else said_within(self._found)
 
 
+@lru_cache(4096)  # it is asked for several times a request
 def _unpack(packed: bytes | None) -> Address | None:
     if not packed:
         return None

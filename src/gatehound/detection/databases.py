@@ -1,17 +1,19 @@
 """What one MaxMind DB file says of an address, whoever made it.
 
-Types that geoip2 has models for are read with geoip2, which decides by a part of the type's name;
-DB-IP names its files so that they fit. Everything else is read with maxminddb and has to have one
-of the keys of KEYS: IPinfo's and sapics's records are flat, and self-made ones look like anything.
+Records are read with maxminddb: geoip2's models are built on it, and making one takes several times
+as long as the look-up. MaxMind's and DB-IP's types are known by a part of their names. Everything
+else has to have one of the keys of KEYS: IPinfo's and sapics's records are flat, and self-made ones
+look like anything. That both read the same is tested against geoip2's models.
 
 What belongs here: the names of types and keys, and how their values are read. To support another
-vendor, add its keys to KEYS. Both packages are imported only when a file is opened.
+vendor, add its keys to KEYS. maxminddb is imported only when a file is opened.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
@@ -25,17 +27,17 @@ if TYPE_CHECKING:
 Setting: TypeAlias = Literal["city", "asn", "anonymous", "connection"]
 Place: TypeAlias = tuple[float, float]
 
-# (setting, part of the type's name, method of geoip2's Reader)
-_TYPES: Final[tuple[tuple[Setting, str, str], ...]] = (
-    ("city", "City", "city"),
-    ("city", "Country", "country"),
-    ("city", "Enterprise", "enterprise"),
-    ("asn", "GeoLite2-ASN", "asn"),
-    ("asn", "GeoIP2-ISP", "isp"),
-    ("asn", "Enterprise", "enterprise"),
-    ("anonymous", "GeoIP2-Anonymous-IP", "anonymous_ip"),
-    ("anonymous", "GeoIP-Anonymous-Plus", "anonymous_plus"),  # geoip2 5.1
-    ("connection", "GeoIP2-Connection-Type", "connection_type"),
+# (setting, part of the type's name)
+_TYPES: Final[tuple[tuple[Setting, str], ...]] = (
+    ("city", "City"),
+    ("city", "Country"),
+    ("city", "Enterprise"),
+    ("asn", "GeoLite2-ASN"),
+    ("asn", "GeoIP2-ISP"),
+    ("asn", "Enterprise"),
+    ("anonymous", "GeoIP2-Anonymous-IP"),
+    ("anonymous", "GeoIP-Anonymous-Plus"),
+    ("connection", "GeoIP2-Connection-Type"),
 )
 
 # field -> where its value may stand, a dot for each level; the first that can be read counts.
@@ -110,6 +112,11 @@ _MAX_KEYS: Final = 8  # named of a file that does not fit
 _MAX_RADIUS: Final = 250
 
 
+# A path for each place where a value may stand, and what reads one field of a record.
+_Paths: TypeAlias = tuple[tuple[str, ...], ...]
+_Read: TypeAlias = Callable[[Mapping[str, Any]], Any]
+
+
 class Facts(NamedTuple):
     """What is known; empty text, 0 and None where the file does not say."""
 
@@ -126,33 +133,37 @@ class Facts(NamedTuple):
 class Database:
     """An open file. Callable from any thread; never closed, but freed with its last user.
 
-    `build` differs between two files whose records differ, and is the same on every host.
+    `build` differs between two files whose records differ, and is the same on every host. `keys`
+    are those that its first records have: a field that none of them has is not looked for.
     """
 
-    __slots__ = ("_get", "_is_v4_only", "build")
+    __slots__ = ("_get", "_is_v4_only", "_plan", "build")
 
-    def __init__(self, get: Callable[[str], Any], build: int, *, is_v4_only: bool) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        get: Callable[[str], Any],
+        build: int,
+        keys: Collection[str],
+        *,
+        is_v4_only: bool,
+    ) -> None:
         self._get = get
         self.build = build
         self._is_v4_only = is_v4_only
+        self._plan = _plan_of(setting, keys)
 
     def facts(self, address: str) -> Facts:
         """Return what the file says of an address without a zone; a damaged file may raise."""
         if self._is_v4_only and ":" in address:
             return _NOTHING
         found = self._get(address)
-        if found is None:
+        if not isinstance(found, dict):
             return _NOTHING
-        return Facts(
-            country=_first(found, "country", _code),
-            continent=_first(found, "continent", _code),
-            city=_first(found, "city", _text),
-            place_id=_first(found, "place_id", _number),
-            location=_location(found),
-            asn=_first(found, "asn", _number),
-            organisation=_first(found, "organisation", _text),
-            kind=_kind(found),
-        )
+        facts = list(_NOTHING)
+        for position, read in self._plan:
+            facts[position] = read(found)
+        return Facts._make(facts)
 
 
 _NOTHING: Final = Facts()
@@ -161,11 +172,10 @@ _NOTHING: Final = Facts()
 def open_database(setting: Setting, path: str) -> Database:
     """Open a file for one setting; Unusable says why it does not do, and what would."""
     try:
-        import geoip2.database  # noqa: F401 - asked for here, so that one message covers both
         import maxminddb
     except ImportError:
         raise Unusable(
-            "reading it needs the geoip2 package, which is not installed; "
+            "reading it needs the maxminddb package, which is not installed; "
             "run: pip install 'gatehound[geoip]'"
         ) from None
     if not Path(path).is_file():
@@ -183,9 +193,11 @@ def open_database(setting: Setting, path: str) -> Database:
     if wrong := _unsuitable(setting, kind, records):
         raise Unusable(wrong)
     return Database(
-        _model(setting, kind, path, records) or reader.get,
+        setting,
+        reader.get,
         # An own build of the same second still has another size.
         metadata.build_epoch + Path(path).stat().st_size,
+        {key for record in records for key in _keys(record)},
         is_v4_only=metadata.ip_version == 4,
     )
 
@@ -223,34 +235,6 @@ def _types(setting: Setting) -> str:
     return " or ".join(row[1] for row in _TYPES if row[0] == setting)
 
 
-def _model(
-    setting: Setting, kind: str, path: str, records: Iterable[Any]
-) -> Callable[[str], Any] | None:
-    """Return the method of geoip2 that fits the file, None where none does."""
-    from geoip2.database import Reader
-    from geoip2.errors import AddressNotFoundError
-
-    names = [row[2] for row in _TYPES if row[0] == setting and row[1] in kind]
-    # The models take a map for each of these; flat records have texts there.
-    nested = ("city", "country", "continent", "location", "traits")
-    is_flat = any(
-        not isinstance(record, dict) or not isinstance(record.get(key, {}), dict)
-        for record in records
-        for key in nested
-    )
-    if not names or is_flat or not hasattr(Reader, names[0]):
-        return None
-    method: Callable[[str], Any] = getattr(Reader(path), names[0])
-
-    def get(address: str) -> Any:
-        try:
-            return method(address)
-        except AddressNotFoundError:
-            return None
-
-    return get
-
-
 def _keys(record: Any) -> Iterator[str]:
     if isinstance(record, dict):
         for key, value in record.items():
@@ -258,42 +242,79 @@ def _keys(record: Any) -> Iterator[str]:
             yield from (f"{key}.{inner}" for inner in _keys(value))
 
 
-def _at(found: Any, path: str) -> Any:
-    """Follow a path through maps and geoip2's objects, whose attributes have the same names."""
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, dict) else getattr(found, name, None)
-        if found is None:
+def _plan_of(setting: Setting, keys: Collection[str]) -> tuple[tuple[int, _Read], ...]:
+    """Return what reads each field of Facts that the file may have, by their positions."""
+
+    def paths(field: str) -> _Paths:
+        return tuple(_split(one) for one in KEYS[field] if one in keys)
+
+    def first(field: str, read: Callable[[object], Any], missing: Any) -> _Read | None:
+        known = paths(field)
+        return partial(_first, known, read, missing) if known else None
+
+    place = tuple(paths(field) for field in ("latitude", "longitude", "radius"))
+    # A mark stands only in the records that have it, so the first ones do not tell of others.
+    named = {key for mark in _MARKS for key in KEYS[mark]}
+    has_marks = setting == "anonymous" or "traits" in keys or not named.isdisjoint(keys)
+    marks = tuple((mark, tuple(map(_split, KEYS[mark]))) for mark in _MARKS if has_marks)
+    uses = paths("use")
+    plan = (
+        first("country", _code, ""),
+        first("continent", _code, ""),
+        first("city", _text, ""),
+        first("place_id", _number, 0),
+        partial(_location, place) if place[0] and place[1] else None,
+        first("asn", _number, 0),
+        first("organisation", _text, ""),
+        partial(_kind, marks, uses) if marks or uses else None,
+    )
+    return tuple((position, read) for position, read in enumerate(plan) if read is not None)
+
+
+def _split(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
+def _at(found: Any, path: tuple[str, ...]) -> Any:
+    """Follow a path through maps."""
+    for name in path:
+        if not isinstance(found, dict):
             return None
+        found = found.get(name)
     return found
 
 
-def _first(found: Any, field: str, read: Callable[[object], Any]) -> Any:
-    for path in KEYS[field]:
+def _first(
+    paths: _Paths, read: Callable[[object], Any], missing: Any, found: Mapping[str, Any]
+) -> Any:
+    for path in paths:
         if value := read(_at(found, path)):
             return value
-    return read(None)
+    return missing
 
 
-def _kind(found: Any) -> NetworkKind:
-    for kind in _MARKS:
-        if _first(found, kind, _mark):
+def _kind(
+    marks: tuple[tuple[NetworkKind, _Paths], ...], uses: _Paths, found: Mapping[str, Any]
+) -> NetworkKind:
+    for kind, paths in marks:
+        if _first(paths, _mark, False, found):
             return kind
-    return cast("NetworkKind", _first(found, "use", _use))
+    return cast("NetworkKind", _first(uses, _use, "", found))
 
 
-def _location(found: Any) -> Place | None:
-    latitude, longitude = _degrees(found, "latitude", 90), _degrees(found, "longitude", 180)
+def _location(place: tuple[_Paths, ...], found: Mapping[str, Any]) -> Place | None:
+    latitude, longitude = _degrees(found, place[0], 90), _degrees(found, place[1], 180)
     if latitude is None or longitude is None:
         return None
-    if (_degrees(found, "radius", math.inf) or 0) > _MAX_RADIUS:
+    if (_degrees(found, place[2], math.inf) or 0) > _MAX_RADIUS:
         return None
     # Some write 0, 0 for "not known": a point in the Gulf of Guinea.
     return (latitude, longitude) if latitude or longitude else None
 
 
-def _degrees(found: Any, field: str, most: float) -> float | None:
+def _degrees(found: Mapping[str, Any], paths: _Paths, most: float) -> float | None:
     """Read a number up to `most` on both sides, also where it is written as text."""
-    for path in KEYS[field]:
+    for path in paths:
         value = _at(found, path)
         try:
             number = float(value) if isinstance(value, (int, float, str)) else math.nan

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from hashlib import blake2b
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -54,18 +55,21 @@ _STAMP: Final = 60
 _NEGLIGIBLE: Final = 0.05
 _MAX_TEXT: Final = 160
 
+_LAST: Final = attrgetter("last")
+
 Value: TypeAlias = bytes | str | int | float | bool | None
 EntryT = TypeVar("EntryT", bound="_Entry")
 
 
-class _Entry(msgspec.Struct, array_like=True):
+# Dozens of entries are read for each judgement, and none can be part of a cycle: `gc=False`.
+class _Entry(msgspec.Struct, array_like=True, gc=False):
     """A member of a set: when it was first and last seen, in whole seconds; 0 is proven."""
 
     since: int
     last: int
 
 
-class _Net(_Entry, array_like=True):
+class _Net(_Entry, array_like=True, gc=False):
     asn: int
     country: str = ""
     continent: str = ""
@@ -73,11 +77,11 @@ class _Net(_Entry, array_like=True):
     kind: NetworkKind = ""
 
 
-class _Country(_Entry, array_like=True):
+class _Country(_Entry, array_like=True, gc=False):
     continent: str = ""
 
 
-class _Agent(_Entry, array_like=True):
+class _Agent(_Entry, array_like=True, gc=False):
     family: str
     os: str
     version: tuple[int, ...]
@@ -86,7 +90,7 @@ class _Agent(_Entry, array_like=True):
     is_app: bool = False
 
 
-class Remembered(msgspec.Struct, array_like=True, frozen=True):
+class Remembered(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A signal as it is kept: its weight in points at the time `at`."""
 
     code: str
@@ -97,10 +101,11 @@ class Remembered(msgspec.Struct, array_like=True, frozen=True):
 
     def now(self, now: float, half_life: float) -> float:
         """Return what the weight has decayed to; a clock behind ours changes nothing."""
-        return float(self.weight * 0.5 ** (max(0.0, now - self.at) / half_life))
+        age = now - self.at
+        return self.weight * math.pow(0.5, age / half_life) if age > 0 else float(self.weight)
 
 
-class Evidence(msgspec.Struct, array_like=True):
+class Evidence(msgspec.Struct, array_like=True, gc=False):
     """The evidence of one session or one user, in memory during one judgement."""
 
     prefixes: dict[str, _Entry] = msgspec.field(default_factory=dict)
@@ -121,22 +126,21 @@ class Evidence(msgspec.Struct, array_like=True):
 
     def known(self, *, settled_at: float | None = None) -> Known:
         """Return the frozen view; with `settled_at` only what was proven or is a day old then."""
-        limit = math.inf if settled_at is None else settled_at - SETTLED
-        return Known(
-            prefixes=frozenset(key for key, one in self.prefixes.items() if one.since <= limit),
-            networks=tuple(
-                KnownNetwork(one.asn, one.country, one.continent, one.build, one.kind)
-                for one in _latest(self.networks.values(), limit)
-            ),
-            countries=MappingProxyType(
-                {key: one.continent for key, one in self.countries.items() if one.since <= limit}
-            ),
-            agents=tuple(
-                KnownAgent(one.family, one.os, one.version, one.digest, one.is_script, one.is_app)
-                for one in _latest(self.agents.values(), limit)
-            ),
-            kinds=frozenset(key for key, one in self.kinds.items() if one.since <= limit),
-        )
+        if self.is_empty:
+            return _NOTHING_KNOWN
+        if settled_at is None:
+            networks, agents = list(self.networks.values()), list(self.agents.values())
+            countries = {key: one.continent for key, one in self.countries.items()}
+            return _view(self.prefixes, networks, countries, agents, self.kinds)
+        limit = settled_at - SETTLED
+        prefixes = [key for key, one in self.prefixes.items() if one.since <= limit]
+        networks = [one for one in self.networks.values() if one.since <= limit]
+        countries = {k: one.continent for k, one in self.countries.items() if one.since <= limit}
+        agents = [one for one in self.agents.values() if one.since <= limit]
+        kinds = [key for key, one in self.kinds.items() if one.since <= limit]
+        if not (prefixes or networks or countries or agents or kinds):
+            return _NOTHING_KNOWN  # every user's first day
+        return _view(prefixes, networks, countries, agents, kinds)
 
     def learn(
         self,
@@ -148,32 +152,7 @@ class Evidence(msgspec.Struct, array_like=True):
         proven: bool = False,
     ) -> None:
         """Remember a context; a `device` of None leaves the agent out."""
-        at = max(0, int(now))
-        since = 0 if proven else at
-        if network.prefix:
-            prefix = _Entry(since, at)
-            _keep(self.prefixes, _clip(network.prefix), prefix, MAX_PREFIXES)
-        country = "" if network.kind in PLACELESS else network.country
-        continent = network.continent if country else ""
-        if network.asn:
-            net = _Net(since, at, network.asn, country, continent, network.build, network.kind)
-            _keep(self.networks, f"{network.asn}{country}", net, MAX_NETWORKS)
-        if country:
-            _keep(self.countries, country, _Country(since, at, continent), MAX_COUNTRIES)
-        if network.kind not in _COMMON_KINDS:
-            _keep(self.kinds, network.kind, _Entry(since, at), MAX_KINDS)
-        if device is not None:
-            agent = _Agent(
-                since,
-                at,
-                _clip(device.family),
-                _clip(device.os),
-                device.version,
-                digest,
-                device.is_script,
-                device.is_app,
-            )
-            _keep(self.agents, _agent_key(agent), agent, MAX_AGENTS)
+        learn((self,), network, device, digest, now, proven=proven)
 
     def note(self, signal: Remembered, half_life: float) -> None:
         """Remember a finding: the code counts at the greater of its old and new weight."""
@@ -195,13 +174,21 @@ class Evidence(msgspec.Struct, array_like=True):
         """Return the points that all signals have left."""
         return sum(one.now(now, half_life) for one in self.signals.values())
 
-    def forget(self, now: float, *, half_life: float, window: float) -> None:
-        """Drop signals that are older than the window or have decayed to almost nothing."""
-        self.signals = {
-            code: one
-            for code, one in self.signals.items()
-            if now - one.at <= window and one.now(now, half_life) >= _NEGLIGIBLE
-        }
+    def forget(
+        self, now: float, *, half_life: float, window: float
+    ) -> list[tuple[Remembered, float]]:
+        """Drop signals that are older than the window or have decayed to almost nothing.
+
+        Return the others, and how many points each has left.
+        """
+        left = []
+        for code, one in list(self.signals.items()):
+            points = one.now(now, half_life)
+            if now - one.at <= window and points >= _NEGLIGIBLE:
+                left.append((one, points))
+            else:
+                del self.signals[code]
+        return left
 
     def set_slot(self, name: str, values: dict[str, Value]) -> None:
         """Put a detector's slot last in the order in which slots were written."""
@@ -221,10 +208,11 @@ class Evidence(msgspec.Struct, array_like=True):
 
     def pack(self) -> bytes:
         """Return the stored form, at most MAX_BYTES; what is oldest and weakest gives way."""
-        self.trim()
+        if self.slots or len(self.signals) > MAX_SIGNALS:
+            self.trim()
         while len(data := _ENCODE(self)) >= MAX_BYTES:
             self._shrink()
-        return bytes((VERSION,)) + data
+        return _HEAD + data
 
     def _shrink(self) -> None:
         """Drop one thing: a prefix matters less than a signal, and a signal than all of them."""
@@ -241,6 +229,8 @@ class Evidence(msgspec.Struct, array_like=True):
         return None
 
 
+_NOTHING_KNOWN: Final = Known()
+_HEAD: Final = bytes((VERSION,))
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODER: Final = msgspec.msgpack.Decoder(Evidence)
 
@@ -255,11 +245,62 @@ def read(data: bytes) -> tuple[Evidence, str]:
         evidence = _DECODER.decode(data[1:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Evidence(), f"evidence of {len(data)} bytes cannot be read: {error}"
-    if not all(math.isfinite(one.weight + one.at) for one in evidence.signals.values()):
+    if evidence.signals and not all(
+        math.isfinite(one.weight + one.at) for one in evidence.signals.values()
+    ):
         return Evidence(), "evidence with a weight or time that is no number"
-    if not all(is_value(value) for slot in evidence.slots.values() for value in slot.values()):
+    if evidence.slots and not all(
+        is_value(value) for slot in evidence.slots.values() for value in slot.values()
+    ):
         return Evidence(), "evidence with a slot value that no detector can have written"
     return evidence, ""
+
+
+def learn(
+    evidences: Iterable[Evidence],
+    network: Network,
+    device: Device | None,
+    digest: bytes,
+    now: float,
+    *,
+    proven: bool = False,
+) -> None:
+    """`Evidence.learn` for a session and its user, who learn the same: keys are made once."""
+    at = max(0, int(now))
+    since = 0 if proven else at
+    prefix, kind = _clip(network.prefix), network.kind
+    country = "" if kind in PLACELESS else network.country
+    continent = network.continent if country else ""
+    provider = f"{network.asn}{country}" if network.asn else ""
+    family = system = agent = ""
+    if device is not None:
+        family, system = _clip(device.family), _clip(device.os)
+        agent = f"{family}\0{system}" if family else digest.hex()
+    for evidence in evidences:
+        if prefix and _stamped(evidence.prefixes, prefix, since, at) is None:
+            _add(evidence.prefixes, prefix, _Entry(since, at), MAX_PREFIXES)
+        if provider:
+            net = _stamped(evidence.networks, provider, since, at)
+            if net is None:
+                net = _Net(since, at, network.asn, country)
+                _add(evidence.networks, provider, net, MAX_NETWORKS)
+            # What the databases say now.
+            net.continent, net.build, net.kind = continent, network.build, kind
+        if country:
+            here = _stamped(evidence.countries, country, since, at)
+            if here is None:
+                _add(evidence.countries, country, here := _Country(since, at), MAX_COUNTRIES)
+            here.continent = continent
+        if kind not in _COMMON_KINDS and _stamped(evidence.kinds, kind, since, at) is None:
+            _add(evidence.kinds, kind, _Entry(since, at), MAX_KINDS)
+        if device is not None:
+            used = _stamped(evidence.agents, agent, since, at)
+            if used is None:
+                used = _Agent(since, at, family, system, device.version, digest)
+                _add(evidence.agents, agent, used, MAX_AGENTS)
+            # The last of its versions, and where no family is known, the last of its systems.
+            used.os, used.version, used.digest = system, device.version, digest
+            used.is_script, used.is_app = device.is_script, device.is_app
 
 
 def next_flag(score: float, *, flagged: bool, enter: float, recent: bool) -> bool:
@@ -305,26 +346,46 @@ def slot_size(values: dict[str, Value]) -> int:
 
 def _clip(text: str) -> str:
     """Bound a text, and make it one that UTF-8 can carry."""
+    if text.isascii() and len(text) <= _MAX_TEXT:
+        return text
     return text[:_MAX_TEXT].encode("utf-8", "replace").decode()
 
 
-def _latest(entries: Iterable[EntryT], limit: float) -> list[EntryT]:
-    chosen = [one for one in entries if one.since <= limit]
-    return sorted(chosen, key=lambda one: one.last, reverse=True)
+def _view(
+    prefixes: Iterable[str],
+    networks: list[_Net],
+    countries: dict[str, str],
+    agents: list[_Agent],
+    kinds: Iterable[str],
+) -> Known:
+    for entries in (networks, agents):
+        if len(entries) > 1:
+            entries.sort(key=_LAST, reverse=True)
+    return Known(
+        frozenset(prefixes),
+        tuple([KnownNetwork(o.asn, o.country, o.continent, o.build, o.kind) for o in networks]),
+        MappingProxyType(countries),
+        tuple(
+            [KnownAgent(o.family, o.os, o.version, o.digest, o.is_script, o.is_app) for o in agents]
+        ),
+        frozenset(kinds),
+    )
 
 
-def _agent_key(agent: _Agent) -> str:
-    return f"{agent.family}\0{agent.os}" if agent.family else agent.digest.hex()
-
-
-def _keep(entries: dict[str, EntryT], key: str, entry: EntryT, bound: int) -> None:
-    """Put one entry in, with its earliest `since`; the one unused for longest makes room."""
+def _stamped(entries: dict[str, EntryT], key: str, since: int, at: int) -> EntryT | None:
+    """Stamp the entry that is there, which keeps its earliest `since`; None where there is none."""
     old = entries.get(key)
     if old is not None:
-        entry.since = min(entry.since, old.since)
-        if entry.last < old.last + _STAMP:
-            entry.last = old.last
-    while old is None and len(entries) >= bound:
+        if since < old.since:
+            old.since = since
+        if at >= old.last + _STAMP:
+            old.last = at
+    return old
+
+
+def _add(entries: dict[str, EntryT], key: str, entry: EntryT, bound: int) -> None:
+    """Put a new entry in; the one unused for longest makes room."""
+    while len(entries) >= bound:
         _drop_oldest(entries)
     entries[key] = entry
 

@@ -36,23 +36,31 @@ from gatehound.detection.detectors import (
     Reuse,
     ScriptClient,
     SessionAge,
-    Slot,
     as_detectors,
 )
 from gatehound.detection.device import MAX_AGENT, digest
-from gatehound.detection.evidence import REORDER, Evidence, Remembered, next_flag, pair, read
-from gatehound.detection.findings import signed, told
+from gatehound.detection.evidence import (
+    REORDER,
+    Evidence,
+    Remembered,
+    learn,
+    next_flag,
+    pair,
+    read,
+)
+from gatehound.detection.findings import look
 from gatehound.detection.network import Networks
 from gatehound.detection.novelty import level_of
 from gatehound.detection.policy import Policy, PolicySettings
 from gatehound.detection.population import Population
 from gatehound.detection.settings import DetectionSettings
 from gatehound.detection.turns import Turns
-from gatehound.detection.would import names, ways
+from gatehound.detection.would import least, names, ways
 from gatehound.errors import SettingsError
 from gatehound.model import (
     NOTHING,
     Action,
+    Detail,
     Device,
     Network,
     Signal,
@@ -63,7 +71,7 @@ from gatehound.model import (
 _CACHED_CONTEXTS: Final = 4096
 
 
-class Judgement(msgspec.Struct, frozen=True):
+class Judgement(msgspec.Struct, frozen=True, gc=False):
     """What came out, and what to store.
 
     `verdict.signals` are all that count now, decayed, strongest first; `fresh` those that this
@@ -113,14 +121,26 @@ class Detection:
         self.population = Population(settings.shared_networks)
         self.turns = Turns()
         given = self.built_in() if detectors is None else detectors
-        self.detectors = as_detectors(given)
+        self.detectors = tuple(
+            one for one in as_detectors(given) if one.name not in settings.disable
+        )
+        # All but the one that looks at what a store refuses, and at no request.
+        self._asked = tuple(one for one in self.detectors if type(one) is not Reuse)
+        self._flag_at = self.policy.enter()
+        self._least = least(policy)
         self.enabled = settings.mode != "off"
         # Scores and flags live in the session's memory, whatever the detectors want.
         needs = frozenset({"memory"}).union(*(detector.needs for detector in self.detectors))
         self.needs = needs if self.enabled else frozenset()
+        self._wants_user = "user_memory" in self.needs
+        # A graded geo_anomaly asks where the country is new; who else asks may have other reasons.
+        self.wants_all_siblings = any(
+            "siblings" in one.needs and not (isinstance(one, GeoAnomaly) and not one.strict)
+            for one in self.detectors
+        )
         # A strict ip_shift has to see changes within a prefix too.
         exact = any(isinstance(one, IPShift) and one.strict for one in self.detectors)
-        self._contexts = lru_cache(_CACHED_CONTEXTS)(self._context)
+        self.contexts = lru_cache(_CACHED_CONTEXTS)(self._context)
         self._lengths = (32, 128) if exact else (networks.v4_prefix, networks.v6_prefix)
 
     def built_in(self) -> list[Detector]:
@@ -130,7 +150,7 @@ class Detection:
             IPShift(strict=settings.ip_shift == "strict"),
             NetworkChange(),
             GeoAnomaly(strict=settings.geo_anomaly == "strict"),
-            ImpossibleTravel(),
+            ImpossibleTravel(has_lines=networks.has_lines),
             Interleaving(),
             AgentChange(),  # after it: an unstable browser is in turn with itself
             ScriptClient(),
@@ -153,7 +173,7 @@ class Detection:
 
     def context(self, packed: bytes | None, agent: str) -> tuple[bytes, bytes]:
         """Return the digest of a User-Agent text, and its pair with an address."""
-        return self._contexts(packed, agent[:MAX_AGENT])
+        return self.contexts(packed, agent[:MAX_AGENT])
 
     def _context(self, packed: bytes | None, agent: str) -> tuple[bytes, bytes]:
         agent_digest = digest(agent)
@@ -188,33 +208,39 @@ class Detection:
         known, user_known = own.known(), user.known(settled_at=now)
         level = level_of(observation.network, known, user_known, observation.previous)
         seen = replace(observation, known=known, user_known=user_known, level=level)
-        fresh = await self._look(seen, own, user, failures)
-        before = own.score(now, self.settings.half_life)
-        weighed, score = self._weigh(own, fresh, now)
+        fresh = await look(self._asked, seen, own, user, failures)
+        # Only what was reached before can have faded.
+        before = own.score(now, self.settings.half_life) if own.would else 0.0
+        weighed, score = self._weigh(own, fresh, now) if fresh or own.signals else ((), 0.0)
+        request = seen.request
         roles = seen.session.roles if seen.session else ()
-        caution = self.policy.caution(seen.request.method, seen.request.path, roles)
+        caution = self.policy.caution(request.method, request.path, roles)
         action, flag = self._decide(seen, weighed, score, flagged, caution)
-        is_here = self.policy.asks_here(action, seen.request.method, seen.request.path)
+        is_here = action >= Action.FLAG and self.policy.asks_here(
+            action, request.method, request.path
+        )
         action = Action.STEP_UP if is_here else action
         reached = self._would(own, before, score, caution)
+        is_learned = seen.is_agent_comparable and not seen.may_be_emulated
+        is_agent_known = known.has_agent(seen.device, seen.agent_digest)
         if not flagged and not flag:
-            _learn(seen, own, user)
-        failures += [
-            (name, "slot dropped: all slots together take over 1024 bytes")
-            for name in (*own.trim(), *user.trim())
-        ]
-        agent = seen.known.has_agent(seen.device, seen.agent_digest)
-        return Judgement(
-            verdict=Verdict(action, score, weighed),
-            memory=own.pack(),
+            _learn(seen, own, user, is_learned, is_agent_known)
+        if own.slots or user.slots:
+            failures += [
+                (name, "slot dropped: all slots together take over 1024 bytes")
+                for name in (*own.trim(), *user.trim())
+            ]
+        return Judgement(  # by position: keywords of so many fields take as long as a detector
+            Verdict(action, score, weighed),
+            own.pack(),
             # What was not asked for was not loaded: writing it would erase what is stored.
-            user_memory=user.pack() if "user_memory" in self.needs else user_memory,
-            flag=flag,
-            fresh=tuple(one for one in fresh if one.weight),
-            failures=tuple(failures),
-            keep_pair=agent or (seen.is_agent_comparable and not seen.may_be_emulated),
-            reached=reached,
-            is_here=is_here,
+            user.pack() if self._wants_user else user_memory,
+            flag,
+            tuple([one for one in fresh if one.weight]),
+            tuple(failures),
+            is_agent_known or is_learned,
+            reached,
+            is_here,
         )
 
     def confirm(
@@ -237,8 +263,7 @@ class Detection:
         own, user = read(memory)[0], read(user_memory)[0]
         own.signals, own.would = {}, 0
         learned = device if agent or device.family else None
-        for evidence in (own, user):
-            evidence.learn(network, learned, digest(agent), now, proven=True)
+        learn((own, user), network, learned, digest(agent), now, proven=True)
         return own.pack(), user.pack()
 
     def clear(self, memory: bytes) -> bytes:
@@ -271,38 +296,12 @@ class Detection:
         ordered = sorted(signals, key=lambda one: (-one.weight, one.code))
         return tuple(one.reason for one in ordered)
 
-    async def _look(
-        self, seen: Observation, own: Evidence, user: Evidence, failures: list[tuple[str, str]]
-    ) -> list[Signal]:
-        """Ask every detector; one that raises is a failure, and its slots stay as they were."""
-        fresh: list[Signal] = []
-        for detector in self.detectors:
-            try:
-                if detector.has_slots:
-                    fresh += await self._ask_with_slots(detector, seen, own, user)
-                    continue
-                found = detector.inspect(seen)
-                if found != []:
-                    fresh += await signed(found, detector, seen.now)
-            except Exception as error:  # detectors are other people's code
-                failures.append((detector.name, told(error)))
-        return fresh
-
-    async def _ask_with_slots(
-        self, detector: Detector, seen: Observation, own: Evidence, user: Evidence
-    ) -> list[Signal]:
-        name = detector.name
-        slots = Slot(own.slots.get(name)), Slot(user.slots.get(name))
-        found = detector.inspect(replace(seen, memory=slots[0], user_memory=slots[1]))
-        fresh = [] if found == [] else await signed(found, detector, seen.now)
-        own.set_slot(name, slots[0].copy())
-        user.set_slot(name, slots[1].copy())
-        return fresh
-
     def _would(self, own: Evidence, before: float, score: float, caution: float) -> tuple[str, ...]:
         """Return what the score newly leads to in other modes; evidence that fades starts anew."""
+        if score + caution < self._least and not own.would:
+            return ()  # far most requests
         bits = ways(score, self.policy.settings, caution=caution)
-        held = own.would if before >= self.policy.enter() / 2 else 0
+        held = own.would if before >= self._flag_at / 2 else 0
         own.would = bits | held
         return names(bits & ~held) if bits & ~held else ()
 
@@ -318,24 +317,20 @@ class Detection:
     ) -> tuple[tuple[Signal, ...], float]:
         """Note what was found; return what counts now, and its sum (never below zero)."""
         half_life = self.settings.half_life
+        details: dict[str, Detail] = {}
+        credits: dict[str, Signal] = {}
         for signal in fresh:
             self._note(own, signal, now)
-        own.forget(now, half_life=half_life, window=self.settings.window)
-        details = {signal.code: signal.detail for signal in fresh}
-        weighed = [
-            Signal(
-                one.code,
-                one.now(now, half_life),
-                one.reason,
-                details.get(code, NOTHING),
-                one.detector,
-                one.at,
-            )
-            for code, one in own.signals.items()
-        ]
-        weighed += {one.code: one for one in fresh if one.weight < 0}.values()
-        weighed.sort(key=lambda one: (-one.weight, one.code))
-        return tuple(weighed), max(0.0, math.fsum(one.weight for one in weighed))
+            details[signal.code] = signal.detail
+            if signal.weight < 0:
+                credits[signal.code] = signal
+        weighed = list(credits.values())
+        for one, points in own.forget(now, half_life=half_life, window=self.settings.window):
+            detail = details.get(one.code, NOTHING)
+            weighed.append(Signal(one.code, points, one.reason, detail, one.detector, one.at))
+        if len(weighed) > 1:
+            weighed.sort(key=lambda one: (-one.weight, one.code))
+        return tuple(weighed), max(0.0, math.fsum([one.weight for one in weighed]))
 
     def _decide(
         self,
@@ -346,14 +341,10 @@ class Detection:
         caution: float,
     ) -> tuple[Action, bool | None]:
         """Return the action, and whether the flag changes (None: it stays as it is)."""
-        action = self.policy.decide(signals, score, caution=caution)
-        enter = self.policy.enter(caution=caution)
-        after = next_flag(
-            score,
-            flagged=flagged,
-            enter=enter,
-            recent=_fresh_weight(signals, seen.now) >= enter / 2,
-        )
+        action = self.policy.decide(signals, score, caution=caution) if signals else Action.ALLOW
+        enter = self._flag_at - caution
+        recent = flagged and _fresh_weight(signals, seen.now) >= enter / 2
+        after = next_flag(score, flagged=flagged, enter=enter, recent=recent)
         if not flagged and self.policy.cap < Action.FLAG:
             after = False
         if self.policy.ends(signals):
@@ -371,22 +362,27 @@ def _fresh_weight(signals: Sequence[Signal], now: float) -> float:
 def _recall(memory: bytes, user_memory: bytes) -> tuple[Evidence, Evidence, list[tuple[str, str]]]:
     own, own_failure = read(memory)
     user, user_failure = read(user_memory)
-    told = (("memory", own_failure), ("user_memory", user_failure))
-    return own, user, [(name, text) for name, text in told if text]
+    failures = []
+    if own_failure:
+        failures.append(("memory", own_failure))
+    if user_failure:
+        failures.append(("user_memory", user_failure))
+    return own, user, failures
 
 
-def _learn(seen: Observation, own: Evidence, user: Evidence) -> None:
+def _learn(
+    seen: Observation, own: Evidence, user: Evidence, is_learned: bool, is_agent_known: bool
+) -> None:
     """Learn the present context, or refresh it where it is not new.
 
     A pair that is not new and yet not known came while the session was flagged: it stays unknown
     when the flag has faded, or a thief had only to wait.
     """
     network: Network = seen.network
-    device = None if seen.may_be_emulated or not seen.is_agent_comparable else seen.device
+    device = seen.device if is_learned else None
     if not (seen.is_new_context or own.is_empty):
         if not seen.known.has_prefix(network.prefix):
             network = Network()
-        if not seen.known.has_agent(seen.device, seen.agent_digest):
+        if not is_agent_known:
             device = None
-    for evidence in (own, user):
-        evidence.learn(network, device, seen.agent_digest, seen.now)
+    learn((own, user), network, device, seen.agent_digest, seen.now)

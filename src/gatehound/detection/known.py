@@ -2,6 +2,9 @@
 
 Built-in detectors have nothing else to compare with, so a detector of your own can do what
 they do. The questions are asked here once, so that every detector means the same by "known".
+
+They are asked several times a judgement, of one or two entries: a plain loop costs a third of a
+generator. Nothing here can be part of a cycle (`gc=False`).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ _NO_COUNTRIES: Final[Mapping[str, str]] = MappingProxyType({})
 _WIDER_V6: Final = 48
 
 
-class KnownNetwork(msgspec.Struct, frozen=True):
+class KnownNetwork(msgspec.Struct, frozen=True, gc=False):
     """An ASN in one country, as the database of that `build` had it. 0 and "" are not known."""
 
     asn: int
@@ -33,7 +36,7 @@ class KnownNetwork(msgspec.Struct, frozen=True):
     kind: NetworkKind = ""
 
 
-class KnownAgent(msgspec.Struct, frozen=True):
+class KnownAgent(msgspec.Struct, frozen=True, gc=False):
     """A browser: its digest where `family` is "", else family and system, last in `version`."""
 
     family: str
@@ -44,7 +47,7 @@ class KnownAgent(msgspec.Struct, frozen=True):
     is_app: bool = False
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """Sets of what was seen and learned; empty where nothing was.
 
     `prefixes` are texts such as `192.0.2.0/24`; `countries` maps a country to its continent
@@ -64,6 +67,8 @@ class Known(msgspec.Struct, frozen=True):
 
     def is_near(self, prefix: str) -> bool:
         """True where an IPv6 prefix shares its /48 with a known one."""
+        if ":" not in prefix:
+            return False
         wider = _wider(prefix)
         return bool(wider) and any(_wider(known) == wider for known in self.prefixes)
 
@@ -74,28 +79,29 @@ class Known(msgspec.Struct, frozen=True):
         that a database update never looks like a move; nor that of phones and satellites, which
         leave the net where their carrier likes.
         """
-        return bool(network.asn) and any(
-            known.asn == network.asn
-            and (
+        asn = network.asn
+        if not asn:
+            return False
+        for known in self.networks:
+            if known.asn == asn and (
                 known.build != network.build
                 or network.kind == "mobile"
                 or known.country == network.country
                 or not (known.country and network.country)
-            )
-            for known in self.networks
-        )
+            ):
+                return True
+        return False
 
     def has_agent(self, device: Device, digest: bytes) -> bool:
         """True for the very text, or for the same browser family on the same system."""
-        return any(
-            known.digest == digest
-            or (
-                bool(device.family)
+        for known in self.agents:
+            if known.digest == digest or (
+                device.family
                 and known.os == device.os
                 and is_same_family(known.family, device.family)
-            )
-            for known in self.agents
-        )
+            ):
+                return True
+        return False
 
 
 @lru_cache(maxsize=4096)

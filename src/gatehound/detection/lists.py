@@ -1,8 +1,9 @@
-"""Files of networks: a CIDR, a range or an address a line, IPv4 and IPv6.
+"""Files of networks: a CIDR, a range, an address or an AS number a line, IPv4 and IPv6.
 
     192.0.2.0/24            # a comment; blank lines are skipped
     192.0.2.1-192.0.2.9
     2001:db8::/32,US,US-CA  of a CSV the first column counts (RFC 8805, Apple's relay list)
+    AS64496                 all networks of a provider, where an ASN database says whose they are
 
 Lines are merged, and looked up by bisection, so a look-up costs the same for ten lines and for
 250,000. IPv4 lies in the same table as ::ffff:0:0/96, where IPv6 has it too (RFC 4291 2.5.5.2).
@@ -36,19 +37,20 @@ _EVERYONE: Final = (
 _SHOWN: Final = 40  # characters of a line, in a message
 _MOST_LINES: Final = 5  # told of one file: another kind of file is wrong in every line
 _EXPECTED: Final = (
-    "write a CIDR, a range or an address a line, such as 192.0.2.0/24, 192.0.2.1-192.0.2.9 or "
-    "2001:db8::1, and '#' before a comment"
+    "write a CIDR, a range, an address or an AS number a line, such as 192.0.2.0/24, "
+    "192.0.2.1-192.0.2.9, 2001:db8::1 or AS64496, and '#' before a comment"
 )
 
 
 class AddressList:
     """The networks of one file, merged. Immutable; callable from any thread."""
 
-    __slots__ = ("_first_high", "_first_low", "_last_high", "_last_low", "name")
+    __slots__ = ("_first_high", "_first_low", "_last_high", "_last_low", "asns", "name")
 
-    def __init__(self, spans: Iterable[Span], name: str = "") -> None:
+    def __init__(self, spans: Iterable[Span], name: str = "", asns: Iterable[int] = ()) -> None:
         """Take spans in any order, overlapping or not; `name` is what people call the file."""
         self.name = name
+        self.asns = frozenset(asns)
         merged = list(_merged(spans))
         # Halves in arrays: 32 bytes a span, where two Python integers take over 100, and after a
         # fork the children share them, because reading them counts no references.
@@ -83,7 +85,7 @@ def read_list(path: str) -> AddressList:
     """Read a file; Unusable says of up to five lines what is wrong with them."""
     try:
         with Path(path).open(encoding="utf-8-sig") as lines:
-            spans = _read_lines(lines)
+            spans, asns = _read_lines(lines)
     except FileNotFoundError:
         raise Unusable("there is no such file; correct the path, or leave it out") from None
     except UnicodeDecodeError:
@@ -91,19 +93,23 @@ def read_list(path: str) -> AddressList:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = getattr(error, "strerror", None) or str(error)
         raise Unusable(f"it cannot be read: {why}; let the process read it") from None
-    return AddressList(spans, Path(path).name)
+    return AddressList(spans, Path(path).name, asns)
 
 
-def _read_lines(lines: Iterable[str]) -> list[Span]:
+def _read_lines(lines: Iterable[str]) -> tuple[list[Span], list[int]]:
     read = _Reader().read
     spans: list[Span] = []
+    asns: list[int] = []
     wrong: list[str] = []
     number = 0
     for number, line in enumerate(lines, 1):
         entry, _, columns = line.partition("#")[0].partition(",")
         if entry := entry.strip():
             try:
-                spans.append(read(entry, columns))
+                if entry[:2].upper() == "AS":
+                    asns.append(_as_number(entry[2:]))
+                else:
+                    spans.append(read(entry, columns))
             except ValueError as error:
                 shown = entry if len(entry) <= _SHOWN else entry[:_SHOWN] + "..."
                 wrong.append(f"line {number}: {shown!r} {error}")
@@ -115,7 +121,15 @@ def _read_lines(lines: Iterable[str]) -> list[Span]:
         raise Unusable(
             "it is empty; fetch the list again, or write a comment into it if nobody is meant"
         )
-    return spans
+    return spans, asns
+
+
+def _as_number(text: str) -> int:
+    """Read the number of an autonomous system (RFC 5396: asplain)."""
+    usable = text.isdecimal() and text.isascii() and len(text) <= 10
+    if not usable or not 0 < int(text) < 1 << 32:
+        raise ValueError("is no AS number; write AS and a number from 1 to 4294967295, as AS64496")
+    return int(text)
 
 
 class _Reader:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
 from msgspec.structs import asdict
@@ -23,7 +23,7 @@ from gatehound.errors import SettingsError
 from gatehound.model import Network, NetworkKind
 
 Address: TypeAlias = IPv4Address | IPv6Address
-Lookup: TypeAlias = Callable[[Address | None], Network]
+Lookup: TypeAlias = Callable[[bytes | None], Network]
 
 # Where lists of several kinds have an address: what hides a user most is told first.
 LIST_ORDER: Final[tuple[NetworkKind, ...]] = (
@@ -39,28 +39,36 @@ LIST_ORDER: Final[tuple[NetworkKind, ...]] = (
 _CACHED_ADDRESSES: Final = 4096  # a lookup decodes whole records of the databases
 _NO_LISTS: Final = NetworkListSettings()
 _NOTHING: Final = Facts()
+_MAPPED: Final = bytes(10) + b"\xff\xff"  # RFC 4291 2.5.5.2
 
 
-@lru_cache(maxsize=_CACHED_ADDRESSES)
 def prefix_of(address: Address | None, v4_prefix: int = 24, v6_prefix: int = 64) -> str:
     """Return the network of the address as text, such as `192.0.2.0/24`; "" for None.
 
     An IPv4-mapped IPv6 address gives the IPv4 network, and a zone is left out.
     """
-    if address is None:
-        return ""
-    address = unmapped(address)
-    length = v4_prefix if address.version == 4 else v6_prefix
-    # From the number: it carries no zone, which ip_network would refuse.
-    plain = IPv4Address(int(address)) if address.version == 4 else IPv6Address(int(address))
-    return str(ip_network((plain, length), strict=False))
+    return "" if address is None else _prefix(_folded(address.packed), v4_prefix, v6_prefix)
 
 
-def unmapped(address: Address) -> Address:
+# By its bytes, here and below: the standard library's addresses are hashed and compared in Python,
+# and its networks take ten times as long to make. Bytes carry no zone either.
+@lru_cache(maxsize=_CACHED_ADDRESSES)
+def _prefix(packed: bytes, v4_prefix: int, v6_prefix: int) -> str:
+    size = len(packed)
+    length = v4_prefix if size == 4 else v6_prefix
+    rest = size * 8 - length
+    if length < 0 or rest < 0:
+        raise ValueError(f"a prefix of {length} bits was given; an address has {size * 8}")
+    return f"{_text((int.from_bytes(packed) >> rest << rest).to_bytes(size))}/{length}"
+
+
+def _text(packed: bytes) -> str:
+    return ".".join(map(str, packed)) if len(packed) == 4 else str(IPv6Address(packed))
+
+
+def _folded(packed: bytes) -> bytes:
     """Fold `::ffff:192.0.2.1` to 192.0.2.1: it is the same client on another socket."""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    return packed[12:] if len(packed) == 16 and packed.startswith(_MAPPED) else packed
 
 
 class Networks:
@@ -76,14 +84,16 @@ class Networks:
     Replace a database by renaming a whole one over it, as geoipupdate does: it is mapped into
     memory, and a process that reads a mapped file which was cut short is killed (SIGBUS).
 
-    The kind of a network is that of the first source that has one: the lists in LIST_ORDER, then
-    the databases `anonymous`, `connection`, `city` and `asn`.
+    The kind of a network is that of the first source that has one: the addresses of the lists in
+    LIST_ORDER, the database `anonymous`, the AS numbers of the lists, then the databases
+    `connection`, `city` and `asn`.
 
     `lookup(address)` returns a Network and never raises. None gives an empty one. An address
     that is not in a database gives its prefix alone, and so does a lookup that fails, which is
     counted in `failures`. Callable from any thread.
 
-    `has_city`, `has_asn` and `has_kinds` say what the settings ask for: places, owners, and kinds.
+    `has_city`, `has_asn`, `has_kinds`, `has_lines` say what the settings ask for: places, owners,
+    kinds, and which of these are home lines.
     """
 
     def __init__(
@@ -120,13 +130,21 @@ class Networks:
         self.has_city = "city" in self._databases
         self.has_asn = "asn" in self._databases
         self.has_kinds = bool(self._lists or self._databases.keys() & {"anonymous", "connection"})
+        # Whether a home line can be told from the rest: what knows Tor alone does not.
+        self.has_lines = "connection" in self._databases or any(
+            kind == "isp" for kind, _ in self._lists
+        )
         self.failures = 0
 
     def lookup(self, address: Address | None) -> Network:
         """Return what is known of an address now; None gives an empty Network."""
+        return self.lookup_packed(None if address is None else address.packed)
+
+    def lookup_packed(self, packed: bytes | None) -> Network:
+        """`lookup`, for the 4 or 16 bytes of an address."""
         if self._monotonic() >= self._files.due:
             self._files.look()
-        return self._files.state.view(address)
+        return self._files.state.view(packed)
 
     def prefix(self, address: Address | None) -> str:
         """Return the prefix alone, without a look at the files."""
@@ -187,16 +205,16 @@ class _View:
         ]
         self._build = build
 
-    def look_up(self, address: Address | None) -> Network:
-        if address is None:
+    def look_up(self, packed: bytes | None) -> Network:
+        if packed is None:
             return Network()
-        address = unmapped(address)
-        text = str(address).partition("%")[0]
+        packed = _folded(packed)
+        text = _text(packed)
         place, owner = self._facts("city", text), self._facts("asn", text)
         if not owner.asn:  # Enterprise and IPinfo's lite file have both
             owner = owner._replace(asn=place.asn, organisation=place.organisation)
         return Network(
-            prefix=self._networks.prefix(address),
+            prefix=_prefix(packed, self._networks.v4_prefix, self._networks.v6_prefix),
             asn=owner.asn,
             organisation=owner.organisation,
             country=place.country,
@@ -204,15 +222,23 @@ class _View:
             city=place.city,
             place_id=place.place_id,
             build=self._build,
-            kind=self._kind(address, text) or place.kind or owner.kind,
+            kind=self._kind(packed, text, owner.asn) or place.kind or owner.kind,
             location=place.location,
         )
 
-    def _kind(self, address: Address, text: str) -> NetworkKind:
+    def _kind(self, packed: bytes, text: str, asn: int) -> NetworkKind:
+        """What knows the address goes before what knows its provider."""
+        if self._lists:
+            address = ip_address(packed)
+            for kind, one in self._lists:
+                if one.covers(address):
+                    return kind
+        if kind := self._facts("anonymous", text).kind:
+            return kind
         for kind, one in self._lists:
-            if one.covers(address):
+            if asn in one.asns:
                 return kind
-        return self._facts("anonymous", text).kind or self._facts("connection", text).kind
+        return self._facts("connection", text).kind
 
     def _facts(self, setting: Setting, text: str) -> Facts:
         database = self._databases.get(setting)

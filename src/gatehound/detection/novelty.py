@@ -50,7 +50,7 @@ def level_of(
     countries = known.countries or (user.countries if user else {})
     if not (network.country and countries):
         return "provider" if new_provider else "unplaced"
-    owned = bool(network.asn) and any(one.asn == network.asn for one in known.networks)
+    owned = bool(network.asn) and network.asn in [one.asn for one in known.networks]
     if network.country in countries:
         return "provider" if new_provider and not owned else "same_country"
     # A known provider elsewhere is a mistake of a database, or one that is in many countries.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,7 @@ from gatehound.detection.settings import Mode
 from gatehound.errors import SettingsError
 from gatehound.model import Action, Signal
 
+_Ladder: TypeAlias = tuple[tuple[float, Action], ...]
 _CAPS: Final[dict[Mode, Action]] = {
     "off": Action.ALLOW,
     "observe": Action.RECORD,
@@ -106,6 +107,7 @@ class Policy:
         self.settings = settings
         self.mode: Mode = mode
         self.cap = _CAPS[mode]
+        self._ladder = _ladder_of(settings, mode)
         self._is_fresh = matcher(settings.fresh_paths)
         self._is_sensitive = matcher(settings.sensitive_paths)
         self._roles = frozenset(settings.sensitive_roles)
@@ -150,7 +152,7 @@ class Policy:
 
     def decide(self, signals: Sequence[Signal], score: float, *, caution: float = 0.0) -> Action:
         """Return the action, see `decide`."""
-        return decide(signals, score, mode=self.mode, policy=self.settings, caution=caution)
+        return _highest(self._ladder, self.cap, signals, score, caution)
 
 
 def decide(
@@ -165,20 +167,33 @@ def decide(
 
     Without signals nothing is done, whatever the thresholds: evidence has to have a reason.
     """
+    return _highest(_ladder_of(policy, mode), _CAPS[mode], signals, score, caution)
+
+
+def _highest(
+    ladder: _Ladder, cap: Action, signals: Sequence[Signal], score: float, caution: float
+) -> Action:
     if not signals:
         return Action.ALLOW
     score += caution if score > 0 else 0.0
     action = Action.ALLOW
-    for threshold, rung in (
+    for threshold, rung in ladder:
+        if score < threshold:
+            break
+        action = rung
+    return min(action, cap)
+
+
+def _ladder_of(policy: PolicySettings, mode: Mode) -> _Ladder:
+    """Return thresholds and rungs, the lowest first; rules of the settings keep them in order."""
+    rungs = (
         (policy.record, Action.RECORD),
         (_flag_at(policy, mode), Action.FLAG),
         (policy.notify, Action.NOTIFY),
         (policy.step_up, Action.STEP_UP),
         (policy.terminate, Action.TERMINATE),
-    ):
-        if threshold is not None and score >= threshold:
-            action = rung
-    return min(action, _CAPS[mode])
+    )
+    return tuple((threshold, rung) for threshold, rung in rungs if threshold is not None)
 
 
 def _flag_at(policy: PolicySettings, mode: Mode) -> float:

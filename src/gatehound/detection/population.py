@@ -14,10 +14,10 @@ Counts may be off by what threads lose: all that is decided here needs many.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, TypeAlias
 
 import msgspec
@@ -73,21 +73,26 @@ class Population:
 
     def __init__(self, shared: Iterable[str] = ()) -> None:
         own = _list_of(shared)
+        has_own = len(own) > 0
         private = _list_of(_PRIVATE)
         cdn = _list_of((*cloudflare.RANGES, *ranges.FASTLY))
-        self._users: dict[bytes, _Active] = {}
-        self._groups: Counter[str] = Counter()
-        self._moves: dict[tuple[str, str], float] = {}
+        # Whoever is seen goes to the end: a plain dict would look for its first key through all
+        # the gaps that this leaves in front.
+        self._users: OrderedDict[bytes, _Active] = OrderedDict()
+        self._groups: dict[str, int] = {}
+        self._moves: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._movers: dict[str, set[str]] = {}  # the same by place, to be counted
         self._large: set[str] = set()
         self.crowd: Crowd | None = None
-        self._is_due = self._was_told = False
+        self.is_due = self._was_told = False  # is_due: from when a crowd was found until it is told
         self._met = 0.0
 
         @lru_cache(maxsize=4096)
-        def group_of(address: Address | None, prefix: str) -> str:
-            if address is None:
+        def group_of(packed: bytes | None, prefix: str) -> str:
+            if packed is None:
                 return "hidden"
-            if own.covers(address):
+            address = ip_address(packed)
+            if has_own and own.covers(address):
                 return ""
             if private.covers(address):
                 return "private"
@@ -95,30 +100,31 @@ class Population:
 
         self._group_of = group_of
 
-    @property
-    def is_due(self) -> bool:
-        """True from when a crowd was found until it is told."""
-        return self._is_due
-
     def tell(self) -> Crowd | None:
         """Return the crowd for the one who tells of it; a process says it once in its life."""
-        if not self._is_due:
+        if not self.is_due:
             return None
-        self._is_due, self._was_told = False, True
+        self.is_due, self._was_told = False, True
         return self.crowd
 
     def note(self, alias: bytes, address: Address | None, prefix: str, now: float) -> None:
         """Note that a user is active. `now` is in seconds, `alias` stands for the user."""
-        group = self._group_of(address, prefix)
-        before = self._users.pop(alias, None)
-        if before is not None:
-            self._leave(before)
-        self._users[alias] = _Active(group, now)
-        self._groups[group] += 1
+        group = self._group_of(None if address is None else address.packed, prefix)
+        users, groups = self._users, self._groups
+        before = users.pop(alias, None)
+        if before is not None and before.group == group:
+            before.at = now
+            users[alias] = before
+        else:
+            if before is not None:
+                self._leave(before)
+            users[alias] = _Active(group, now)
+            groups[group] = groups.get(group, 0) + 1
         self._forget(now)
-        active = len(self._users)
+        active = len(users)
         if active >= ENOUGH:
-            self._judge(group, address, now)
+            if groups.get(group, 0) > SHARE * active or self._large or self.crowd is not None:
+                self._judge(group, address, now)
         elif self.crowd is not None and active >= FEW and self._in_crowd() <= SHARE * active:
             self.crowd = None
 
@@ -133,7 +139,9 @@ class Population:
         self._moves.pop((place, public_id), None)
         self._forget_moves(now)
         self._moves[place, public_id] = now
-        return sum(1 for one, _ in self._moves.copy() if one == place)
+        movers = self._movers.setdefault(place, set())
+        movers.add(public_id)
+        return len(movers)
 
     def _forget_moves(self, now: float) -> None:
         """Drop what is over an hour old, or one too many."""
@@ -143,19 +151,27 @@ class Population:
                 if at >= now - WINDOW and len(self._moves) < MAX_MOVES:
                     return
                 del self._moves[oldest]
+                movers = self._movers[oldest[0]]
+                movers.discard(oldest[1])
+                if not movers:
+                    del self._movers[oldest[0]]
             except (KeyError, StopIteration, RuntimeError):  # another thread was faster
                 return
 
     def _leave(self, active: _Active) -> None:
-        self._groups[active.group] -= 1
-        if self._groups[active.group] <= 0:
-            del self._groups[active.group]
+        group, groups = active.group, self._groups
+        left = groups.get(group, 0) - 1
+        if left > 0:
+            groups[group] = left
+        else:
+            groups.pop(group, None)
 
     def _forget(self, now: float) -> None:
         """Drop who was last seen over an hour ago, or is one too many."""
         while self._users:
             try:
-                alias, active = next(iter(self._users.items()))
+                alias = next(iter(self._users))
+                active = self._users[alias]
                 if active.at >= now - WINDOW and len(self._users) <= MAX_USERS:
                     return
                 self._leave(self._users.pop(alias))
@@ -168,7 +184,7 @@ class Population:
         large = {one for one in (*self._large, group) if one and self._share(one) > SHARE}
         self._large = large
         impossible = large & _IMPOSSIBLE
-        users = sum(self._groups[one] for one in impossible or large)
+        users = sum(self._groups.get(one, 0) for one in impossible or large)
         if not impossible and users < NEARLY_ALL * active:
             if self.crowd is not None and now - self._met > HELD:
                 self.crowd = None
@@ -177,14 +193,14 @@ class Population:
         if self.crowd is None:
             groups = tuple(sorted(impossible or large))
             self.crowd = Crowd(groups, users, active, str(address or ""))
-            self._is_due = not self._was_told
+            self.is_due = not self._was_told
 
     def _in_crowd(self) -> int:
         """How many are active from the networks of the crowd."""
-        return sum(self._groups[one] for one in self.crowd.groups) if self.crowd else 0
+        return sum(self._groups.get(one, 0) for one in self.crowd.groups) if self.crowd else 0
 
     def _share(self, group: str) -> float:
-        return self._groups[group] / len(self._users)
+        return self._groups.get(group, 0) / len(self._users)
 
 
 def _list_of(networks: Iterable[str]) -> AddressList:

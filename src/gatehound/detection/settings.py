@@ -34,10 +34,10 @@ DETECTORS: Final = (
 
 
 class NetworkListSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Files with a CIDR, range or address a line, for each kind of network; none by default.
+    """Files with a CIDR, range, address or AS number a line, for each kind of network; none given.
 
-    The kinds are those of Network.kind. A list says more than a database: where both know an
-    address, the list is right.
+    The kinds are those of Network.kind. Where a list and a database know an address, the list is
+    right; an AS number counts where no list and no anonymous database know it.
     """
 
     isp: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class NetworkListSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReputationSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Files of addresses with a bad name, a CIDR, range or address a line; none by default."""
+    """Files of what has a bad name: a CIDR, range, address or AS number a line; none given."""
 
     risky: tuple[str, ...] = ()  # a session used from there is flagged
     malicious: tuple[str, ...] = ()  # what becomes of it says policy.malicious

@@ -38,6 +38,17 @@ class Turns:
         self._sessions: dict[Hashable, _Turn] = {}
         self._heard: dict[Hashable, int] = {}
 
+    def is_quiet(self, sid: bytes, now: int) -> bool:
+        """Note a request, and return True, for a session that stays in one context."""
+        if sid in self._sessions:
+            return False
+        heard = self._heard
+        if sid in heard:
+            heard[sid] = now
+        else:
+            self.hear(sid, now)
+        return True
+
     def hear(self, sid: bytes, now: int) -> None:
         """Note a request of any kind: a page that polls says where its session is, too."""
         heard = self._heard

@@ -14,13 +14,19 @@ from gatehound.detection.policy import STRICT_FLAG, PolicySettings
 WAYS: Final = ("flag", "flag_strict", "notify", "step_up", "terminate")
 
 
+def least(policy: PolicySettings) -> float:
+    """Return the lowest of the thresholds: no evidence under it leads to anything."""
+    return min(policy.flag_at, STRICT_FLAG)
+
+
 def ways(score: float, policy: PolicySettings, *, caution: float = 0.0) -> int:
     """Return the bits of what the score would lead to, were no mode a cap."""
-    if score + caution < min(policy.flag_at, STRICT_FLAG) or score <= 0:
-        return 0  # far most requests; no other threshold is lower
+    lowest = least(policy)
+    if score + caution < lowest or score <= 0:
+        return 0
     thresholds = (
         policy.flag_at,
-        min(policy.flag_at, STRICT_FLAG),
+        lowest,
         policy.notify,
         policy.step_up,
         policy.terminate,

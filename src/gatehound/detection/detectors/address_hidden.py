@@ -28,7 +28,7 @@ class AddressHidden(Detector):
 
     def inspect(self, observation: Observation) -> list[Signal]:
         """Return at most one signal, `address_hidden`."""
-        if not observation.is_new_context or observation.client_ip.address is not None:
+        if not observation.is_new_context or observation.client_ip.packed is not None:
             return []
         if not observation.known.prefixes or observation.network_unusable:
             return []

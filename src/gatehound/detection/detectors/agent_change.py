@@ -8,7 +8,6 @@ from gatehound.detection.detectors.base import Detector, Observation
 from gatehound.detection.device import is_desktop_site, is_same_family
 from gatehound.detection.evidence import Value
 from gatehound.detection.known import KnownAgent
-from gatehound.detection.novelty import ABROAD
 from gatehound.model import Device, Signal
 
 OS_CHANGED: Final = 4.5
@@ -23,11 +22,16 @@ DOWNGRADED: Final = 1.5
 UPGRADED: Final = 0.2
 # Without a parser any change of the text, an update too, looks the same.
 TEXT_CHANGED: Final = 1.0
-# Extensions that vary the text do it all day. A thief has one browser, or a few, and no reason to
-# draw attention; so many within an hour, and all on a network that is known, are one odd browser.
+# Extensions that vary the text do it all day, with each request or every few hours. A thief has one
+# browser, or a few, and no reason to draw attention; so many within a day, and all on a network
+# that is known, are one odd browser.
 UNSTABLE: Final = 4
-UNSTABLE_WITHIN: Final = 3600  # seconds from one to the next
+UNSTABLE_WITHIN: Final = 43_200  # seconds from one to the next
 UNSTABLE_POINTS: Final = 1.5
+ODD_FOR: Final = 30  # days, from the last such text on
+_DAY: Final = 86_400
+# Where a phone gets to by itself in the course of a day: not the home line of somebody else.
+_ON_THE_WAY: Final = frozenset({"mobile", "relay", "business"})
 _TOLD: Final = ("os_changed", "browser_changed", "browsers_interleaved")
 
 
@@ -36,34 +40,28 @@ class AgentChange(Detector):
 
     Sees: another operating system, another browser family, an older version. A text that says
     Safari or Firefox from a browser whose other headers say Chromium is Chromium's device
-    emulation, and counts as the same family; a phone that asks for the desktop site counts half
-    unless it is abroad. The web view of an app and its own code are one app.
+    emulation, and counts as the same family; a phone that asks for the desktop site counts half on
+    a carrier's or a company's network. The web view of an app and its own code are one app.
     Is fooled by: a copied User-Agent text, which costs a thief nothing; a text that no browser
     sends, as long as every request claims to load an asset; one who sends ever new texts from a
-    network of the session.
+    network of the session; an iPhone on such a network that never loads a page.
     False alarms: the desktop site on a phone and device emulation in developer tools (recorded
-    on a known network). Extensions that vary the text are told after the fourth text within an
-    hour, and recorded from then on. Media players, download managers and PDF viewers, which send
-    texts of their own, are left out where they load an asset; browsers never are, since anybody
-    can claim to load one.
+    on a known network). Extensions that vary the text are told after the fourth text, and recorded
+    from then on. Media players, download managers and PDF viewers, which send texts of their own,
+    are left out where they load an asset; browsers never are, since anybody can claim to load one.
     Tunables: the constants of gatehound.detection.detectors.agent_change.
 
     Without the extra `useragent` families are not known: then any other text is weak evidence.
     """
 
     name = "agent_change"
-    needs = frozenset({"memory", "network", "device"})
+    needs = frozenset({"memory", "user_memory", "network", "device"})
 
     def inspect(self, observation: Observation) -> list[Signal]:
         """Return what changed: at most two signals, and no more once the browser is unstable."""
-        agents = observation.known.agents
-        device = observation.device
-        if not (observation.is_new_context and agents) or device.is_script:
+        if _has_nothing(observation):
             return []
-        if not observation.is_agent_comparable:
-            return []
-        if any(one.digest == observation.agent_digest for one in agents):
-            return []
+        agents, device = observation.known.agents, observation.device
         comparable = [one for one in agents if one.family and not one.is_script]
         if not device.family or not comparable:
             return _text_changed(agents)
@@ -76,6 +74,20 @@ class AgentChange(Detector):
             return [*_withdrawn(), Signal("browser_unstable", UNSTABLE_POINTS, reason)]
         return found
 
+    def _is_idle(self, observation: Observation) -> bool:
+        # Whoever extends this class may look at more.
+        return type(self) is AgentChange and _has_nothing(observation)
+
+
+def _has_nothing(observation: Observation) -> bool:
+    """True where there is nothing to compare, or nothing that differs."""
+    agents = observation.known.agents
+    if not (observation.is_new_context and agents) or observation.device.is_script:
+        return True
+    if observation.agent_digest in [one.digest for one in agents]:
+        return True
+    return not observation.is_agent_comparable
+
 
 def _may_share(one: str, other: str) -> bool:
     """True for the systems of one phone: the libraries of apps do not always name theirs."""
@@ -83,18 +95,34 @@ def _may_share(one: str, other: str) -> bool:
 
 
 def _is_unstable(observation: Observation) -> bool:
-    """Note this text; True once there were so many on known networks, an hour apart at most."""
-    slot, now = observation.memory, int(observation.now)
+    """Note this text; True once there were so many on known networks, half a day apart at most.
+
+    It stays so for the session. Its user is known for it once the session is not flagged any more,
+    and for a month: whoever caused the flag MUST NOT teach that at once.
+    """
+    slot, user, now = observation.memory, observation.user_memory, int(observation.now)
+    flagged = observation.session is not None and observation.session.flagged
+    if slot.get("odd"):
+        if not flagged:
+            user["odd"] = now // _DAY
+        return True
+    odd = user.get("odd")
+    if isinstance(odd, int) and now // _DAY - odd <= ODD_FOR:
+        return True
     last, texts = slot.get("last"), slot.get("texts")
     if not isinstance(last, int) or not isinstance(texts, bytes) or now - last > UNSTABLE_WITHIN:
         last, texts = now, b""
     mark = observation.agent_digest[:4]
     if not any(texts[at : at + 4] == mark for at in range(0, len(texts), 4)):
         last, texts = now, (texts + mark)[-4 * UNSTABLE :]
+    if len(texts) >= 4 * UNSTABLE:
+        slot.clear()
+        slot["odd"] = True
+        return True
     noted: dict[str, Value] = {"last": last, "texts": texts}
     if noted != {name: slot.get(name) for name in noted}:
         slot.update(noted)
-    return len(texts) >= 4 * UNSTABLE
+    return False
 
 
 def _withdrawn() -> list[Signal]:
@@ -122,7 +150,7 @@ def _compared(
     if device.os and any(one.os for one in agents) and all(one.os != device.os for one in agents):
         before = (family or agents)[0]
         asked = any(is_desktop_site(one.os, device.os) for one in family)
-        mild = same_network or (asked and observation.novelty not in ABROAD)
+        mild = same_network or (asked and observation.network.kind in _ON_THE_WAY)
         signals.append(_os_changed(before.os, device.os, mild=mild, same_network=same_network))
     if not family:
         factor = FAMILY_ON_KNOWN_NETWORK if same_network else 1.0

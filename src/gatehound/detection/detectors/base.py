@@ -35,10 +35,11 @@ class Slot(MutableMapping[str, Value]):
     longest are dropped, which is reported.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_values", "is_changed")
 
     def __init__(self, values: dict[str, Value] | None = None) -> None:
-        self._values = dict(values or {})
+        self._values = dict(values) if values else {}
+        self.is_changed = False
 
     def __getitem__(self, key: str) -> Value:
         return self._values[key]
@@ -52,10 +53,11 @@ class Slot(MutableMapping[str, Value]):
                 f"slot of {size} bytes after {key!r}: at most {SLOT_BYTES} are kept; "
                 "store digests or counters, not texts"
             )
-        self._values = changed
+        self._values, self.is_changed = changed, True
 
     def __delitem__(self, key: str) -> None:
         del self._values[key]
+        self.is_changed = True
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -71,7 +73,7 @@ class Slot(MutableMapping[str, Value]):
         return dict(self._values)
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
+class Observation(msgspec.Struct, frozen=True):
     """What a detector may look at; only `memory` and `user_memory` may be changed.
 
     `session` is the session as it was stored before this request; at login, as it was created.
@@ -175,6 +177,10 @@ class Detector:
     def inspect(self, observation: Observation) -> Findings | Awaitable[Findings]:
         """Return the signals that were found; None means nothing. May be `async def`."""
         raise NotImplementedError
+
+    def _is_idle(self, observation: Observation) -> bool:
+        """True where `inspect` finds nothing and leaves its slots alone: none are made then."""
+        return False
 
 
 class _Function(Detector):

@@ -15,7 +15,7 @@ STRICT: Final = 6.0
 # Seconds: a session that rested for longer does not show that its user is elsewhere now.
 ACTIVE: Final = 3600.0
 # Where they leave the net is not where their users are.
-GATEWAYS: Final = frozenset({"mobile", "relay", "proxy", "vpn", "tor"})
+GATEWAYS: Final = frozenset({"mobile", "relay", "proxy", "vpn", "tor", "hosting"})
 
 
 class GeoAnomaly(Detector):
@@ -30,7 +30,7 @@ class GeoAnomaly(Detector):
     detail `siblings`, so that all are flagged.
 
     Needs a City or Country database. An unknown country is no evidence, and neither is that of a
-    phone's network, a relay, a proxy, a VPN or Tor.
+    phone's network, a relay, a proxy, a VPN, Tor or a server.
     """
 
     name = "geo_anomaly"
@@ -43,7 +43,9 @@ class GeoAnomaly(Detector):
     def inspect(self, observation: Observation) -> list[Signal]:
         """Return at most one signal, `countries_concurrent`."""
         here = observation.network
-        if not (observation.is_new_context and here.country and self._has_place(here)):
+        if not (observation.siblings and observation.is_new_context and here.country):
+            return []
+        if not self._has_place(here):
             return []
         networks = observation.sibling_networks or (Network(),) * len(observation.siblings)
         others = [

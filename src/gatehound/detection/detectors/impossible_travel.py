@@ -22,22 +22,22 @@ EARTH_KM: Final = 6371.0
 # A home line is where its user is. All others carry no place: phones and satellites leave the net
 # at a gateway, a server's place is that of its rack, and whoever switches the tunnel of a company
 # on seems to be at its seat.
-PLACED: Final = frozenset({"", "isp"})
+PLACED: Final = frozenset({"isp"})
 # Where a session was before: a company's own people were at its seat more often than in its tunnel,
 # and a browser's relay gives an address of the region that its user is in.
-BEFORE: Final = PLACED | {"business", "relay"}
+BEFORE: Final = PLACED | {"", "business", "relay"}
 
 
 class ImpossibleTravel(Detector):
     """Compare place and time with those of the session's last use.
 
-    Sees: over 500 km at over 1000 km/h from one fixed network to a home line, after a minute
-    at least; where
-    a place is not known, a country that is no neighbour within half an hour.
-    Is fooled by: a thief nearby, or who waits; a victim on a phone, VPN, relay or proxy.
+    Sees: over 500 km at over 1000 km/h from a fixed network to a home line, after a minute at
+    least; where a place is not known, a country that is no neighbour within half an hour.
+    Is fooled by: a thief nearby, or who waits; a victim on a phone, VPN or proxy.
     False alarms: a VPN whose exits look like home lines to the databases; places that these have
     wrong. It supports other evidence, and reaches no threshold but for the record alone.
-    Tunables: the constants of gatehound.detection.detectors.impossible_travel.
+    Tunables: the constants of gatehound.detection.detectors.impossible_travel. `has_lines` says
+    that some database or list tells home lines: an unknown network carries no place then.
 
     Needs a City database with places, and addresses kept in full (`privacy.address_precision`).
     """
@@ -46,10 +46,15 @@ class ImpossibleTravel(Detector):
     needs = frozenset({"memory", "user_memory", "network"})
     has_slots = False
 
+    def __init__(self, *, has_lines: bool = True) -> None:
+        self._placed = PLACED if has_lines else PLACED | {""}
+
     def inspect(self, observation: Observation) -> list[Signal]:
         """Return at most one signal, `travelled_too_fast`."""
         here, there = observation.network, observation.previous
-        if not observation.is_new_context or here.kind not in PLACED or there.kind not in BEFORE:
+        if not observation.is_new_context or here.kind not in self._placed:
+            return []
+        if there.kind not in BEFORE:
             return []
         known, user = observation.known, observation.user_known
         if here.asn == there.asn != 0 or known.has_network(here) or user.has_network(here):

@@ -10,7 +10,7 @@ from gatehound.model import Signal
 
 # Alone under the flag threshold (4.5), also with a new provider in the same country that is half
 # an hour old: whoever works over two lines at once does this all day.
-NETWORKS: Final = 2.8
+NETWORKS: Final = 2.5
 BROWSERS: Final = 2.0
 ALTERNATIONS: Final = 3  # within 15 minutes, each 30 s apart: see gatehound.detection.turns
 # Only lines that do not move: a phone between wifi and cellular goes back and forth all day.

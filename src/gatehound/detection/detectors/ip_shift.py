@@ -19,6 +19,8 @@ POINTS: Final = {
     "network": (0.6, "New address of a known provider"),
 }
 USER_KNOWS_NETWORK: Final = -1.2
+# What a network is says more than that nobody knows whose it is: these are for network_change.
+BY_KIND: Final = frozenset({"hosting", "proxy", "vpn", "tor"})
 # Over every usual flag threshold (3.5 to 5.5), and under that for asking for a proof (6.5).
 STRICT: Final = 6.0
 
@@ -52,7 +54,7 @@ class IPShift(Detector):
         if not observation.is_new_context:
             return []
         level = observation.novelty
-        if level not in POINTS:
+        if level not in POINTS or (level == "unplaced" and network.kind in BY_KIND):
             return []
         points, text = POINTS[level]
         user = observation.user_known

@@ -82,12 +82,16 @@ def _weighed(level: Level, network: Network, known: Known, user: Known) -> tuple
         points, text = PLACELESS[network.kind]
         if network.kind in known.kinds or network.kind in user.kinds:
             points = SAME_KIND
+        elif network.kind == "tor" and "hosting" in known.kinds:  # or it began at an unlisted exit
+            points = PLACELESS["vpn"][0]
         return points + _network_discount(network, user), text
+    if level == "unplaced" and network.kind == "hosting":
+        return HOSTING, "Used from a server"
     if level not in POINTS:
         return 0.0, ""
     if network.kind == "hosting" and "tor" in known.kinds:  # exits that no list has yet
-        points, text = PLACELESS["vpn"]
-        return points + _network_discount(network, user), text
+        points = min(PLACELESS["vpn"][0], POINTS[level][0] + HOSTING)
+        return points + _network_discount(network, user), PLACELESS["vpn"][1]
     points, text = POINTS[level]
     if level in ABROAD:
         text = f"{text} ({network.country})"

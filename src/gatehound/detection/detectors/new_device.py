@@ -49,6 +49,7 @@ class NewDevice(Detector):
 
     name = "new_device"
     needs = frozenset({"user_memory", "network", "device"})
+    has_slots = False
 
     def inspect(self, observation: Observation) -> list[Signal]:
         """Return at most one signal, `signed_in_on_new_device`."""

@@ -37,6 +37,7 @@ class Reputation(Detector):
 
     name = "reputation"
     needs = frozenset({"network"})
+    has_slots = False
 
     def __init__(
         self,
@@ -76,10 +77,11 @@ class Reputation(Detector):
         if address is None:
             return []
         risky, malicious = self._files.state.view
-        if name := _named(malicious, address):
+        asn = observation.network.asn
+        if name := _named(malicious, address, asn):
             detail: Detail = {"list": name}
             return [Signal("address_malicious", MALICIOUS, "Address known for attacks", detail)]
-        if name := _named(risky, address):
+        if name := _named(risky, address, asn):
             return [Signal("address_risky", RISKY, "Address with a bad name", {"list": name})]
         return []
 
@@ -92,6 +94,6 @@ class Reputation(Detector):
         return self._files.findings()
 
 
-def _named(lists: Iterable[AddressList], address: Address) -> str:
-    """Return the name of the first list that has the address, "" for none."""
-    return next((one.name for one in lists if one.covers(address)), "")
+def _named(lists: Iterable[AddressList], address: Address, asn: int) -> str:
+    """Return the name of the first list that has the address or its provider, "" for none."""
+    return next((one.name for one in lists if one.covers(address) or asn in one.asns), "")
