@@ -169,6 +169,18 @@ def test_keys_in_the_environment_are_named_as_they_were_written() -> None:
     assert "GATEHOUND_SESION: there is no such setting; did you mean GATEHOUND_SESSION?" in text
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("GATEHOUND_DETECTION_CITY_DATABASE", "GATEHOUND_DETECTION__CITY_DATABASE"),
+        ("GATEHOUND_DETECTION__NETWORK_LISTS_TOR", "GATEHOUND_DETECTION__NETWORK_LISTS__TOR"),
+    ],
+)
+def test_one_underscore_where_a_group_ends_is_the_commonest_slip(given: str, meant: str) -> None:
+    text = "\n".join(env_problems(**{given: "x"}))
+    assert f"{given}: there is no such setting; did you mean {meant}?" in text
+
+
 @pytest.mark.parametrize("name", ["STORE", "SESSION", "NAMESPACE", "ROLES", "NONSENSE"])
 def test_a_key_that_is_both_a_value_and_a_group_is_told(name: str) -> None:
     pair = [(f"GATEHOUND_{name}", "memory://"), (f"GATEHOUND_{name}__FOO", "1")]

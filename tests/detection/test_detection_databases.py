@@ -228,14 +228,14 @@ def by_model(reader: Reader, address: str) -> Network:
     """What geoip2's own model of a City file says, in our words."""
     model = reader.city(address)
     here = model.location
-    places = (here.latitude, here.longitude)
-    near = (here.accuracy_radius or 0) <= 250
+    north, east = here.latitude, here.longitude
+    near = (here.accuracy_radius or 0) <= 250 and north is not None and east is not None
     return Network(
         country=model.country.iso_code or "",
         continent=model.continent.code or "",
         city=(model.city.name or "")[:128],
         place_id=model.city.geoname_id or model.country.geoname_id or 0,
-        location=(places[0], places[1]) if near and places[0] is not None else None,
+        location=(north or 0.0, east or 0.0) if near else None,
     )
 
 

@@ -226,3 +226,13 @@ def test_what_the_user_knows_never_weighs_more(
         sum(one.weight for one in NetworkChange().inspect(one)) for one in (seen, with_user)
     )
     assert 0 <= less <= alone <= 6.6
+
+
+def test_a_server_that_no_database_has_a_place_for_is_still_a_server() -> None:
+    """The anonymous database knows the address, and City and ASN do not."""
+    bare = Network(prefix="203.0.113.0/24", kind="hosting")
+    story = Story(detection())
+    story.step(ISP)
+    judged = story.step(bare)
+    assert [(one.code, one.weight) for one in judged.fresh] == [("network_changed", 1.4)]
+    assert judged.fresh[0].reason.startswith("Used from a server")

@@ -239,6 +239,41 @@ def test_the_policy_in_words(make_site: MakeSite, world: str) -> None:
     assert "nobody is signed in" in text
 
 
+def test_what_detection_does_in_words(make_site: MakeSite, world: str) -> None:
+    def told(**changes: Any) -> str:
+        return str(Face(make_site(**changes).guard, world).describe())
+
+    plain = told()
+    assert "A session is flagged at 4.5 points." in plain
+    assert "1 points sooner for the role 'admin', the role 'administrator'." in plain
+    assert "comes from: their prefixes alone." in plain
+    assert "prove" not in plain
+    strict = told(
+        detection={"mode": "strict", "geo_anomaly": "strict", "disable": ["reuse"]},
+        policy={
+            "terminate": 9.0,
+            "on_terminate": "all",
+            "malicious": "terminate",
+            "relaxed_paths": ["/wiki/*"],
+            "fresh_paths": ["POST /password"],
+        },
+        web={"step_up_url": "/again"},
+    )
+    for line in (
+        "A session is flagged at 3.5 points, and has to prove itself at 6.5.",
+        "At 9 points all sessions of its user end.",
+        "A session that is used from an address known for attacks ends.",
+        "1 points later for /wiki/*.",
+        "A recent sign-in is needed for POST /password.",
+        "geo_anomaly is strict",
+        "Switched off: reuse.",
+    ):
+        assert line in strict, line
+    observing = told(detection={"mode": "observe"}, policy={"terminate": 9.0})
+    assert "flagged at" not in observing
+    assert "At 9 points" not in observing
+
+
 MISSING = {"no-city-database", "no-asn-database", "no-network-kinds"}
 
 
@@ -253,6 +288,9 @@ MISSING = {"no-city-database", "no-asn-database", "no-network-kinds"}
             MISSING | {"idle-timeout-unusual"},
         ),
         ({"detection": {"mode": "off"}}, {"detection-off"}),
+        ({"detection": {"mode": "step-up"}}, MISSING | {"no-step-up-page"}),
+        ({"policy": {"terminate": 9.0}}, MISSING | {"terminate-without-effect"}),
+        ({"policy": {"malicious": "terminate"}}, MISSING | {"malicious-without-list"}),
         (
             {"client_ip": {"mode": "x-forwarded-for", "trust_everyone": True}},
             MISSING | {"trust-everyone"},
