@@ -14,6 +14,8 @@ import pytest
 ADDRESS: Final = "import gatehound.clientip"
 ADAPTER: Final = "from gatehound.asgi import GatehoundMiddleware; from gatehound import Guard"
 GUARDED: Final = f"""{ADAPTER}
+import logging
+logging.disable()  # a Guard without databases says so
 guard = Guard({{
     "secret_keys": ["s" * 40],
     "identity_key": "i" * 40,
@@ -69,11 +71,13 @@ def by_package(names: set[str]) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    ("statements", "most", "ours"),  # what there was when this was written, and a little more
+    # What there was when this was written, and a little more. Raised once, by 16 and 23: thirteen
+    # detectors are a module each, and a Guard has all of them by default.
+    ("statements", "most", "ours"),
     [
         pytest.param(ADDRESS, 55, 18, id="address"),
-        pytest.param(ADAPTER, 234, 72, id="adapter"),
-        pytest.param(GUARDED, 410, 101, id="guarded", marks=pytest.mark.slow),
+        pytest.param(ADAPTER, 250, 95, id="adapter"),
+        pytest.param(GUARDED, 426, 124, id="guarded", marks=pytest.mark.slow),
     ],
 )
 def test_an_import_loads_no_more_modules(statements: str, most: int, ours: int) -> None:
