@@ -179,6 +179,23 @@ def test_held_out_is_apart(parts: Any) -> None:
     assert not tuned & {one.name for one in held_out.HELD_OUT_ATTACKS}
 
 
+def test_unseen_is_apart(parts: Any) -> None:
+    unseen, thieves, held_out = parts("unseen"), parts("unseen_attacks"), parts("held_out")
+    personas, attacks = parts("personas"), parts("attacks")
+    seen = {one.name for one in (*personas.PERSONAS, *held_out.HELD_OUT)}
+    assert not seen & {one.name for one in unseen.UNSEEN}
+    seen = {one.name for one in (*attacks.ATTACKS, *held_out.HELD_OUT_ATTACKS)}
+    assert not seen & {one.name for one in thieves.UNSEEN_ATTACKS}
+
+
+def test_unseen_has_the_requirements_of_the_others(parts: Any) -> None:
+    kinds, attacks = parts("run").KINDS, parts("attacks").ATTACKS
+    held_out, unseen = kinds["held-out"], kinds["unseen"]
+    assert (unseen.fp, unseen.hit, unseen.share) == (held_out.fp, held_out.hit, held_out.share)
+    musts = {one.group: one.must for one in attacks if one.must is not None}
+    assert {one.group: one.must for one in unseen.attacks if one.must is not None} == musts
+
+
 def test_plots_are_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plots = tmp_path / "plots"

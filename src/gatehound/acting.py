@@ -220,13 +220,13 @@ class Acting(Admin):
         """What detectors and the app see of a record."""
         return present(record, self.networks)
 
-    def kept_address(self, address: IPAddress | None) -> bytes:
-        """What the privacy settings allow to be stored of an address."""
-        if address is None:
+    def kept_address(self, packed: bytes | None) -> bytes:
+        """What the privacy settings allow to be stored of an address of 4 or 16 bytes."""
+        if packed is None:
             return b""
         if self.settings.privacy.address_precision == "full":
-            return address.packed
-        text = coarse(str(address), self.settings.privacy.address_precision)
+            return packed
+        text = coarse(str(ip_address(packed)), self.settings.privacy.address_precision)
         return ip_address(text).packed if text else b""
 
     def event(

@@ -117,7 +117,7 @@ def _new_session(
     agent_digest = digest(agent)
     seen = Seen(
         last_seen=0,
-        address=guard.kept_address(address),
+        address=guard.kept_address(passage.client_ip.packed),
         country=network.country,
         place=network.place_id,
         agent=agent_digest,

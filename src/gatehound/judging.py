@@ -109,9 +109,10 @@ class Judging(Acting):
 
     def note_active(self, passage: Passage, record: Record, prefix: str | None = None) -> None:
         """Count who is active from where: at each sign-in, new context and slide."""
-        address, now = passage.client_ip.address, passage.now / 1000
-        prefix = self.networks.prefix(address) if prefix is None else prefix
-        self.detection.population.note(record.alias, address, prefix, now)
+        if prefix is None:
+            prefix = self.networks.prefix(passage.client_ip.address)
+        packed, now = passage.client_ip.packed, passage.now / 1000
+        self.detection.population.note(record.alias, packed, prefix, now)
 
     async def judge(self, passage: Passage, record: Record) -> None:
         """Weigh the evidence and write what follows from it, in one compare-and-swap."""
@@ -319,12 +320,12 @@ class Judging(Acting):
         """The seen part with the present pair in front; an unresolved address changes none."""
         before = record.seen
         newest, older = before.pairs
-        address = passage.client_ip.address
+        packed = passage.client_ip.packed
         return replace(
             before,
-            address=before.address if address is None else self.kept_address(address),
+            address=before.address if packed is None else self.kept_address(packed),
             country=network.country or before.country,
-            place=before.place if address is None else network.place_id,
+            place=before.place if packed is None else network.place_id,
             agent=passage.agent_digest,
             pairs=before.pairs if pair in before.pairs else (pair, newest or older),
         )

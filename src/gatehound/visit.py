@@ -133,7 +133,7 @@ class _Shown:
         """Show this request's own agent and address: the stored ones may be a minute old."""
         guard, agent = self._guard, clip_text(self._passage.request.agent)
         session = replace(session, agent=agent, device=describe(agent).label)
-        kept = guard.kept_address(self._passage.client_ip.address)
+        kept = guard.kept_address(self._passage.client_ip.packed)
         if not kept:
             return session
         address = ip_address(kept)

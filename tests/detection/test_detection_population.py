@@ -54,7 +54,8 @@ class Site:
     def use(self, user: int, address: str | None, *, after: float = 0.0) -> Crowd | None:
         self.now += after
         found = None if address is None else ip_address(address)
-        self.population.note(user.to_bytes(12), found, prefix_of(found), self.now)
+        packed = None if found is None else found.packed
+        self.population.note(user.to_bytes(12), packed, prefix_of(found), self.now)
         return self.population.crowd
 
     def fill(

@@ -262,7 +262,8 @@ def note_turn(counter: Turns, number: int, seconds: float) -> None:
 
 def note_user(counter: Population, number: int, seconds: float) -> None:
     address = ip_address("10.0.0.7") if number % 2 else None
-    counter.note(number.to_bytes(12), address, prefix_of(address), kit.NOW + seconds)
+    packed = address.packed if address else None
+    counter.note(number.to_bytes(12), packed, prefix_of(address), kit.NOW + seconds)
     counter.tell()
 
 

@@ -197,7 +197,7 @@ class RestoresAsSeenNow(_Dumps):
         await super().restore(dump)
         for held in dump.users:
             for entry in self._table.user(held.alias).sessions.values():
-                entry.seen = replace(entry.seen, last_seen=self._clock())
+                entry.seen = replace(entry.seen, last_seen=self._steps.clock())
 
 
 class TellsOfVisitors(MemoryStore):

@@ -25,7 +25,7 @@ class DisablesWithoutTheEpoch(MemoryStore):
 class DisablesKnownUsersOnly(MemoryStore):
     async def disable(self, alias: bytes, event: Event | None = None) -> Revoked:
         if alias not in self._table.users:
-            return Revoked((), 0, self._clock())
+            return Revoked((), 0, self._steps.clock())
         return await super().disable(alias, event)
 
 
@@ -62,7 +62,10 @@ class ForgetsByHalves(MemoryStore):
 class ExportsWithoutAgents(MemoryStore):
     async def export(self, alias: bytes, user_id: str) -> dict[str, Any]:
         told = await super().export(alias, user_id)
-        return told | {"agents": {}, "events": list(self._table.log.newest_first(self._clock()))}
+        return told | {
+            "agents": {},
+            "events": list(self._table.log.newest_first(self._steps.clock())),
+        }
 
 
 class SweepsWithoutLimit(MemoryStore):
@@ -103,11 +106,11 @@ class SearchesWholeBytesOfNetworks(MemoryStore):
 
 class SearchesTheDead(MemoryStore):
     async def search(self, query: Query) -> Page:
-        clock, self._clock = self._clock, lambda: 0
+        clock, self._steps.clock = self._steps.clock, lambda: 0
         try:
             return await super().search(query)
         finally:
-            self._clock = clock
+            self._steps.clock = clock
 
 
 class SearchesBehindTheTimes(MemoryStore):
@@ -219,9 +222,9 @@ class FlattensDetails(MemoryStore):
 
 class TellsItsOwnTime(MemoryStore):
     async def append(self, event: Event) -> None:
-        clock, self._clock = self._clock, lambda: clock() // 1000 * 1000
+        clock, self._steps.clock = self._steps.clock, lambda: clock() // 1000 * 1000
         await super().append(event)
-        self._clock = clock
+        self._steps.clock = clock
 
 
 class LosesEventsOfCreate(MemoryStore):
@@ -280,5 +283,5 @@ class TellsAVersionOfNothing(MemoryStore):
 class SweepsTheEpochForward(MemoryStore):
     async def sweep(self, limit: int = 1000) -> Any:
         for user in self._table.users.values():
-            user.raise_epoch(self._clock())
+            user.raise_epoch(self._steps.clock())
         return await super().sweep(limit)

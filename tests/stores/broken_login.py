@@ -112,8 +112,8 @@ class TidiesTheLiving(MemoryStore):
         answer = await super().create(new, event)
         for user in self._table.users.values():
             for entry in user.oldest_first():
-                if entry.security.created < self._clock():
-                    self._table.end(user, [entry], EndReason.IDLE, self._clock(), _untold)
+                if entry.security.created < self._steps.clock():
+                    self._table.end(user, [entry], EndReason.IDLE, self._steps.clock(), _untold)
         return answer
 
 

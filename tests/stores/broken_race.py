@@ -139,7 +139,7 @@ class RacesToNoticeExpiry(MemoryStore):
 
     async def load(self, alias: bytes, sid: bytes, *args: Any, **kwargs: Any) -> Answer:
         session = self._table.user(alias).sessions.get(sid)
-        over = session is not None and session.has_expired(self._clock())
+        over = session is not None and session.has_expired(self._steps.clock())
         self.meeting.wait()
         return replace(await super().load(alias, sid, *args, **kwargs), expired=over)
 

@@ -197,11 +197,11 @@ class ForgetsWhoseItWasOnRotate(MemoryStore):
 
 class ExpiresOneMillisecondLate(MemoryStore):
     async def load(self, *args: Any, **kwargs: Any) -> Answer:
-        clock, self._clock = self._clock, lambda: clock() - 1
+        clock, self._steps.clock = self._steps.clock, lambda: clock() - 1
         try:
             answer = await super().load(*args, **kwargs)
         finally:
-            self._clock = clock
+            self._steps.clock = clock
         return replace(answer, now=clock())
 
 
@@ -232,7 +232,7 @@ class NoticesExpiryWithTheRightSecretOnly(MemoryStore):
     async def load(self, alias: bytes, sid: bytes, secret_hash: bytes, **kwargs: Any) -> Answer:
         session = self._table.user(alias).sessions.get(sid)
         if session and session.security.secret_hash != secret_hash:
-            return Answer(Standing.UNKNOWN, self._clock())
+            return Answer(Standing.UNKNOWN, self._steps.clock())
         return await super().load(alias, sid, secret_hash, **kwargs)
 
 
@@ -262,7 +262,7 @@ class TouchesBackwards(MemoryStore):
         session = self._table.user(alias).sessions.get(sid)
         if session and kwargs.get("touch") == 0:
             session.seen = replace(
-                session.seen, last_seen=min(session.seen.last_seen, self._clock())
+                session.seen, last_seen=min(session.seen.last_seen, self._steps.clock())
             )
         return await super().load(alias, sid, *args, **kwargs)
 
@@ -271,7 +271,7 @@ class TouchesForRefusedSecrets(MemoryStore):
     async def load(self, alias: bytes, sid: bytes, *args: Any, **kwargs: Any) -> Answer:
         session = self._table.user(alias).sessions.get(sid)
         if session and kwargs.get("touch") is not None:
-            session.slide(self._clock(), kwargs["touch"])
+            session.slide(self._steps.clock(), kwargs["touch"])
         return await super().load(alias, sid, *args, **kwargs)
 
 
@@ -293,7 +293,7 @@ class ListsInAnyOrder(MemoryStore):
 class ListsWithoutNoticing(MemoryStore):
     async def sessions(self, alias: bytes) -> Listed:
         entries = self._table.user(alias).oldest_first()
-        return Listed(tuple(map(self._table.user(alias).record, entries)), self._clock())
+        return Listed(tuple(map(self._table.user(alias).record, entries)), self._steps.clock())
 
 
 class RotatesAnySecret(MemoryStore):
@@ -354,7 +354,7 @@ class ConfirmsAgainAndAgain(MemoryStore):
         answer = await super().load(alias, sid, *args, **kwargs)
         session = self._table.user(alias).sessions.get(sid)
         if session and session.previous and answer.standing is Standing.LIVE:
-            session.previous = replace(session.previous, confirmed=self._clock())
+            session.previous = replace(session.previous, confirmed=self._steps.clock())
         return answer
 
 

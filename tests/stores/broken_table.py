@@ -17,7 +17,7 @@ from gatehound.stores.record import Tombstone
 
 class RevokesNothing(MemoryStore):
     async def revoke(self, alias: bytes, **kwargs: Any) -> Revoked:
-        return Revoked((), 0, self._clock())
+        return Revoked((), 0, self._steps.clock())
 
 
 class RevokesWithoutTheEpoch(MemoryStore):
@@ -31,7 +31,7 @@ class RevokesOneWithTheEpoch(MemoryStore):
     async def revoke(self, alias: bytes, **kwargs: Any) -> Revoked:
         revoked = await super().revoke(alias, **kwargs)
         if kwargs.get("only"):
-            self._table.user(alias).raise_epoch(self._clock())
+            self._table.user(alias).raise_epoch(self._steps.clock())
         return replace(revoked, epoch=self._table.user(alias).epoch)
 
 
@@ -105,7 +105,7 @@ class EndsEveryoneWhoIsThere(MemoryStore):
         count = await super().revoke_everyone(event)
         self._table.epoch = before
         for user in self._table.users.values():
-            user.raise_epoch(self._clock())
+            user.raise_epoch(self._steps.clock())
         return count
 
 
@@ -114,7 +114,7 @@ class EndsEveryoneOncePerInstant(MemoryStore):
 
     async def revoke_everyone(self, event: Event | None = None) -> int:
         count = await super().revoke_everyone(event)
-        self._table.epoch = self._clock()
+        self._table.epoch = self._steps.clock()
         return count
 
 
@@ -123,7 +123,7 @@ class EndsEveryoneForAnHour(MemoryStore):
 
     async def load(self, *args: Any, **kwargs: Any) -> Answer:
         answer = await super().load(*args, **kwargs)
-        if self._clock() < self._table.not_before and answer.record is not None:
+        if self._steps.clock() < self._table.not_before and answer.record is not None:
             return Answer(Standing.ENDED, answer.now, ended=Tombstone(EndReason.EVERYONE, 0))
         return answer
 
@@ -136,7 +136,7 @@ class EndsEveryoneUntilNow(MemoryStore):
             (alias, sid): session
             for alias, user in self._table.users.items()
             for sid, session in user.sessions.items()
-            if session.security.created > self._clock()
+            if session.security.created > self._steps.clock()
         }
         count = await super().revoke_everyone(event)
         for (alias, sid), session in ahead.items():

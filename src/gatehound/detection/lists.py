@@ -59,9 +59,9 @@ class AddressList:
         self._last_high = array("Q", (last >> 64 for _, last in merged))
         self._last_low = array("Q", (last & _LOW for _, last in merged))
 
-    def covers(self, address: Address) -> bool:
-        """True where the file lists this address; an IPv6 zone is left out."""
-        number = int(address) if address.version == 6 else int(address) | MAPPED
+    def covers(self, packed: bytes) -> bool:
+        """True where the file lists this address of 4 or 16 bytes."""
+        number = int.from_bytes(packed) | (MAPPED if len(packed) == 4 else 0)
         high, low = number >> 64, number & _LOW
         after = bisect_right(self._first_high, high)
         if after and self._first_high[after - 1] == high:

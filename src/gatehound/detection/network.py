@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
 
 from msgspec.structs import asdict
@@ -228,11 +228,9 @@ class _View:
 
     def _kind(self, packed: bytes, text: str, asn: int) -> NetworkKind:
         """What knows the address goes before what knows its provider."""
-        if self._lists:
-            address = ip_address(packed)
-            for kind, one in self._lists:
-                if one.covers(address):
-                    return kind
+        for kind, one in self._lists:
+            if one.covers(packed):
+                return kind
         if kind := self._facts("anonymous", text).kind:
             return kind
         for kind, one in self._lists:

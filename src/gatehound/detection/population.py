@@ -91,12 +91,11 @@ class Population:
         def group_of(packed: bytes | None, prefix: str) -> str:
             if packed is None:
                 return "hidden"
-            address = ip_address(packed)
-            if has_own and own.covers(address):
+            if has_own and own.covers(packed):
                 return ""
-            if private.covers(address):
+            if private.covers(packed):
                 return "private"
-            return "cdn" if cdn.covers(address) else prefix
+            return "cdn" if cdn.covers(packed) else prefix
 
         self._group_of = group_of
 
@@ -107,9 +106,12 @@ class Population:
         self.is_due, self._was_told = False, True
         return self.crowd
 
-    def note(self, alias: bytes, address: Address | None, prefix: str, now: float) -> None:
-        """Note that a user is active. `now` is in seconds, `alias` stands for the user."""
-        group = self._group_of(None if address is None else address.packed, prefix)
+    def note(self, alias: bytes, packed: bytes | None, prefix: str, now: float) -> None:
+        """Note that a user is active. `now` is in seconds, `alias` stands for the user.
+
+        `packed` is the address in 4 or 16 bytes, None an unresolved one.
+        """
+        group = self._group_of(packed, prefix)
         users, groups = self._users, self._groups
         before = users.pop(alias, None)
         if before is not None and before.group == group:
@@ -124,7 +126,7 @@ class Population:
         active = len(users)
         if active >= ENOUGH:
             if groups.get(group, 0) > SHARE * active or self._large or self.crowd is not None:
-                self._judge(group, address, now)
+                self._judge(group, packed, now)
         elif self.crowd is not None and active >= FEW and self._in_crowd() <= SHARE * active:
             self.crowd = None
 
@@ -178,7 +180,7 @@ class Population:
             except (KeyError, StopIteration, RuntimeError):  # another thread was faster
                 return
 
-    def _judge(self, group: str, address: Address | None, now: float) -> None:
+    def _judge(self, group: str, packed: bytes | None, now: float) -> None:
         """Decide whether too many users share networks; it stays so until enough do not."""
         active = len(self._users)
         large = {one for one in (*self._large, group) if one and self._share(one) > SHARE}
@@ -192,7 +194,8 @@ class Population:
         self._met = now
         if self.crowd is None:
             groups = tuple(sorted(impossible or large))
-            self.crowd = Crowd(groups, users, active, str(address or ""))
+            address = str(ip_address(packed)) if packed else ""
+            self.crowd = Crowd(groups, users, active, address)
             self.is_due = not self._was_told
 
     def _in_crowd(self) -> int:

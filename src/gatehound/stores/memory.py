@@ -14,12 +14,8 @@ User-Agent texts: the ones that signed in longest ago are dropped, and their lab
 from __future__ import annotations
 
 import hmac
-import logging
-import os
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -33,6 +29,7 @@ from gatehound.stores._entry import (
     paged,
     place,
 )
+from gatehound.stores._step import Step
 from gatehound.stores._table import CounterTable, EventLog, Table
 from gatehound.stores.answer import (
     Answer,
@@ -57,8 +54,6 @@ from gatehound.stores.base import Store
 from gatehound.stores.record import STANDING, Seen
 from gatehound.stores.rule import EVENT_RETENTION
 
-_log = logging.getLogger(__name__)
-
 
 class MemoryStore(Store):
     """Keep sessions in this process; they are gone when it ends.
@@ -79,9 +74,7 @@ class MemoryStore(Store):
         max_users: int = 100_000,
     ) -> None:
         self.suspends = False
-        self._clock = clock or _system_clock
-        self._lock = threading.Lock()
-        self._pid: int | None = None
+        self._steps = Step(clock or _system_clock)
         self._meta: Meta | None = None
         self._counters = CounterTable()
         self._table = Table(EventLog(max_events, event_retention), max_users)
@@ -373,24 +366,8 @@ class MemoryStore(Store):
         with self._step() as now:
             _copying.restore(self._table, dump, now)
 
-    # --- steps; the lock is held ---
-
-    @contextmanager
-    def _step(self) -> Iterator[int]:
-        """Hold the lock for one method, and give the time at which it happens."""
-        with self._lock:
-            self._watch_process()
-            yield self._clock()
-
-    def _watch_process(self) -> None:
-        if self._pid is None:
-            self._pid = os.getpid()
-        elif self._pid != os.getpid():
-            self._pid = os.getpid()
-            _log.warning(
-                "the memory store is used in a forked process: workers do not see each other's "
-                "sessions. Use sqlite:// or redis:// with several workers."
-            )
+    def _step(self) -> Step:
+        return self._steps
 
 
 def _system_clock() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from gatehound.detection.detectors.base import Detector, Observation
-from gatehound.detection.lists import Address, AddressList, sources
+from gatehound.detection.lists import AddressList, sources
 from gatehound.detection.reload import MONOTONIC, Clock, Contents, Files
 from gatehound.errors import SettingsError
 from gatehound.model import Detail, Signal
@@ -73,15 +73,15 @@ class Reputation(Detector):
         """Return at most one signal: `address_malicious`, or else `address_risky`."""
         if self._monotonic() >= self._files.due:
             self._files.look()
-        address = observation.client_ip.address
-        if address is None:
+        packed = observation.client_ip.packed
+        if packed is None:
             return []
         risky, malicious = self._files.state.view
         asn = observation.network.asn
-        if name := _named(malicious, address, asn):
+        if name := _named(malicious, packed, asn):
             detail: Detail = {"list": name}
             return [Signal("address_malicious", MALICIOUS, "Address known for attacks", detail)]
-        if name := _named(risky, address, asn):
+        if name := _named(risky, packed, asn):
             return [Signal("address_risky", RISKY, "Address with a bad name", {"list": name})]
         return []
 
@@ -94,6 +94,6 @@ class Reputation(Detector):
         return self._files.findings()
 
 
-def _named(lists: Iterable[AddressList], address: Address, asn: int) -> str:
+def _named(lists: Iterable[AddressList], packed: bytes, asn: int) -> str:
     """Return the name of the first list that has the address or its provider, "" for none."""
-    return next((one.name for one in lists if one.covers(address) or asn in one.asns), "")
+    return next((one.name for one in lists if one.covers(packed) or asn in one.asns), "")
