@@ -1,6 +1,7 @@
-"""Personas and attacks that tuning never sees: look at their figures, and change no weight by them.
+"""Personas and attacks that were held out, until their figures were looked at during tuning.
 
-A figure that was looked at while weights were chosen says nothing of people who come later.
+Look at them, and change no weight by them. A figure that was looked at while weights were chosen
+says little of people who come later: those in `unseen` were written after that.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ from people import LEAD, Device, Person, Persona, populate
 from personas import MILD, PERSONAS, SAME_AGENT
 from tally import Tally
 from traffic import Request, Traffic
+from unseen import UNSEEN
+from unseen_attacks import UNSEEN_ATTACKS
 from world import World
 
 from gatehound import Action
@@ -51,6 +53,7 @@ KINDS: Final = {
         Kind("standard", PERSONAS, ATTACKS, 0.004, 0.04),
         Kind("mild", MILD, ATTACKS, 0.001, 0.04, 0.5),
         Kind("held-out", HELD_OUT, HELD_OUT_ATTACKS, 0.004, 0.04, 0.5),
+        Kind("unseen", UNSEEN, UNSEEN_ATTACKS, 0.004, 0.04, 0.5),
         Kind("mis-set-proxy", SAME_AGENT, (), 0.0, 0.0, 0.2, proxied=True),
         Kind("no-database", PERSONAS, ATTACKS, None, None, 0.2, databases=False),
     )
