@@ -106,10 +106,10 @@ def _unknown(reading: _Reading, cls: type[msgspec.Struct], path: tuple[str, ...]
     from difflib import get_close_matches
 
     # The commonest slip in an environment: one underscore where a group ends, and not two.
-    groups = [name for name, hint in get_type_hints(cls).items() if _is_group(hint)]
-    for field in groups if reading.text else ():
+    groups = [(name, hint) for name, hint in get_type_hints(cls).items() if _is_group(hint)]
+    for field, hint in groups if reading.text else ():
         rest = key.removeprefix(f"{field}_")
-        if rest not in (key, ""):
+        if rest != key and rest in getattr(hint, "__struct_fields__", (rest,)):
             right = reading.name((*path, field, rest))
             return f"{reading.name((*path, key))}: there is no such setting; did you mean {right}?"
     close = get_close_matches(key, cls.__struct_fields__, n=1)

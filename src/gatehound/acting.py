@@ -96,15 +96,25 @@ class Acting(Admin):
         self.announce_ends(done.finished, event)
         passage.ended = Ended(reason, passage.now / 1000)
         if how == "reauthenticate":
+            asks = self.detection.policy.cap >= Action.STEP_UP and self.settings.web.step_up_url
+            flags = FLAGGED | STEP_UP if asks else FLAGGED
+            # What asks for a proof stays by itself, and MUST NOT end the others too; a mark alone
+            # would go with their next request.
+            weight = self.settings.policy.record if asks else self.detection.policy.enter()
             why = "Another session of this account was ended as suspicious"
-            signal = Signal("sibling_ended", self.settings.policy.record, why, detector="policy")
-            await self._mark(passage, record, signal, FLAGGED | STEP_UP)
+            signal = Signal("sibling_ended", weight, why, detector="policy")
+            await self._mark(passage, record, signal, flags)
 
     async def tell_crowd(self, passage: Passage) -> None:
         """Tell that a proxy is set wrong: once a process, and of all processes once a day."""
         crowd = self.detection.population.tell()
-        if crowd is None or await self.store.count("told", "proxy_misconfigured", window=DAY) > 1:
+        if crowd is None:
             return
+        try:
+            if await self.store.count("told", "proxy_misconfigured", window=DAY) > 1:
+                return
+        except StoreError as error:  # once too often is better than never
+            self.note_outage(error)
         detail: Detail = {
             "users": crowd.users,
             "active": crowd.active,
@@ -176,11 +186,15 @@ class Acting(Admin):
         if self.detection.policy.cap < Action.FLAG or not flags & ~record.security.flags:
             return
         memory, _ = await self.store.recall(record.alias, record.sid)
-        event = self.event("session_flagged", passage, record, reason=signal.reason)
         for _attempt in range(ATTEMPTS):
             new = flags & ~record.security.flags
             if not new:  # somebody else was quicker
                 return
+            events = tuple(
+                self.event(name, passage, record, reason=signal.reason)
+                for flag, name in ((FLAGGED, "session_flagged"), (STEP_UP, "step_up_required"))
+                if new & flag
+            )
             noted = self.detection.note(memory.data, signal, passage.now / 1000)
             done = await self.store.remember(
                 record.alias,
@@ -189,11 +203,11 @@ class Acting(Admin):
                 memory=Memory(noted, memory.version),
                 flags=record.security.flags,
                 set_flags=new,
-                events=(event,) if new & FLAGGED else (),
+                events=events,
             )
-            if done.done and new & FLAGGED:
-                self.announce(event)
             if done.done:
+                for event in events:
+                    self.announce(event)
                 return
             if done.gone:
                 self.doubt(record.sid)

@@ -312,7 +312,15 @@ class Admin(Telling):
         from gatehound import audit
 
         await self.store.ping()
-        return [*audit.findings(self.settings, self.networks), *await self.store.findings()]
+        return [*audit.findings(self.settings, self.detection), *await self.store.findings()]
+
+    def refresh(self) -> bool:
+        """Read the databases and lists that changed, now; True where others are in use afterwards.
+
+        For `detection.reload_every` 0, and from any thread. A file that cannot be used changes
+        nothing, and `check()` names it.
+        """
+        return self.detection.refresh()
 
     async def close(self) -> None:
         """Close the connections of this process and loop; a later call opens them again."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gatehound.clientip.check import Finding
-from gatehound.detection import Networks, Policy
+from gatehound.detection import Detection, Networks, Policy
 from gatehound.settings import Settings
 
 
@@ -130,12 +130,14 @@ def _limit(settings: Settings) -> str:
     return f"A user may have {session.max_per_user} sessions at once; one more {end}."
 
 
-def findings(settings: Settings, networks: Networks) -> list[Finding]:
-    """Return what an operator should know of these settings; empty: nothing."""
+def findings(settings: Settings, detection: Detection) -> list[Finding]:
+    """Return what an operator should know of these settings and files; empty: nothing."""
     return [
         *_cookie_findings(settings),
         *settings.resolver().check(),
-        *_session_findings(settings, networks),
+        *_session_findings(settings, detection.networks),
+        *_file_findings(detection),
+        *_policy_findings(settings),
     ]
 
 
@@ -179,11 +181,14 @@ def _session_findings(settings: Settings, networks: Networks) -> Iterator[Findin
         )
     else:
         yield from _missing_data(networks)
-    for line in networks.findings():
+
+
+def _file_findings(detection: Detection) -> Iterator[Finding]:
+    """Say which databases and lists changed into something that cannot be used."""
+    for line in detection.findings():
         yield Finding(
             "warning", "database-unusable", line, "replace the file by renaming a whole one"
         )
-    yield from _policy_findings(settings)
 
 
 def _policy_findings(settings: Settings) -> Iterator[Finding]:

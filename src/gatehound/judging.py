@@ -160,10 +160,10 @@ class Judging(Acting):
             passage.record = change.record
             for event in change.events:
                 self.announce(event)
-        if judgement.failures or judgement.reached:
-            await self._tell_more(passage, judgement)
         if judgement.fresh or judgement.verdict.action >= Action.STEP_UP:
             await self.act(passage, record, judgement)
+        if judgement.failures or judgement.reached:  # last: no count that fails may undo an end
+            await self._tell_more(passage, judgement)
 
     async def look(self, passage: Passage, *, judge: bool = False) -> None:
         """Load the session of this request's cookie, as if nothing was known."""

@@ -117,14 +117,19 @@ async def undo_login(guard: Guard, passage: Passage) -> None:
         return
     passage.is_new_login, passage.record = False, None
     passage.unsend(guard.cookies, guard.presession_cookies)
-    guard.device_cookies.unsend(passage)
-    if passage.carried is not None:  # its visitor comes back for it
-        passage.unsend(guard.anonymous_cookies)
-        passage.carried = None
+    _give_back(guard, passage)
     try:
         await _end(guard, passage, record, EndReason.UNDONE)
     except StoreError as error:
         guard.note_outage(error)  # the cookie is not sent, so nobody holds the secret
+
+
+def _give_back(guard: Guard, passage: Passage) -> None:
+    """Leave the visitor as before the login: the data that it would have carried, no device."""
+    guard.device_cookies.unsend(passage)
+    if passage.carried is not None:
+        passage.unsend(guard.anonymous_cookies)
+        passage.carried = None
 
 
 async def rotate(guard: Guard, passage: Passage) -> None:
@@ -262,7 +267,7 @@ async def _refuse_ended(guard: Guard, passage: Passage, record: Record) -> None:
     """Refuse a login whose session policy has ended already: nobody may believe to be in."""
     passage.is_new_login, passage.ticket = False, None
     passage.unsend(guard.cookies)
-    guard.device_cookies.unsend(passage)
+    _give_back(guard, passage)
     event = guard.event("login_refused", passage, record, reason="suspicious")
     await guard.tell(replace(event, public_id=None))
     raise LoginRefused("suspicious", "this sign-in looked as if it was somebody else's")

@@ -14,12 +14,10 @@ Rules
 
 from __future__ import annotations
 
-import posixpath
-import re
 from typing import Final
 from urllib.parse import unquote
 
-from gatehound.detection.pattern import Matcher, matcher
+from gatehound.detection.pattern import any_reading, is_odd, matcher
 from gatehound.errors import FreshLoginRequired, SessionSuperseded
 from gatehound.guard import Guard
 from gatehound.model import Action, Request
@@ -29,9 +27,6 @@ from gatehound.stores.record import Record
 ASKING_MODES: Final = ("step-up", "strict")
 # In Python 3.11 a member of an enum takes longer to look up than a function to call.
 STEP_UP: Final = Action.STEP_UP
-# What servers, proxies and frameworks read differently: an empty or a dot segment, a backslash,
-# an encoding that is left, a control character.
-_ODD: Final = re.compile(r"//|/\.{1,2}(?=/|\Z)|[\\%\x00-\x1f\x7f]")
 
 
 class StepUp:
@@ -46,7 +41,7 @@ class StepUp:
         self._asks_everywhere = web.step_up_enforce == "everywhere"
         self._page = _page_of(web.step_up_url)
         self._is_open = matcher(web.step_up_open)
-        self._is_sensitive = matcher((*policy.sensitive_paths, *policy.fresh_paths))
+        self._is_sensitive = any_reading((*policy.sensitive_paths, *policy.fresh_paths))
         self._is_fresh_path = guard.detection.policy.is_fresh_path
         self._sensitive_roles = frozenset(policy.sensitive_roles)
 
@@ -62,14 +57,14 @@ class StepUp:
         if is_due and record is not None and self._is_asked(request, record):
             age = _age(passage, record)
             raise passage.raise_later(FreshLoginRequired(max_age=0.0, age=age))
-        if self.has_fresh_paths and _matches(self._is_fresh_path, request):
+        if self.has_fresh_paths and self._is_fresh_path(request.method, request.path):
             self._demand_fresh(passage)
 
     def _is_asked(self, request: Request, record: Record) -> bool:
         if self._asks_everywhere or not self._sensitive_roles.isdisjoint(record.roles):
             path = request.path
-            return _ODD.search(path) is not None or not self._is_open(request.method, path)
-        return _matches(self._is_sensitive, request)
+            return is_odd(path) or not self._is_open(request.method, path)
+        return self._is_sensitive(request.method, request.path)
 
     def _demand_fresh(self, passage: Passage) -> None:
         """Ask of who is signed in; whoever may be, and cannot be known, is told so."""
@@ -87,7 +82,7 @@ class StepUp:
         page = self._page
         if page is None or path == page or path == f"{page}/":
             return page is not None
-        return page != "" and path.startswith(f"{page}/") and not _ODD.search(path)
+        return page != "" and path.startswith(f"{page}/") and not is_odd(path)
 
 
 def check_fresh(guard: Guard, passage: Passage, max_age: float | None = None) -> None:
@@ -113,13 +108,3 @@ def _age(passage: Passage, record: Record) -> float:
 def _page_of(url: str | None) -> str | None:
     """The path of the step-up page as requests name it, without a slash at its end."""
     return None if url is None else unquote(url.partition("?")[0]).rstrip("/")
-
-
-def _matches(match: Matcher, request: Request) -> bool:
-    """True where a server may take this request for one that the patterns name."""
-    method, path = request.method, request.path
-    paths = [path]
-    if path.endswith("/") or _ODD.search(path):
-        paths.append("/" + posixpath.normpath(unquote(path).replace("\\", "/")).lstrip("/"))
-    methods = (method, "GET") if method == "HEAD" else (method,)
-    return any(match(method, path) for method in methods for path in paths)

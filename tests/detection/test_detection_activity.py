@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from detection_kit import FIXED, FakeRequest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from gatehound.detection import Activities, ActivitySettings
 from gatehound.detection.activity import SAFE_METHODS
-from gatehound.detection.pattern import matcher
+from gatehound.detection.pattern import any_reading, matcher
 from gatehound.errors import SettingsError
 from gatehound.model import Activity
 
@@ -298,3 +300,24 @@ def test_an_unsafe_method_is_never_taken_for_less(
     activity = Activities(SETTINGS).classify(Asked(method, path, headers, query=query))
     if method not in SAFE_METHODS:
         assert activity not in (S, X)
+
+
+@FIXED
+@given(
+    path=st.lists(st.sampled_from(["pay", "x", "..", ".", "", "%2e%2e", "pay%2F"]), max_size=5).map(
+        lambda parts: "/" + "/".join(parts)
+    ),
+    method=st.sampled_from(["GET", "HEAD", "POST"]),
+)
+def test_what_asks_for_more_matches_every_reading(path: str, method: str) -> None:
+    """Oracle: the path as it is, and as posixpath joins it, for a HEAD as for a GET."""
+    patterns = ["GET /pay", "/pay/*"]
+    plain, found = matcher(patterns), any_reading(patterns)(method, path)
+    assert found >= plain(method, path)
+    read = "GET" if method == "HEAD" else method
+    short = "/" + normpath(unquote(path)).lstrip("/")
+    assert found >= plain(read, short)
+    if unquote(path).endswith("/"):
+        assert found >= plain(read, f"{short}/".replace("//", "/"))
+    if "pay" not in path:
+        assert not found

@@ -193,6 +193,28 @@ def test_an_iphone_that_is_known_is_kept_whatever_it_fetches() -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "now", "expected"),
+    [
+        ("iPhone", "Mac", {"os_changed": 2.25}),
+        ("Windows", "Android", {"os_changed": 4.5}),
+        ("Windows", "Firefox", {"os_changed": 4.5, "browser_changed": 4.0}),
+    ],
+)
+def test_a_known_provider_alone_makes_nobody_the_same(
+    first: str, now: str, expected: dict[str, float]
+) -> None:
+    """A thief's phone is behind the same gateway; a phone's desktop site is another matter."""
+    texts = {
+        "iPhone": kit.SAFARI_IPHONE,
+        "Mac": kit.SAFARI_MAC,
+        "Windows": kit.CHROME_WINDOWS,
+        "Android": kit.CHROME_ANDROID,
+        "Firefox": kit.FIREFOX_LINUX,
+    }
+    assert changed(texts[now], texts[first], network=kit.ISP_OTHER) == expected
+
+
+@pytest.mark.parametrize(
     ("one", "other", "is_one"),
     [
         ("iOS", "macOS", True),

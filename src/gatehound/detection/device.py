@@ -20,7 +20,6 @@ from gatehound.model import Device
 
 MAX_AGENT: Final = 512  # characters; stores keep 512 bytes
 DIGEST_BYTES: Final = 6  # what the stored record has room for; a change goes unseen in 2**-48
-UNPARSED: Final = ""  # the family where no parser is installed
 OTHER: Final = "Other"  # ua-parser's word for a text that it does not know
 
 CHROMIUM: Final = "Chromium"

@@ -13,29 +13,21 @@ wait, and gathering them would need an event loop and a task for each.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
+from gatehound.detection.built_in import built_in
 from gatehound.detection.detectors import (
-    AddressHidden,
-    AgentChange,
     Detector,
     GeoAnomaly,
-    ImpossibleTravel,
-    Interleaving,
     IPShift,
-    NetworkChange,
-    NewDevice,
     Observation,
-    PopulationMove,
     Reputation,
     Reuse,
-    ScriptClient,
-    SessionAge,
     as_detectors,
 )
 from gatehound.detection.device import MAX_AGENT, digest
@@ -120,9 +112,10 @@ class Detection:
         self.networks = networks
         self.population = Population(settings.shared_networks)
         self.turns = Turns()
-        given = self.built_in() if detectors is None else detectors
+        if detectors is None:
+            detectors = built_in(settings, networks, self.population)
         self.detectors = tuple(
-            one for one in as_detectors(given) if one.name not in settings.disable
+            one for one in as_detectors(detectors) if one.name not in settings.disable
         )
         # All but the one that looks at what a store refuses, and at no request.
         self._asked = tuple(one for one in self.detectors if type(one) is not Reuse)
@@ -138,38 +131,13 @@ class Detection:
             "siblings" in one.needs and not (isinstance(one, GeoAnomaly) and not one.strict)
             for one in self.detectors
         )
-        # A strict ip_shift has to see changes within a prefix too.
-        exact = any(isinstance(one, IPShift) and one.strict for one in self.detectors)
+        # A strict ip_shift has to see changes within a prefix too, and so has a list of addresses.
+        exact = any(
+            isinstance(one, Reputation) or (isinstance(one, IPShift) and one.strict)
+            for one in self.detectors
+        )
         self.contexts = lru_cache(_CACHED_CONTEXTS)(self._context)
         self._lengths = (32, 128) if exact else (networks.v4_prefix, networks.v6_prefix)
-
-    def built_in(self) -> list[Detector]:
-        """Return the detectors that the settings ask for and that have something to look at."""
-        settings, networks = self.settings, self.networks
-        detectors: list[Detector] = [
-            IPShift(strict=settings.ip_shift == "strict"),
-            NetworkChange(),
-            GeoAnomaly(strict=settings.geo_anomaly == "strict"),
-            ImpossibleTravel(has_lines=networks.has_lines),
-            Interleaving(),
-            AgentChange(),  # after it: an unstable browser is in turn with itself
-            ScriptClient(),
-            Reputation(
-                risky=settings.reputation.risky,
-                malicious=settings.reputation.malicious,
-                reload_every=settings.reload_every,
-            ),
-            Reuse(),
-            NewDevice(),
-            SessionAge(),
-            AddressHidden(),
-            PopulationMove(self.population),
-        ]
-        # Without countries it could only cost the read of all siblings.
-        blind = () if networks.has_city else ("geo_anomaly", "impossible_travel")
-        listed = settings.reputation.risky or settings.reputation.malicious
-        left_out = (*settings.disable, *blind, *(() if listed else ("reputation",)))
-        return [one for one in detectors if one.name not in left_out]
 
     def context(self, packed: bytes | None, agent: str) -> tuple[bytes, bytes]:
         """Return the digest of a User-Agent text, and its pair with an address."""
@@ -223,7 +191,8 @@ class Detection:
         reached = self._would(own, before, score, caution)
         is_learned = seen.is_agent_comparable and not seen.may_be_emulated
         is_agent_known = known.has_agent(seen.device, seen.agent_digest)
-        if not flagged and not flag:
+        is_passing = caution < 0 and self._flags_elsewhere(seen, score, roles)
+        if not (flagged or flag or is_passing):
             _learn(seen, own, user, is_learned, is_agent_known)
         if own.slots or user.slots:
             failures += [
@@ -238,7 +207,7 @@ class Detection:
             flag,
             tuple([one for one in fresh if one.weight]),
             tuple(failures),
-            is_agent_known or is_learned,
+            (is_agent_known or is_learned) and not is_passing,
             reached,
             is_here,
         )
@@ -290,11 +259,33 @@ class Detection:
         self._note(own, signal, now)
         return own.pack()
 
+    def refresh(self) -> bool:
+        """Read databases and lists that changed, now; True where something else is in use then."""
+        changed = [one.refresh() for one in self._files()]
+        return any(changed)
+
+    def findings(self) -> list[str]:
+        """Say which databases and lists changed into something that cannot be used, a line each."""
+        return [line for one in self._files() for line in one.findings()]
+
+    def _files(self) -> list[Networks | Reputation]:
+        return [self.networks, *(one for one in self.detectors if isinstance(one, Reputation))]
+
     def reasons(self, memory: bytes) -> tuple[str, ...]:
         """Return what is remembered against a session in plain words, strongest first."""
         signals = read(memory)[0].signals.values()
         ordered = sorted(signals, key=lambda one: (-one.weight, one.code))
         return tuple(one.reason for one in ordered)
+
+    def _flags_elsewhere(self, seen: Observation, score: float, roles: Collection[str]) -> bool:
+        """True where a relaxed path alone keeps this score from being a flag.
+
+        Nothing is learned then, and the next request is judged again: a thief who begins on such
+        a path must not be known by it everywhere.
+        """
+        method, path = seen.request.method, seen.request.path
+        reaches = score >= self._flag_at and self.policy.cap >= Action.FLAG
+        return reaches and self.policy.is_relaxed_here(method, path, roles)
 
     def _would(self, own: Evidence, before: float, score: float, caution: float) -> tuple[str, ...]:
         """Return what the score newly leads to in other modes; evidence that fades starts anew."""

@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from gatehound.detection.pattern import matcher, pattern_problems
+from gatehound.detection.pattern import any_reading, matcher, pattern_problems
 from gatehound.detection.settings import Mode
 from gatehound.errors import SettingsError
 from gatehound.model import Action, Signal
@@ -108,8 +108,8 @@ class Policy:
         self.mode: Mode = mode
         self.cap = _CAPS[mode]
         self._ladder = _ladder_of(settings, mode)
-        self._is_fresh = matcher(settings.fresh_paths)
-        self._is_sensitive = matcher(settings.sensitive_paths)
+        self._is_fresh = any_reading(settings.fresh_paths)
+        self._is_sensitive = any_reading(settings.sensitive_paths)
         self._roles = frozenset(settings.sensitive_roles)
         self._is_relaxed = matcher(settings.relaxed_paths)
         self._relaxed_roles = frozenset(settings.relaxed_roles)
@@ -124,6 +124,11 @@ class Policy:
         if not self._relaxed_roles.isdisjoint(roles) or self._is_relaxed(method, path):
             return -discount
         return 0.0
+
+    def is_relaxed_here(self, method: str, path: str, roles: Collection[str]) -> bool:
+        """True where it is the path alone that reaches every rung later."""
+        is_role = not (self._roles | self._relaxed_roles).isdisjoint(roles)
+        return not is_role and self.caution(method, path, roles) < 0
 
     def asks_here(self, action: Action, method: str, path: str) -> bool:
         """True where a session that is flagged, and no more, meets a sensitive route.

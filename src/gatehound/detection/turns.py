@@ -9,6 +9,7 @@ must not write. Bounded; what falls out, or is lost between threads, is counted 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, Final
 
@@ -35,8 +36,9 @@ class Turns:
     """Count alternations. Times are milliseconds; callable from any thread."""
 
     def __init__(self) -> None:
-        self._sessions: dict[Hashable, _Turn] = {}
-        self._heard: dict[Hashable, int] = {}
+        # Ordered: a plain dict would look for its first key through the gaps that drops leave.
+        self._sessions: OrderedDict[Hashable, _Turn] = OrderedDict()
+        self._heard: OrderedDict[Hashable, int] = OrderedDict()
 
     def is_quiet(self, sid: bytes, now: int) -> bool:
         """Note a request, and return True, for a session that stays in one context."""

@@ -41,7 +41,8 @@ class AgentChange(Detector):
     Sees: another operating system, another browser family, an older version. A text that says
     Safari or Firefox from a browser whose other headers say Chromium is Chromium's device
     emulation, and counts as the same family; a phone that asks for the desktop site counts half on
-    a carrier's or a company's network. The web view of an app and its own code are one app.
+    a known provider and on a carrier's or a company's network. The web view of an app and its own
+    code are one app.
     Is fooled by: a copied User-Agent text, which costs a thief nothing; a text that no browser
     sends, as long as every request claims to load an asset; one who sends ever new texts from a
     network of the session; an iPhone on such a network that never loads a page.
@@ -149,8 +150,7 @@ def _compared(
     signals = []
     if device.os and any(one.os for one in agents) and all(one.os != device.os for one in agents):
         before = (family or agents)[0]
-        asked = any(is_desktop_site(one.os, device.os) for one in family)
-        mild = same_network or (asked and observation.network.kind in _ON_THE_WAY)
+        mild = same_network or _asks_for_desktop(observation, family)
         signals.append(_os_changed(before.os, device.os, mild=mild, same_network=same_network))
     if not family:
         factor = FAMILY_ON_KNOWN_NETWORK if same_network else 1.0
@@ -202,5 +202,15 @@ def _on_known_network(observation: Observation) -> bool:
     prefix, known = observation.network.prefix, observation.known
     if known.has_prefix(prefix) or not (prefix or known.prefixes):
         return True
-    # A phone that moves gets a new address of its provider with every mast.
-    return observation.novelty in ("prefix", "network")
+    # Its provider alone says little: there is a thief's phone behind each gateway of a carrier.
+    return observation.novelty == "prefix"
+
+
+def _asks_for_desktop(observation: Observation, family: list[KnownAgent]) -> bool:
+    """True for a phone's own browser that shows itself as a desktop's, on a way phones take.
+
+    A phone that moves gets a new address of its provider with every mast.
+    """
+    asked = any(is_desktop_site(one.os, observation.device.os) for one in family)
+    is_near = observation.novelty == "network"
+    return asked and (is_near or observation.network.kind in _ON_THE_WAY)

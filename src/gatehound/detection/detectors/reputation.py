@@ -22,9 +22,10 @@ _Lists: TypeAlias = tuple[tuple[AddressList, ...], tuple[AddressList, ...]]
 class Reputation(Detector):
     """Compare the client's address with lists of addresses that attacks came from.
 
-    Sees: an address on a list, at sign-in and in the middle of a session, whether it is new or
-    not: the address may have come onto the list since.
-    Is fooled by: an address that is on no list yet; most residential proxies are on none.
+    Sees: an address on a list, at sign-in and where a session comes to it, also within a known
+    prefix: with this detector each new address is judged.
+    Is fooled by: an address that is on no list yet; most residential proxies are on none. One that
+    comes onto a list while a session stays there is seen at the next change.
     False alarms: everybody who shares a listed address: a carrier's gateway, a campus, the next
     customer of a provider that hands addresses out anew. Use lists that drop old entries.
     Tunables: the lists, `detection.reputation.risky` and `.malicious`; the constants of
