@@ -1,14 +1,15 @@
 """Rules that sites use today, each as small as it is published, on the same requests.
 
 They see address, ASN, country, place, agent text and time of one session, and the other sessions
-of its user; they have the same databases as the guard, and share no code with it. A rule takes
-what it has flagged as the new state, as a site does where its user signs in again.
+of its user. They read the City and the ASN file; the guard reads those too, and besides them the
+Anonymous-IP and the Connection-Type file, the relay's list and the one of hosting providers. They
+share no code with it. A rule takes what it has flagged as the new state, as a site does where its
+user signs in again.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 import maxminddb
 from databases import ASN, CITY
+from places import distance
 
 ANY_CHANGE: Final = "any change of address"
 COUNTRIES: Final = "concurrent countries"
@@ -28,7 +30,6 @@ NAMES: Final = (ANY_CHANGE, COUNTRIES, BINDING, TRAVEL, NEW_ASN)
 SPEED: Final = 805.0 / 3600  # km a second: 500 mph, an airliner
 NEAR: Final = 100.0  # km: how far two answers for one city may lie apart
 ACTIVE: Final = 3600.0
-EARTH: Final = 6371.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +141,17 @@ def _changed(state: State, address: str, agent: str, place: Place, now: float) -
 
 
 def _is_too_fast(one: Place, other: Place, seconds: float) -> bool:
-    distance = kilometres(one, other)
-    return distance > NEAR and distance / max(1.0, seconds) > SPEED
+    km = kilometres(one, other)
+    return km > NEAR and km / max(1.0, seconds) > SPEED
 
 
 def kilometres(one: Place, other: Place) -> float:
-    """Return the distance over the ground, 0 where a place is not known (haversine formula)."""
-    if None in (one.latitude, one.longitude, other.latitude, other.longitude):
+    """Return the distance over the ground, 0 where a place is not known."""
+    if one.latitude is None or one.longitude is None:
         return 0.0
-    lat1, lon1 = math.radians(one.latitude or 0), math.radians(one.longitude or 0)
-    lat2, lon2 = math.radians(other.latitude or 0), math.radians(other.longitude or 0)
-    half = math.sin((lat2 - lat1) / 2) ** 2
-    half += math.cos(lat1) * math.cos(lat2) * math.sin((lon2 - lon1) / 2) ** 2
-    return 2 * EARTH * math.asin(math.sqrt(half))
+    if other.latitude is None or other.longitude is None:
+        return 0.0
+    return distance((one.latitude, one.longitude), (other.latitude, other.longitude))
 
 
 _FAMILIES: Final = (

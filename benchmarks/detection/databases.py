@@ -1,9 +1,9 @@
 """What the databases of this world say of it: mostly the truth, as real ones do.
 
-Five files in the shapes that operators download: GeoLite2-City, GeoLite2-ASN, GeoIP2-Anonymous-IP
-and GeoIP2-Connection-Type as MaxMind DB files, the relay's egress list, one CIDR a line,
-and a list of the AS numbers of hosting providers. The
-second build differs: some ranges are now said to be in another country, or in the other city.
+Six files in the shapes that operators download: GeoLite2-City, GeoLite2-ASN, GeoIP2-Anonymous-IP
+and GeoIP2-Connection-Type as MaxMind DB files, the relay's egress list, one CIDR a line, and a
+list of the AS numbers of hosting providers. The second build differs: some ranges are now said to
+be in another country, or in the other city.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ and is moved from request to request.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,6 @@ from people import Device
 
 from gatehound import Action, Event, Guard
 from gatehound.asgi import GatehoundMiddleware
-from gatehound.detection import DetectionSettings
 from gatehound.model import Signal
 from gatehound.stores.memory import MemoryStore
 from gatehound.testing.clock import START, FakeClock
@@ -34,7 +32,7 @@ def detection(folder: Path | None) -> dict[str, Any]:
     """Return the settings of detection with the databases of a folder; None is without any."""
     if folder is None:
         return {}
-    given: dict[str, Any] = {
+    return {
         "city_database": str(folder / CITY),
         "asn_database": str(folder / ASN),
         "anonymous_database": str(folder / ANONYMOUS),
@@ -42,8 +40,6 @@ def detection(folder: Path | None) -> dict[str, Any]:
         "network_lists": {"relay": [str(folder / RELAY)], "hosting": [str(folder / RACKS)]},
         "reload_every": RELOAD,
     }
-    known = set(DetectionSettings.__struct_fields__)
-    return {name: value for name, value in given.items() if name in known}
 
 
 class Site:
@@ -159,8 +155,4 @@ class Site:
 
     def notice_upgrade(self) -> None:
         """Let the guard see that files were replaced, now and not at some later request."""
-        refresh = getattr(self.guard.networks, "refresh", None)
-        if refresh is not None:
-            refresh()
-        else:
-            time.sleep(RELOAD * 1.5)
+        self.guard.refresh()

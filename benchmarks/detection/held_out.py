@@ -2,6 +2,10 @@
 
 Look at them, and change no weight by them. A figure that was looked at while weights were chosen
 says little of people who come later: those in `unseen` were written after that.
+
+Four thieves are no new ones either: `_far_other` and `_far_cloned`, and `_interleaved` and
+`_interleaved_far`, come from where tuned ones in `attacks` do, with the same browsers. Their timing
+alone is new: days later, and in turns with a victim at work.
 """
 
 from __future__ import annotations

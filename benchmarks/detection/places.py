@@ -109,7 +109,7 @@ def is_same_continent(one: str, other: str) -> bool:
 
 
 def distance(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Return the great-circle distance in km of two places in degrees."""
+    """Return the great-circle distance in km of two places in degrees (haversine formula)."""
     north, east = radians(other[0] - one[0]), radians(other[1] - one[1])
     cosines = cos(radians(one[0])) * cos(radians(other[0]))
     half = sin(north / 2) ** 2 + cosines * sin(east / 2) ** 2

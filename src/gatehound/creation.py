@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from gatehound.detection import describe, digest
+from gatehound.detection import describe
 from gatehound.errors import LoginRefused, StoreUnavailable, UsageError
 from gatehound.guard import Guard
 from gatehound.model import Detail, Event, Network
@@ -114,14 +114,14 @@ def _new_session(
     address = passage.client_ip.address
     network = guard.networks.lookup(address) if address is not None else Network()
     agent = passage.request.agent
-    agent_digest = digest(agent)
+    pair = guard.context(passage)
     seen = Seen(
         last_seen=0,
         address=guard.kept_address(passage.client_ip.packed),
         country=network.country,
         place=network.place_id,
-        agent=agent_digest,
-        pairs=(guard.detection.pair(passage.client_ip.packed, agent_digest), b""),
+        agent=passage.agent_digest,
+        pairs=(pair, b""),
     )
     previous = passage.record
     new = NewSession(

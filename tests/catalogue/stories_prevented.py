@@ -163,8 +163,16 @@ def headers_of_a_browser_are_copied(tale: Tale) -> None:
         step = victim.thief(firefox(), v4("brazil")).send(kind, "/list", counted=False)
         scores.add(step.score)
     assert len(scores) == 1  # whatever a request says it is, its network and browser are judged
-    # In mode `step-up` the app is not called, and so is shown no score.
-    assert scores == {0.0} if tale.mode == "step-up" else min(scores) > 6.5
+    # In mode `step-up` the app is not called, and so is shown no score: the event has it.
+    flagged = {event.user_id: event.detail["score"] for event in tale.told("session_flagged")}
+    assert flagged.keys() == set(kinds)
+    (score,) = set(flagged.values())
+    assert isinstance(score, float)
+    assert score > 6.5
+    if tale.mode == "step-up":
+        assert [event.user_id for event in tale.told("step_up_required")] == list(kinds)
+    else:
+        assert {round(one, 2) for one in scores} == {score}
 
 
 @answered(23, PREVENTED)

@@ -171,6 +171,22 @@ def test_what_a_user_knows_has_to_be_a_day_old_or_proven() -> None:
     assert kept.known(settled_at=NOW).has_network(kit.CELL)
 
 
+@pytest.mark.parametrize("order", [(False, True), (True, False), (False, True, False)])
+def test_what_was_proven_once_is_settled_whatever_was_learned_before_and_after(
+    order: tuple[bool, ...],
+) -> None:
+    kept, network = Evidence(), msgspec.structs.replace(kit.ISP, kind="mobile")
+    device = Device(family="Chrome", os="Windows")
+    for after, proven in enumerate(order):
+        kept.learn(network, device, b"digest", NOW + after, proven=proven)
+    known = kept.known(settled_at=NOW)
+    assert known == kept.known()
+    assert known.has_prefix(network.prefix)
+    assert known.has_network(network)
+    assert known.has_agent(device, b"other")
+    assert (list(known.countries), list(known.kinds)) == (["DE"], ["mobile"])
+
+
 def test_a_signal_halves_with_every_half_life() -> None:
     signal = Remembered("code", 4.0, NOW, "reason")
     assert signal.now(NOW, HALF_LIFE) == 4.0

@@ -154,6 +154,16 @@ def test_sensitive_and_relaxed_routes_and_roles() -> None:
     assert Policy(PolicySettings(), "strict").enter() == 3.5
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_sensitive_route_asks_who_is_flagged_and_who_was_told(mode: Mode) -> None:
+    """Between `notify` and `step_up`; what is less or more is answered the same everywhere."""
+    settings = PolicySettings(notify=5.0, step_up=9.0, sensitive_paths=("POST /pay",))
+    policy, asks = Policy(settings, mode), mode in ("step-up", "strict")
+    asked = [one for one in Action if policy.asks_here(one, "POST", "/pay")]
+    assert asked == ([FLAG, NOTIFY] if asks else [])
+    assert not any(policy.asks_here(one, "GET", "/pay") for one in Action)
+
+
 def test_routes_that_need_a_fresh_sign_in() -> None:
     policy = Policy(PolicySettings(fresh_paths=("POST /password",)), "flag")
     assert policy.is_fresh_path("POST", "/password")

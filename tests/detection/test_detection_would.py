@@ -73,7 +73,7 @@ def test_admins_and_sensitive_routes_are_counted_where_they_would_be_flagged() -
     assert told(3.5, session=admin) == ("flag", "flag_strict")
     assert told(2.5, session=admin) == ("flag_strict",)
     assert told(2.4, session=admin) == ()
-    assert ways(0.0, POLICY, caution=3.0) == 0, "no evidence at all is no reason"
+    assert ways(0.0, POLICY, caution=4.0) == 0, "no evidence at all is no reason"
     relaxed = PolicySettings(relaxed_roles=("kiosk",))
     kiosk = Story(
         detection("observe", [worth(odd=4.5)], policy=relaxed), session=session(roles=("kiosk",))
