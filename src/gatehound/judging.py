@@ -77,7 +77,7 @@ class Judging(Acting):
 
     def _has_settled(self, passage: Passage, record: Record, pair: bytes) -> bool:
         """Is_settled, for all other requests."""
-        if passage.was_seen:
+        if passage.was_seen and pair in record.seen.pairs:  # else it is judged, and noted there
             self.note_active(passage, record)
         is_due = self.detection.population.is_due
         turns, sid = self.detection.turns, record.sid

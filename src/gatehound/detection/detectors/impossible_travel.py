@@ -91,6 +91,6 @@ def distance(one: tuple[float, float], other: tuple[float, float]) -> float:
 
     Both are latitude and longitude in degrees.
     """
-    north, east = (radians(b - a) for a, b in zip(one, other, strict=True))
+    north, east = radians(other[0] - one[0]), radians(other[1] - one[1])
     half = sin(north / 2) ** 2 + cos(radians(one[0])) * cos(radians(other[0])) * sin(east / 2) ** 2
     return 2 * EARTH_KM * asin(sqrt(min(1.0, half)))
