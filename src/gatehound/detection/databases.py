@@ -258,7 +258,9 @@ def _plan_of(setting: Setting, keys: Collection[str]) -> tuple[tuple[int, _Read]
     # A mark stands only in the records that have it, so the first ones do not tell of others.
     named = {key for mark in _MARKS for key in KEYS[mark]}
     has_marks = setting == "anonymous" or "traits" in keys or not named.isdisjoint(keys)
-    marks = tuple((mark, tuple(map(_split, KEYS[mark]))) for mark in _MARKS if has_marks)
+    marks: tuple[tuple[NetworkKind, _Paths], ...] = tuple(
+        (mark, tuple(map(_split, KEYS[mark]))) for mark in _MARKS if has_marks
+    )
     uses = paths("use")
     plan = (
         first("country", _code, ""),
