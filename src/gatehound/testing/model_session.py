@@ -26,7 +26,7 @@ from gatehound.stores.answer import (
     Revoked,
     Standing,
 )
-from gatehound.stores.record import Record, Security, Seen, Tombstone
+from gatehound.stores.record import STANDING, Record, Security, Seen, Tombstone
 from gatehound.testing.bench import DAY, HOUR, MINUTE, equal
 
 # name, user id, public id, reason, address, notify, detail, at
@@ -346,9 +346,11 @@ class Model:
             equal((answer.done, answer.gone, answer.now), (False, True, now), "remember")
             return
         pairs = [(given.get("memory"), life.memory), (given.get("user_memory"), person.memory)]
-        if any(new is not None and new.version != old.version for new, old in pairs):
-            expected = Remembered(False, now, False, life.memory, person.memory)
-            equal(answer, expected, "remember over another version")
+        present, stands = life.security.flags, given.get("flags")
+        is_other = stands is not None and (stands ^ present) & STANDING
+        if is_other or any(n is not None and n.version != old.version for n, old in pairs):
+            expected = Remembered(False, now, False, life.memory, person.memory, present)
+            equal(answer, expected, "remember over what another wrote")
             return
         equal((answer.done, answer.gone, answer.now), (True, False, now), "remember")
         if (memory := given.get("memory")) is not None:
