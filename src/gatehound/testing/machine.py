@@ -224,11 +224,10 @@ class StoreMachine(MachineBase):
         late=st.sampled_from([0, 0, 0, 1]),
         seen=st.none() | ask.seens(),
         flags=st.tuples(ask.flags, ask.flags),
-        stands=st.none() | ask.flags,
     )
     def remember(
         self, pick: int, which: str, texts: tuple[bytes | None, bytes | None], late: int,
-        seen: Seen | None, flags: tuple[int, int], stands: int | None,
+        seen: Seen | None, flags: tuple[int, int],
     ) -> None:  # fmt: skip
         asked = self.triple(pick, which)
         stored = self.run(self.store.recall(*asked[:2]))
@@ -243,7 +242,6 @@ class StoreMachine(MachineBase):
             "user_memory": memories[1],
             "seen": seen and replace(seen, last_seen=self.now - self.bench.mint(1)[0]),
             "agent": ask.AGENTS[seen.agent] if seen else "",
-            "flags": stands,
             "set_flags": flags[0],
             "clear_flags": flags[1],
             "events": [self.event(user) for _ in range(late)],
