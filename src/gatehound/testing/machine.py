@@ -22,7 +22,7 @@ from gatehound.model import EndReason, Event
 from gatehound.stores.answer import EventQuery, Memory, NewSession, Query
 from gatehound.stores.record import Seen
 from gatehound.testing import machine_input as ask
-from gatehound.testing.bench import META, equal
+from gatehound.testing.bench import HOUR, META, equal
 from gatehound.testing.machine_base import MachineBase
 from gatehound.testing.model_session import Life
 
@@ -197,15 +197,20 @@ class StoreMachine(MachineBase):
     @precondition(_has_much)
     @rule()
     def end_everyone(self) -> None:
-        before = [self.epoch(alias) for alias in self.aliases]
-        # Epochs are times: a store need not tell apart two ends for all in one millisecond.
-        self.clock.advance(ms=max(max(before) + 1 - self.now, 0))
+        before = {alias: self.epoch(alias) for alias in self.aliases}
+        # Epochs are times, or sums of them: a store need not tell apart two ends for all in one
+        # millisecond.
+        ahead = max(before.values()) + 1 - self.now
+        self.clock.advance(ms=ahead if 0 < ahead < HOUR else 0)
         event = Event("session_terminated", reason="everyone")
         self.model.ended_everyone(event, self.run(self.store.revoke_everyone(event)), self.now)
-        self.model.everyone = self.run(self.store.epoch(self.bench.alias()))
-        assert self.model.everyone > max(before), "the epoch of everybody has to pass all others"
-        for alias in self.aliases:
-            self.epoch(alias)
+        everyone = self.run(self.store.epoch(self.bench.alias()))
+        assert everyone > self.model.everyone, "the epoch of those who are not known has to grow"
+        self.model.everyone = everyone
+        for alias, epoch in before.items():
+            told = self.run(self.store.epoch(alias))
+            assert told > epoch, "the epoch of every user has to grow"
+            self.model.person(alias).epoch = told
             answer = self.run(self.store.sessions(alias))
             self.model.listed_after_everyone(alias, answer, self.now)
         self.clock.advance(3)  # a store may treat a session of the same instant as one before
@@ -224,10 +229,11 @@ class StoreMachine(MachineBase):
         late=st.sampled_from([0, 0, 0, 1]),
         seen=st.none() | ask.seens(),
         flags=st.tuples(ask.flags, ask.flags),
+        stands=st.none() | ask.flags,
     )
     def remember(
         self, pick: int, which: str, texts: tuple[bytes | None, bytes | None], late: int,
-        seen: Seen | None, flags: tuple[int, int],
+        seen: Seen | None, flags: tuple[int, int], stands: int | None,
     ) -> None:  # fmt: skip
         asked = self.triple(pick, which)
         stored = self.run(self.store.recall(*asked[:2]))
@@ -242,6 +248,7 @@ class StoreMachine(MachineBase):
             "user_memory": memories[1],
             "seen": seen and replace(seen, last_seen=self.now - self.bench.mint(1)[0]),
             "agent": ask.AGENTS[seen.agent] if seen else "",
+            "flags": stands,
             "set_flags": flags[0],
             "clear_flags": flags[1],
             "events": [self.event(user) for _ in range(late)],
