@@ -39,8 +39,10 @@ from gatehound.stores.redis.trouble import import_redis
 import_redis()
 """
 BUILT: Final = """
+import logging
 from gatehound import Guard
 from gatehound.asgi import GatehoundMiddleware
+logging.disable()  # a Guard without databases says so
 keys = {"secret_keys": ["s" * 40], "identity_key": "i" * 40}
 guard = Guard({**keys, "store": "redis://127.0.0.1:6379/0", "check_store_at_start": False})
 GatehoundMiddleware(None, guard).guard.store
