@@ -189,6 +189,28 @@ def test_an_iphone_that_is_known_is_kept_whatever_it_fetches() -> None:
     assert (codes(judged), judged.keep_pair) == ([], True)
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("mobile", {"os_changed": 4.5, "browser_changed": 4.0}),
+        ("relay", {"os_changed": 4.5, "browser_changed": 4.0}),
+        ("vpn", {"os_changed": 4.5, "browser_changed": 4.0}),
+        ("tor", {"os_changed": 4.5, "browser_changed": 4.0}),
+        ("proxy", {"os_changed": 2.25, "browser_changed": 2.4}),
+        ("isp", {"os_changed": 2.25, "browser_changed": 2.4}),
+        ("business", {"os_changed": 2.25, "browser_changed": 2.4}),
+    ],
+)
+def test_the_known_address_of_a_gateway_of_many_is_nobodys_own(
+    kind: NetworkKind, expected: dict[str, float]
+) -> None:
+    there = replace(ISP, kind=kind)
+    request = kit.FakeRequest(agent=kit.FIREFOX_LINUX)
+    before = known(kit.CHROME_WINDOWS, there)
+    seen = observe(kit.FIREFOX_LINUX, request=request, known=before, network=there)
+    assert {one.code: round(one.weight, 2) for one in AgentChange().inspect(seen)} == expected
+
+
 # --- N32: the desktop site ---
 
 

@@ -55,6 +55,8 @@ def prefix_of(address: Address | None, v4_prefix: int = 24, v6_prefix: int = 64)
 @lru_cache(maxsize=_CACHED_ADDRESSES)
 def _prefix(packed: bytes, v4_prefix: int, v6_prefix: int) -> str:
     size = len(packed)
+    if size == 4 and v4_prefix == 24:  # nearly all
+        return f"{packed[0]}.{packed[1]}.{packed[2]}.0/24"
     length = v4_prefix if size == 4 else v6_prefix
     rest = size * 8 - length
     if length < 0 or rest < 0:
@@ -211,19 +213,19 @@ class _View:
         packed = _folded(packed)
         text = _text(packed)
         place, owner = self._facts("city", text), self._facts("asn", text)
-        if not owner.asn:  # Enterprise and IPinfo's lite file have both
-            owner = owner._replace(asn=place.asn, organisation=place.organisation)
-        return Network(
-            prefix=_prefix(packed, self._networks.v4_prefix, self._networks.v6_prefix),
-            asn=owner.asn,
-            organisation=owner.organisation,
-            country=place.country,
-            continent=place.continent or continent(place.country),
-            city=place.city,
-            place_id=place.place_id,
-            build=self._build,
-            kind=self._kind(packed, text, owner.asn) or place.kind or owner.kind,
-            location=place.location,
+        country, more, city, place_id, location, *_, place_kind = place
+        named = owner if owner.asn else place  # Enterprise and IPinfo's lite file have both
+        return Network(  # by position: keywords of so many fields take as long as a look-up
+            _prefix(packed, self._networks.v4_prefix, self._networks.v6_prefix),
+            named.asn,
+            named.organisation,
+            country,
+            more or continent(country),
+            city,
+            place_id,
+            self._build,
+            self._kind(packed, text, named.asn) or place_kind or owner.kind,
+            location,
         )
 
     def _kind(self, packed: bytes, text: str, asn: int) -> NetworkKind:

@@ -72,10 +72,10 @@ class Population:
     """
 
     def __init__(self, shared: Iterable[str] = ()) -> None:
-        own = _list_of(shared)
-        has_own = len(own) > 0
-        private = _list_of(_PRIVATE)
-        cdn = _list_of((*cloudflare.RANGES, *ranges.FASTLY))
+        shared = tuple(shared)
+        of_cdns = (*cloudflare.RANGES, *ranges.FASTLY)
+        own, private = _list_of(shared), _list_of(_PRIVATE)
+        special = _list_of((*shared, *_PRIVATE, *of_cdns))
         # Whoever is seen goes to the end: a plain dict would look for its first key through all
         # the gaps that this leaves in front.
         self._users: OrderedDict[bytes, _Active] = OrderedDict()
@@ -91,11 +91,11 @@ class Population:
         def group_of(packed: bytes | None, prefix: str) -> str:
             if packed is None:
                 return "hidden"
-            if has_own and own.covers(packed):
+            if not special.covers(packed):  # most are in none
+                return prefix
+            if own.covers(packed):
                 return ""
-            if private.covers(packed):
-                return "private"
-            return "cdn" if cdn.covers(packed) else prefix
+            return "private" if private.covers(packed) else "cdn"
 
         self._group_of = group_of
 
@@ -114,14 +114,13 @@ class Population:
         group = self._group_of(packed, prefix)
         users, groups = self._users, self._groups
         before = users.pop(alias, None)
-        if before is not None and before.group == group:
-            before.at = now
-            users[alias] = before
-        else:
+        if before is None or before.group != group:
             if before is not None:
                 self._leave(before)
-            users[alias] = _Active(group, now)
+            before = _Active(group, now)
             groups[group] = groups.get(group, 0) + 1
+        before.at = now
+        users[alias] = before
         self._forget(now)
         active = len(users)
         if active >= ENOUGH:

@@ -32,6 +32,8 @@ ODD_FOR: Final = 30  # days, from the last such text on
 _DAY: Final = 86_400
 # Where a phone gets to by itself in the course of a day: not the home line of somebody else.
 _ON_THE_WAY: Final = frozenset({"mobile", "relay", "business"})
+# Whose known address is that of many: it says little of who is there.
+_OF_MANY: Final = frozenset({"mobile", "relay", "vpn", "tor"})
 _TOLD: Final = ("os_changed", "browser_changed", "browsers_interleaved")
 
 
@@ -66,11 +68,13 @@ class AgentChange(Detector):
         comparable = [one for one in agents if one.family and not one.is_script]
         if not device.family or not comparable:
             return _text_changed(agents)
-        same_network = _on_known_network(observation)
+        knows_prefix = _on_known_prefix(observation)
+        # Its provider alone says little: a thief's phone is behind each gateway of a carrier.
+        same_network = knows_prefix and observation.network.kind not in _OF_MANY
         if device.is_app and any(one.is_app and _may_share(one.os, device.os) for one in agents):
             return []
         found = _compared(observation, comparable, same_network)
-        if same_network and found and _is_unstable(observation):
+        if knows_prefix and found and _is_unstable(observation):
             reason = "The browser describes itself differently all the time"
             return [*_withdrawn(), Signal("browser_unstable", UNSTABLE_POINTS, reason)]
         return found
@@ -195,15 +199,14 @@ def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def _on_known_network(observation: Observation) -> bool:
-    """True where the network is known; where none ever was resolved there is no other one."""
+def _on_known_prefix(observation: Observation) -> bool:
+    """True where the prefix is known; where none ever was resolved there is no other one."""
     if observation.network_unusable:
         return True
     prefix, known = observation.network.prefix, observation.known
-    if known.has_prefix(prefix) or not (prefix or known.prefixes):
+    if not (prefix or known.prefixes):
         return True
-    # Its provider alone says little: there is a thief's phone behind each gateway of a carrier.
-    return observation.novelty == "prefix"
+    return known.has_prefix(prefix) or observation.novelty == "prefix"
 
 
 def _asks_for_desktop(observation: Observation, family: list[KnownAgent]) -> bool:
@@ -212,5 +215,5 @@ def _asks_for_desktop(observation: Observation, family: list[KnownAgent]) -> boo
     A phone that moves gets a new address of its provider with every mast.
     """
     asked = any(is_desktop_site(one.os, observation.device.os) for one in family)
-    is_near = observation.novelty == "network"
+    is_near = observation.novelty in ("", "prefix", "network")
     return asked and (is_near or observation.network.kind in _ON_THE_WAY)
