@@ -25,7 +25,7 @@ FORGED: Final = 8
 
 
 class Checked(NamedTuple):
-    """The cookie of a signed-in user, whether a read sets it again, and what is wrong."""
+    """The cookies of a signed-in user, whether a read sets it again, and what is wrong."""
 
     cookie: str
     sets_cookie: bool
@@ -61,15 +61,17 @@ def ask_once(port: int, method: str, path: str, cookie: str) -> Answer:
 
 
 def sign_in(port: int) -> str:
-    """Sign the user in and return the cookie; "" where none was set."""
+    """Sign the user in and return the cookies; "" where none was set."""
     answer = ask(port, "POST", "/sign-in")
     return "; ".join(line.partition(";")[0] for line in answer.cookies)
 
 
 def forge(cookie: str) -> str:
-    """Change the end of a cookie, to characters that it may have."""
-    head, tail = cookie[:-FORGED], cookie[-FORGED:]
-    return head + "".join("b" if one == "a" else "a" for one in tail)
+    """Change the end of each cookie, to characters that it may have."""
+    return "; ".join(
+        one[:-FORGED] + "".join("b" if char == "a" else "a" for char in one[-FORGED:])
+        for one in cookie.split("; ")
+    )
 
 
 def check(server: Server) -> Checked:

@@ -35,8 +35,9 @@ class Population(NamedTuple):
 
 
 async def model(guard: Guard, cookie: str) -> tuple[Ticket, Record]:
-    """Read the session of a cookie that the server has set."""
-    ticket = guard.cookies.open(cookie.partition("=")[2])
+    """Read the session of the cookies that the server has set."""
+    named = dict(one.split("=", 1) for one in cookie.split("; "))
+    ticket = guard.cookies.open(named[guard.cookies.shape.name])
     if ticket is None:
         raise SystemExit("the server's cookie does not verify with the settings of the benchmark")
     answer = await guard.store.load(ticket.alias, ticket.sid, secret_hash(ticket.secret))
@@ -105,7 +106,7 @@ def make(guard: Guard, ticket: Ticket, wanted: Population, number: int) -> str:
 
 
 async def fill(url: str, cookie: str, wanted: Population, count: int) -> Sequence[str]:
-    """Fill a database whose server has set this cookie; return the cookies of `count` sessions."""
+    """Fill a database whose server has set these cookies; return those of `count` sessions."""
     import redis
 
     guard = Guard({**gatehound_settings(url), "check_store_at_start": False}, sinks=())
