@@ -30,6 +30,7 @@ RULES = {
     "impossible travel",
     "new ASN and unlike agent",
 }
+HELD_OUT = ("held-out", "held-out-2", "unseen")
 SMALL = ("--users", "40", "--days", "2", "--seeds", "1", "--jobs", "1")
 
 pytestmark = pytest.mark.slow
@@ -185,29 +186,56 @@ def test_rules_flag_what_they_say(parts: Any, tmp_path: Path) -> None:
     lookup.close()
 
 
-def test_held_out_is_apart(parts: Any) -> None:
-    held_out, personas, attacks = parts("held_out"), parts("personas"), parts("attacks")
-    tuned = {one.name for one in personas.PERSONAS}
-    assert not tuned & {one.name for one in held_out.HELD_OUT}
-    tuned = {one.name for one in attacks.ATTACKS}
-    assert not tuned & {one.name for one in held_out.HELD_OUT_ATTACKS}
+def test_sets_that_are_held_out_are_apart(parts: Any) -> None:
+    kinds = parts("run").KINDS
+    personas: set[str] = set()
+    attacks: set[str] = set()
+    for name in ("standard", *HELD_OUT):  # each differs from all before it
+        kind = kinds[name]
+        mine = {one.name for one in kind.personas}
+        thieves = {one.name for one in kind.attacks}
+        assert (len(mine), len(thieves)) == (len(kind.personas), len(kind.attacks))
+        assert not personas & mine, name
+        assert not attacks & thieves, name
+        personas |= mine
+        attacks |= thieves
 
 
-def test_unseen_is_apart(parts: Any) -> None:
-    unseen, thieves, held_out = parts("unseen"), parts("unseen_attacks"), parts("held_out")
-    personas, attacks = parts("personas"), parts("attacks")
-    seen = {one.name for one in (*personas.PERSONAS, *held_out.HELD_OUT)}
-    assert not seen & {one.name for one in unseen.UNSEEN}
-    seen = {one.name for one in (*attacks.ATTACKS, *held_out.HELD_OUT_ATTACKS)}
-    assert not seen & {one.name for one in thieves.UNSEEN_ATTACKS}
+@pytest.mark.parametrize("name", HELD_OUT)
+def test_sets_that_are_held_out_have_the_requirements_of_the_others(parts: Any, name: str) -> None:
+    kinds = parts("run").KINDS
+    first, kind = kinds["held-out"], kinds[name]
+    assert (kind.fp, kind.hit, kind.share) == (first.fp, first.hit, first.share)
+    musts = {one.group: one.must for one in kinds["standard"].attacks if one.must is not None}
+    mine = {one.group: one.must for one in kind.attacks if one.must is not None}
+    assert mine.items() <= musts.items()
+    if name != "held-out":  # it has no thief at a host or in Tor with a requirement of their own
+        assert mine == musts
+    assert any(one.must is None for one in kind.attacks)
+    asked = {(one.group, one.must) for one in kind.attacks}
+    assert len(asked) == len({group for group, _ in asked})  # a group is asked for one share
 
 
-def test_unseen_has_the_requirements_of_the_others(parts: Any) -> None:
-    kinds, attacks = parts("run").KINDS, parts("attacks").ATTACKS
-    held_out, unseen = kinds["held-out"], kinds["unseen"]
-    assert (unseen.fp, unseen.hit, unseen.share) == (held_out.fp, held_out.hit, held_out.share)
-    musts = {one.group: one.must for one in attacks if one.must is not None}
-    assert {one.group: one.must for one in unseen.attacks if one.must is not None} == musts
+def test_kit_in_the_country_is_of_a_kind_of_its_own(parts: Any) -> None:
+    """The second set's phishing kits: both kinds are dealt, and each is where its name says."""
+    attacks, second, places = parts("attacks"), parts("held_out_2"), parts("places")
+    thieves, world = parts("held_out_2_attacks"), parts("world").World(7)
+    people = parts("people").populate(world, second.HELD_OUT_2, 600)
+    dealt = attacks.plan(people, thieves.HELD_OUT_2_ATTACKS, world, 7).values()
+    where = {
+        block.v4 >> 16: block.country for operator in world.operators for block in operator.blocks
+    }
+    found: dict[str, int] = {}
+    for one in dealt:
+        if not one.kind.name.startswith("phishing kit"):
+            continue
+        found[one.kind.group] = found.get(one.kind.group, 0) + 1
+        number = int(ipaddress.IPv4Address(one.thief.nets[0].at(0.0, False)))
+        there, own = where[number >> 16], one.device.person.country
+        is_near = one.kind.group == "hosting, same country"
+        assert there == own if is_near else places.is_far(there, own)
+    assert set(found) == {"hosting", "hosting, same country"}
+    assert 30 < sum(found.values()) < 45  # one turn in eight of 300, as when they were one kind
 
 
 def test_plots_are_drawn(tmp_path: Path) -> None:

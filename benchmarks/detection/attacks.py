@@ -3,8 +3,8 @@
 An attack begins 5 to 600 seconds after a request of the victim and makes 25 requests in about
 ten minutes, while the victim goes on. `must` is the share that has to be detected, None where it
 is only reported; kinds of one `group` meet it together. "Another agent" is one of another browser
-family or another operating system than the victim's. Other kinds are in `held_out` and
-`unseen_attacks`.
+family or another operating system than the victim's. Other kinds are in `held_out`,
+`held_out_2_attacks` and `unseen_attacks`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ class Thief:
     """The browser, and the networks that it uses one after the other.
 
     No networks are the victim's own line. With `accompanied` the victim is at work all the while.
+    `kind` is for a thief of another kind than the one that built it.
     """
 
     client: Client
     nets: tuple[Net, ...]
     accompanied: bool = False
+    kind: AttackKind | None = None
 
 
 Build = Callable[[World, random.Random, Device], Thief | None]
@@ -236,7 +238,7 @@ def plan(
         else:
             continue
         day = rng.randrange(1 + kind.rests, days) if days > 1 + kind.rests else days - 1
-        attacks[number, day] = Attack(kind, victim, thief, day)
+        attacks[number, day] = Attack(thief.kind or kind, victim, thief, day)
         if kind.rests:
             victim.rests = (person.clock(day - kind.rests, 0), person.clock(day, 24))
     return attacks

@@ -18,6 +18,8 @@ from clients import Client
 from databases import write_places, write_reputation
 from drive import Site
 from held_out import HELD_OUT, HELD_OUT_ATTACKS
+from held_out_2 import HELD_OUT_2
+from held_out_2_attacks import HELD_OUT_2_ATTACKS
 from networks import DAY
 from people import LEAD, Device, Person, Persona, populate
 from personas import MILD, PERSONAS, SAME_AGENT
@@ -53,6 +55,7 @@ KINDS: Final = {
         Kind("standard", PERSONAS, ATTACKS, 0.004, 0.04),
         Kind("mild", MILD, ATTACKS, 0.001, 0.04, 0.5),
         Kind("held-out", HELD_OUT, HELD_OUT_ATTACKS, 0.004, 0.04, 0.5),
+        Kind("held-out-2", HELD_OUT_2, HELD_OUT_2_ATTACKS, 0.004, 0.04, 0.5),
         Kind("unseen", UNSEEN, UNSEEN_ATTACKS, 0.004, 0.04, 0.5),
         Kind("mis-set-proxy", SAME_AGENT, (), 0.0, 0.0, 0.2, proxied=True),
         Kind("no-database", PERSONAS, ATTACKS, None, None, 0.2, databases=False),

@@ -1,7 +1,8 @@
 """Thieves whom tuning has not seen: see `unseen`.
 
-Each is of the requirement of `attacks` that its words put it in, and of none where none says so: a
-VPN in the victim's country with a copied agent, and a neighbour country.
+The requirement of each was chosen before there was a figure, by the words that `attacks` has for
+it. Of none are a phone in a neighbour country and a line of the victim's own provider, both with a
+copied agent.
 """
 
 from __future__ import annotations
@@ -9,94 +10,107 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from attacks import FAR_CLONED, AttackKind, Thief, far, home_asn, line_in, other_agent
+from attacks import FAR_CLONED, AttackKind, Thief, home_asn, line_in, server_in
 from clients import Client, browser
-from networks import Cellular, Egress, Net, Onion, Tunnel, single
-from people import Device
-from places import is_far
+from held_out_2_attacks import away
+from networks import Cellular, Egress, Net, Onion, SharedPool, host_of
+from people import DESKTOPS, PHONES, Device, choose
+from places import COUNTRIES
 from world import World, neighbour
 
 _LIBRARIES: Final = (
-    "Go-http-client/2.0",
-    "Python/3.13 aiohttp/3.12.15",
-    "curl/8.5.0",
-    "axios/1.12.2",
+    ("node", "node"),
+    ("Java-http-client", "Java-http-client/21.0.8"),
+    ("Scrapy", "Scrapy/2.13.3 (+https://scrapy.org)"),
+    ("Wget", "Wget/1.25.0"),
+    ("PostmanRuntime", "PostmanRuntime/7.49.1"),
 )
-
-
-def _away(rng: random.Random, victim: Device) -> str:
-    """Choose a country that is far from wherever the victim goes."""
-    while True:
-        country = far(rng, victim.person)
-        if all(is_far(country, one) for one in victim.person.facts.get("route", ())):
-            return country
-
-
-def _rented(rng: random.Random, world: World, country: str) -> Net:
-    block, number = rng.choice(world.rented[country])
-    return Egress(f"rented {number}", [number], block.kind)
-
-
-def _sibling(world: World, rng: random.Random, victim: Device) -> Thief:
-    has = {"Safari": ("iOS", "macOS"), "Edge": ("Windows", "macOS")}
-    mine = victim.client
-    systems = has.get(mine.family, ("Windows", "macOS", "Linux", "Android"))
-    system = rng.choice([one for one in systems if one != mine.system])
-    net = _rented(rng, world, _away(rng, victim))
-    return Thief(browser(mine.family, system, mine.version), (net,))
-
-
-def _exit_cloned(world: World, rng: random.Random, victim: Device) -> Thief | None:
-    operators = world.of("vpn", victim.person.country)
-    if not operators:
-        return None
-    seed = f"thief {rng.random()}"
-    return Thief(victim.client, (Tunnel(seed, rng.choice(operators), [victim.person.country]),))
-
-
-def _kit(world: World, rng: random.Random, victim: Device) -> Thief:
-    own = victim.person.country
-    block = rng.choice(world.blocks("hosting", own if rng.random() < 0.5 else _away(rng, victim)))
-    return Thief(victim.client, (single(f"kit {rng.random()}", block),))
-
-
-def _library(world: World, rng: random.Random, victim: Device) -> Thief:
-    text = rng.choice(_LIBRARIES)
-    client = Client("script", text.partition("/")[0], "", 0, text)
-    is_near = rng.random() < 0.5
-    country = victim.person.country if is_near else _away(rng, victim)
-    return Thief(client, (line_in(rng, world, country, but=home_asn(victim.person)),))
 
 
 def _phone_in(world: World, rng: random.Random, country: str) -> Net:
     return Cellular(f"thief {rng.random()}", world.pick(rng, "mobile", country), country)
 
 
-def _hotspot(world: World, rng: random.Random, victim: Device) -> Thief:
-    return Thief(other_agent(rng, victim), (_phone_in(world, rng, victim.person.country),))
+def _shared_line(world: World, rng: random.Random, country: str) -> Net:
+    """Return a consumer's line behind carrier-grade NAT."""
+    blocks = world.pick(rng, "isp", country).within(country)
+    return SharedPool(f"thief {rng.random()}", blocks)
 
 
-def _hotspot_over(world: World, rng: random.Random, victim: Device) -> Thief | None:
+def _goes_out(world: World, rng: random.Random, victim: Device) -> Thief:
+    country = away(rng, victim)
+    rows = [row for row in PHONES if row[0] != (victim.client.family, victim.client.system)]
+    client = choose(rng, rows, COUNTRIES[country].language)
+    nets = (_shared_line(world, rng, country), _phone_in(world, rng, country))
+    return Thief(client, nets)
+
+
+def _two_hosts(world: World, rng: random.Random, victim: Device) -> Thief:
+    country = away(rng, victim)
+    blocks = world.blocks("hosting", country)  # of two companies
+    numbers = [host_of(rng, block) for block in (*blocks, *blocks)]
+    return Thief(victim.client, (Egress(f"hosts {numbers[0]}", numbers, "hosting"),))
+
+
+def _onion_phone(world: World, rng: random.Random, victim: Device) -> Thief:
+    client = browser("Firefox", "Android", 140)
+    return Thief(client, (Onion(f"thief {rng.random()}", world),), accompanied=True)
+
+
+def _tool(world: World, rng: random.Random, victim: Device) -> Thief:
+    name, text = rng.choice(_LIBRARIES)
+    own, far = victim.person.country, away(rng, victim)
+    net = rng.choice(
+        (
+            server_in(rng, world, own),
+            _phone_in(world, rng, own),
+            line_in(rng, world, far),
+        )
+    )
+    return Thief(Client("script", name, "", 0, text), (net,))
+
+
+def _half_alike(world: World, rng: random.Random, victim: Device) -> Thief:
+    """The same family on another system, or another family on the same system.
+
+    The phone's Safari is left out against a tablet, which says of itself that it is a Mac or that
+    it is not.
+    """
+    mine = victim.client.family, victim.client.system
+    is_tablet = victim.person.persona == "tablet, shared screen" and mine[1] == "macOS"
+    rows = [
+        row
+        for row in (*DESKTOPS, *PHONES)
+        if (row[0][0] == mine[0]) != (row[0][1] == mine[1])
+        and not (is_tablet and row[0] == ("Safari", "iOS"))
+    ]
+    own = victim.person.country
+    client = choose(rng, rows, COUNTRIES[own].language)
+    return Thief(client, (line_in(rng, world, own, but=home_asn(victim.person)),))
+
+
+def _far_shared(world: World, rng: random.Random, victim: Device) -> Thief:
+    return Thief(victim.client, (_shared_line(world, rng, away(rng, victim)),))
+
+
+def _phone_over(world: World, rng: random.Random, victim: Device) -> Thief | None:
     country = neighbour(rng, victim.person.country)
-    return Thief(other_agent(rng, victim), (_phone_in(world, rng, country),)) if country else None
+    return Thief(victim.client, (_phone_in(world, rng, country),)) if country else None
 
 
-def _onion(world: World, rng: random.Random, victim: Device) -> Thief:
-    return Thief(other_agent(rng, victim), (Onion(f"thief {rng.random()}", world),))
-
-
-def _rotating(world: World, rng: random.Random, victim: Device) -> Thief:
-    nets = tuple(_rented(rng, world, _away(rng, victim)) for _ in range(5))
-    return Thief(victim.client, nets)
+def _same_provider(world: World, rng: random.Random, victim: Device) -> Thief:
+    block = rng.choice(victim.person.nets["home"].blocks)
+    number = host_of(rng, block)
+    return Thief(victim.client, (Egress(f"line {number}", [number], block.kind),))
 
 
 UNSEEN_ATTACKS: Final = (
-    AttackKind("far rented line, same family", "far, other agent", 0.97, _sibling),
-    AttackKind("phishing kit, hosting", "hosting", 0.97, _kit),
-    AttackKind("Tor after a day's rest", "Tor", 0.97, _onion, rests=1),
-    AttackKind("library, consumer line", "script", 0.97, _library),
-    AttackKind("hotspot, other agent", "same country, other agent", 0.97, _hotspot),
-    AttackKind("rotating countries, cloned", FAR_CLONED, 0.75, _rotating),
-    AttackKind("VPN exit nearby, cloned agent", "same country, cloned", None, _exit_cloned),
-    AttackKind("hotspot over the border", "neighbour, other agent", None, _hotspot_over),
+    AttackKind("far phone, in and out", "far, other agent", 0.97, _goes_out),
+    AttackKind("two hosts, cloned agent", "hosting", 0.97, _two_hosts),
+    AttackKind("Tor on a phone, interleaved", "Tor", 0.97, _onion_phone),
+    AttackKind("tool, anywhere", "script", 0.97, _tool),
+    AttackKind("same country, half alike", "same country, other agent", 0.97, _half_alike),
+    AttackKind("far shared line, cloned agent", FAR_CLONED, 0.75, _far_shared),
+    AttackKind("phone over the border, cloned", "neighbour, cloned", None, _phone_over),
+    AttackKind("same provider, cloned agent", "same country, cloned", None, _same_provider),
 )
