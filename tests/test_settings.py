@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gatehound import Settings, SettingsError
@@ -325,6 +326,8 @@ def test_limits_take_the_strictest_role() -> None:
     assert settings.limits(("admin",), remembered=True).idle == 14 * 86400
 
 
+# How quickly inputs are made says more of a busy machine than of what is tested.
+@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.dictionaries(
         st.text(string.ascii_lowercase + "_", max_size=12),

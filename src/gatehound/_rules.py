@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gatehound.detection.pattern import pattern_problems
@@ -25,6 +26,7 @@ MAX_LIFE: Final = 400 * 86400  # seconds; browsers keep no cookie longer (RFC 62
 MAX_COOKIE_NAME: Final = 240
 # What was ended elsewhere is shown for as long, so it is minutes and never hours.
 MAX_STALE: Final = 600
+_LOCAL_URL: Final = r"/(?![/\\])[^\x00-\x20\x7f\\#]*"
 
 
 def problems_between(settings: Settings) -> Iterator[str]:
@@ -152,11 +154,33 @@ def _other_problems(settings: Settings) -> Iterator[str]:
             f"{MAX_COOKIE_NAME} are allowed, because the names of other cookies begin with it"
         )
     yield from _step_up_problems(settings)
+    yield from _page_problems(settings)
+
+
+def _page_problems(settings: Settings) -> Iterator[str]:
+    path, url = settings.web.path, settings.web.sign_in_url
+    if path is not None and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        yield (
+            f"web.path: {path!r} given; allowed is a path such as /account/sessions, of letters, "
+            "digits and . _ ~ -, without a slash at its end"
+        )
+    elif path is not None and f"{path}/".startswith(settings.ignore_paths):
+        yield (
+            f"web.path: {path!r} given, which ignore_paths names: no session is looked up there, "
+            "so that everybody would be told to sign in; take it out of ignore_paths"
+        )
+    if url is not None and not re.fullmatch(_LOCAL_URL, url):
+        yield f"web.sign_in_url: {url!r} given; allowed is a path of this site, such as /sign-in"
+    folder = settings.web.templates
+    if folder is not None and not Path(folder).is_dir():
+        yield (
+            f"web.templates: {folder!r} given, which is no folder here; make it, or leave it out"
+        )
 
 
 def _step_up_problems(settings: Settings) -> Iterator[str]:
     url, opened = settings.web.step_up_url, settings.web.step_up_open
-    if url is not None and not re.fullmatch(r"/(?![/\\])[^\x00-\x20\x7f\\#]*", url):
+    if url is not None and not re.fullmatch(_LOCAL_URL, url):
         yield (
             f"web.step_up_url: {url!r} given; allowed is a path of this site, such as "
             "/sign-in/again"

@@ -37,6 +37,7 @@ from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.stepup import STEP_UP, StepUp
 from gatehound.visit import Visit
+from gatehound.web import mounted
 from gatehound.web.headers import can_carry, changes, dress, is_due, leaves_caches_to_us
 from gatehound.web.reply import Reply, development_refusal, reply_for
 
@@ -76,6 +77,8 @@ class GatehoundMiddleware:
         self._is_development = self.guard.settings.development
         self._step_up = StepUp(self.guard)
         self._has_fresh_paths = self._step_up.has_fresh_paths
+        pages = mounted(self.guard.settings)
+        self._inner = app if pages is None else pages.asgi(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
@@ -104,7 +107,7 @@ class GatehoundMiddleware:
         try:
             if self._has_fresh_paths or passage.verdict.action is STEP_UP:
                 self._step_up.demand(passage)  # answered as if the app had let it through
-            await self.app(scope, receive, response.send)
+            await self._inner(scope, receive, response.send)
         except BaseException as error:  # a cancelled request did not get its cookie either
             if not (await response.settle(error) or response.excuses(error)):
                 raise

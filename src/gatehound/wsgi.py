@@ -24,6 +24,7 @@ from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.stepup import STEP_UP, StepUp
 from gatehound.visit import Visit
+from gatehound.web import mounted
 from gatehound.web.headers import can_carry, dress, is_due, says_nothing_of_caches
 from gatehound.web.reply import development_refusal, reply_for
 
@@ -56,6 +57,8 @@ class GatehoundMiddleware:
         self.guard = (guard if guard is not None else Guard(settings)).blocking()
         self._step_up = StepUp(self.guard)
         self._has_fresh_paths = self._step_up.has_fresh_paths
+        pages = mounted(self.guard.settings)
+        self._inner = app if pages is None else pages.wsgi(app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -73,7 +76,7 @@ class GatehoundMiddleware:
         try:
             if self._has_fresh_paths or passage.verdict.action is STEP_UP:
                 self._step_up.demand(passage)  # answered as if the app had let it through
-            body = self.app(environ, response.start)
+            body = self._inner(environ, response.start)
         except Exception as error:
             answer = response.settle(error)
             if answer is None:

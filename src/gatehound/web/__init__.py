@@ -1,1 +1,40 @@
-"""What gatehound itself says over HTTP: answers, and headers on the app's responses."""
+"""What gatehound itself says over HTTP: answers, headers on the app's responses, and pages.
+
+`Pages` are the pages of a user, to be mounted. They need the extra `web`, and are loaded when they
+are asked for: most processes show none.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatehound.settings import Settings
+    from gatehound.web.mount import Mounted
+    from gatehound.web.pages import Pages
+
+__all__ = ["Pages", "mounted"]
+
+_PLACES = {"Pages": "gatehound.web.pages"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def mounted(settings: Settings) -> Mounted | None:
+    """Return what serves the pages below `web.path`, None where that is not set.
+
+    SettingsError where it is set and jinja2 is not installed.
+    """
+    if settings.web.path is None:
+        return None
+    from gatehound.web.mount import Mounted
+    from gatehound.web.render import environment
+
+    environment(settings.web.templates)
+    return Mounted(settings.web.path)

@@ -1,0 +1,137 @@
+"""One request to our own pages, read alike out of a scope and out of an environ.
+
+Rules
+  1. A page acts on POST and DELETE alone, and only where the request came from this very site: by
+     Sec-Fetch-Site where the browser sends it, else by Origin, else by the token of the form.
+  2. A body is read up to MAX_BODY, and never for a request that has none.
+  3. Links are relative to the request. So pages work below any prefix, and behind a proxy that
+     strips one without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import cached_property
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+from gatehound.model import Request
+from gatehound.visit import SyncVisit, Visit
+
+MAX_BODY: Final = 16 * 1024  # bytes; the longest form here has under 3,000
+MAX_FIELDS: Final = 20
+SAFE: Final = ("GET", "HEAD", "OPTIONS")
+
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class Ask:
+    """What a page is asked; `path` is below where the pages are, "" or with a slash first.
+
+    `body` is b"" for a request that has none, and None where it is too long.
+    """
+
+    def __init__(self, visit: Visit, path: str, query: str, body: bytes | None) -> None:
+        self.visit = visit
+        self.request: Request = visit._passage.request
+        self.path = path
+        self.query = query
+        self.body = body
+
+    @property
+    def root(self) -> str:
+        """Leads from this URL to where the pages are, for links and redirects."""
+        return "../" * (self.path.count("/") - 1) or "./"
+
+    @cached_property
+    def form(self) -> Mapping[str, str]:
+        """The fields of a form; empty where there is none, or it cannot be read."""
+        return _fields(self.body or b"")
+
+    @cached_property
+    def parameters(self) -> Mapping[str, str]:
+        """The fields of the query."""
+        return _fields(self.query.encode("latin-1", "replace"))
+
+    @property
+    def is_from_here(self) -> bool:
+        """False for what another site made the browser send."""
+        request = self.request
+        if site := request.header("sec-fetch-site"):
+            return site == "same-origin"
+        origin = request.header("origin")
+        if not origin:
+            return True  # no browser of the last years: the token of the form decides
+        try:
+            where = urlsplit(origin).netloc.lower()
+        except ValueError:
+            return False
+        return bool(where) and where in {request.host.lower(), self._forwarded_host}
+
+    @property
+    def _forwarded_host(self) -> str:
+        """The host that a trusted proxy names, "" where none does."""
+        return (self.visit.client_ip.host or "").lower()
+
+
+def _fields(data: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:  # too many, or no UTF-8
+        return {}
+
+
+async def from_scope(scope: Mapping[str, Any], receive: Receive, visit: Visit) -> Ask:
+    """Read a request; one that is over before its body came is one without."""
+    body: bytes | None = b""
+    if scope["method"].upper() not in SAFE:
+        body = await _received(receive)
+    query = scope.get("query_string", b"").decode("latin-1")
+    return Ask(visit, path_in(scope), query, body)
+
+
+def from_environ(environ: Mapping[str, Any], visit: SyncVisit) -> Ask:
+    """Read a request."""
+    body: bytes | None = b""
+    if environ["REQUEST_METHOD"].upper() not in SAFE:
+        body = _read(environ)
+    path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
+    return Ask(visit._target, path, environ.get("QUERY_STRING", ""), body)
+
+
+def path_in(scope: Mapping[str, Any]) -> str:
+    """Return the path of a scope below its `root_path`.
+
+    Servers differ on whether `path` has it in front: the ASGI specification says that it has.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and (path == root or path.startswith(f"{root.rstrip('/')}/")):
+        return path[len(root.rstrip("/")) :]
+    return path
+
+
+async def _received(receive: Receive) -> bytes | None:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b""
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY:
+            return None
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _read(environ: Mapping[str, Any]) -> bytes | None:
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not length.isdecimal():
+        return b""
+    size = int(length)
+    if size > MAX_BODY:
+        return None
+    data: bytes = environ["wsgi.input"].read(size)
+    return data

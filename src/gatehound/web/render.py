@@ -1,0 +1,143 @@
+"""Turn what a page knows into HTML: templates, languages, and words for times and methods.
+
+Belongs here: what is said and how. Does not: what a request may do (pages.py).
+
+Agents, cities, user names and reasons come from outside: every value is escaped, and nothing is
+marked as safe but what a template of ours has made. Jinja2 is an extra, and imported when the first
+page is made.
+"""
+
+from __future__ import annotations
+
+import gettext
+import time
+from collections.abc import Iterable
+from functools import lru_cache, partial
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from gatehound.errors import SettingsError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
+
+LANGUAGES: Final = ("en", "de")
+_MISSING: Final = (
+    "web.path: pages need jinja2, which is not installed; run: pip install 'gatehound[web]'"
+)
+
+
+class Words:
+    """The words of one language: what templates call `gettext`, `ngettext`, `ago` and so on."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        where = str(files("gatehound.web") / "locale")
+        found = gettext.translation("gatehound", where, [language], fallback=True)
+        self.gettext = found.gettext
+        self.ngettext = found.ngettext
+
+    def ago(self, at: float, now: float) -> str:
+        """Say how long ago a moment was, in the largest unit that fits."""
+        seconds = max(0.0, now - at)
+        if seconds < 60:
+            return self.gettext("just now")
+        minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+        if minutes < 60:
+            return self.ngettext("%(n)d minute ago", "%(n)d minutes ago", minutes) % {"n": minutes}
+        if hours < 48:
+            return self.ngettext("%(n)d hour ago", "%(n)d hours ago", hours) % {"n": hours}
+        return self.ngettext("%(n)d day ago", "%(n)d days ago", days) % {"n": days}
+
+    def methods(self, names: Iterable[str]) -> str:
+        """Say in words how somebody signed in."""
+        texts = self._method_texts()
+        return ", ".join(texts.get(name, name) for name in names)
+
+    def _method_texts(self) -> dict[str, str]:
+        _ = self.gettext
+        return {
+            "password": _("password"),
+            "totp": _("code from an app"),
+            "sms": _("code by text message"),
+            "email": _("code by mail"),
+            "passkey": _("passkey"),
+            "security_key": _("security key"),
+            "push": _("prompt on a phone"),
+            "recovery_code": _("recovery code"),
+            "magic_link": _("link by mail"),
+            "federated": _("another provider"),
+            "certificate": _("certificate"),
+            "other": _("another method"),
+        }
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def words_of(language: str) -> Words:
+    """Return the words of one of LANGUAGES."""
+    return Words(language)
+
+
+def language_for(setting: str, accepted: str) -> str:
+    """Return the language of a page: that of the settings, or what the browser asks for.
+
+    `accepted` is the Accept-Language header (RFC 9110, 12.5.4); English where nothing fits.
+    """
+    if setting != "auto":
+        return setting
+    best, weight = LANGUAGES[0], 0.0
+    for entry in accepted.split(",")[:20]:
+        tag, _, quality = entry.partition(";")
+        try:
+            given = float(quality.partition("=")[2]) if quality else 1.0
+        except ValueError:
+            continue
+        name = tag.strip().lower().partition("-")[0]
+        if name in LANGUAGES and weight < given <= 1.0:
+            best, weight = name, given
+    return best
+
+
+def stamp(at: float) -> str:
+    """Return a moment as people and browsers read it: UTC, to the minute."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
+
+
+def machine_stamp(at: float) -> str:
+    """Return a moment for the `datetime` attribute."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+@lru_cache(maxsize=8)
+def environment(folder: str | None) -> Environment:
+    """Return the templates, those of `folder` first; SettingsError where jinja2 is not there."""
+    try:
+        from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader
+    except ImportError:
+        raise SettingsError([_MISSING]) from None
+    loaders = [FileSystemLoader(folder)] if folder else []
+    made = Environment(
+        loader=ChoiceLoader([*loaders, PackageLoader("gatehound.web")]),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.filters.update(stamp=stamp, machine_stamp=machine_stamp)
+    return made
+
+
+def rendered(
+    folder: str | None, name: str, words: Words, now: float, values: dict[str, Any]
+) -> str:
+    """Fill in one template; `now` is in seconds since 1970, of the clock of the store."""
+    template: Template = environment(folder).get_template(name)
+    return template.render(
+        values,
+        gettext=words.gettext,
+        ngettext=words.ngettext,
+        _=words.gettext,
+        ago=partial(words.ago, now=now),
+        methods=words.methods,
+        language=words.language,
+    )

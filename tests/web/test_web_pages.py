@@ -1,0 +1,326 @@
+"""The pages of a user, through both adapters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from web_kit import CHROME, FIREFOX, ORIGIN, SESSION, Person, Place
+
+from gatehound import SettingsError
+from gatehound.testing import FakeClock
+
+ADMIN = "admin"
+
+
+def test_nobody_is_told_to_sign_in(place: Place) -> None:
+    page = place.person().get("/sessions/")
+    assert page.status_code == 401
+    assert "You are signed out" in page.text
+    assert 'href="/login"' in page.text
+    assert place.calls == []
+
+
+def test_sessions_are_listed_and_one_is_ended(place: Place) -> None:
+    library, home = place.person(FIREFOX, "198.51.100.4").login(), place.person().login()
+    page = home.get("/sessions/")
+    assert page.status_code == 200
+    assert page.text.index("Chrome on Windows") < page.text.index("Firefox on Linux")
+    assert "198.51.100.4" in page.text
+    assert page.text.count("This device") == 1
+    [public_id] = SESSION.findall(page.text)  # there is no form for the current one
+    answer = home.submit("end", session=public_id)
+    assert (answer.status_code, answer.headers["location"]) == (303, "./?done=ended")
+    assert "That device is signed out." in home.get("/sessions/?done=ended").text
+    told = library.get("/sessions/")
+    assert told.status_code == 401
+    assert "You ended this session from another device." in told.text
+    assert home.get("/sessions/").status_code == 200
+
+
+def test_all_others_are_ended(place: Place) -> None:
+    others = [place.person(FIREFOX).login() for _ in range(3)]
+    home = place.person().login()
+    assert home.submit("end-others").headers["location"] == "./?done=others"
+    assert [one.get("/sessions/").status_code for one in others] == [401] * 3
+    assert "You are signed in here and nowhere else." in home.get("/sessions/").text
+    assert home.submit("end-others").headers["location"] == "./?done=nothing"
+
+
+def test_sign_out(place: Place) -> None:
+    person = place.person().login()
+    answer = person.submit("sign-out")
+    assert (answer.status_code, answer.headers["location"]) == (303, "./ended?signed-out")
+    assert "You signed out." in person.get("/sessions/ended?signed-out").text
+    assert person.get("/sessions/").status_code == 401
+    # A second click, on a page that is old by now, is no mistake of anybody.
+    assert person.submit("sign-out", token="").status_code == 303
+
+
+def test_fresh_sign_in_comes_first(make_place: Callable[..., Place], clock: FakeClock) -> None:
+    place = make_place(web={"step_up_url": "/again"})
+    person = place.person().login()
+    token = person.token()
+    clock.advance(601)
+    page = person.get("/sessions/")
+    assert page.status_code == 303
+    assert page.headers["location"].startswith("/again?next=")
+    other = place.person(FIREFOX).login()
+    refused = person.submit("end-others", token=token)
+    assert refused.status_code == 401
+    assert other.get("/sessions/").status_code == 200
+    assert person.submit("sign-out", token=token).status_code == 303  # never needs one
+
+
+def test_fresh_sign_in_can_be_waived(make_place: Callable[..., Place], clock: FakeClock) -> None:
+    place = make_place(web={"require_fresh": False})
+    person = place.person().login()
+    clock.advance(1200)
+    assert person.get("/sessions/").status_code == 200
+    assert person.submit("end-others").status_code == 303
+
+
+def test_only_own_sessions_can_be_named(place: Place) -> None:
+    eve, ann = place.person().login("eve"), place.person(FIREFOX).login("ann")
+    assert eve.submit("end", session=public_id_of(ann)).headers["location"] == "./?done=gone"
+    assert ann.get("/sessions/").status_code == 200
+
+
+def public_id_of(person: Person) -> str:
+    """The public id of a person's own session, as another one of the same user sees it."""
+    other = person.place.person().login("ann")
+    found = SESSION.search(other.get("/sessions/").text)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("public_id", ["", "x", "00", "0" * 16, "ü" * 16, "../end", "0" * 9000])
+def test_session_ids_are_only_looked_up(place: Place, public_id: str) -> None:
+    person = place.person().login()
+    assert person.submit("end", session=public_id).headers["location"] == "./?done=gone"
+    assert person.get("/sessions/").status_code == 200
+
+
+def test_current_session_is_not_ended_by_its_id(place: Place) -> None:
+    person = place.person().login()
+    other = place.person(FIREFOX).login()
+    own = SESSION.findall(other.get("/sessions/").text)
+    assert person.submit("end", session=own[0]).headers["location"] == "./?done=gone"
+    assert person.get("/sessions/").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["end", "end-others", "sign-out", "confirm"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example", "sec-fetch-site": "cross-site"},
+        {"origin": "https://evil.shop.example", "sec-fetch-site": "same-site"},
+        {"origin": "null", "sec-fetch-site": ""},
+        {"origin": "https://shop.example.evil.example", "sec-fetch-site": ""},
+        {"origin": "https://[", "sec-fetch-site": ""},
+    ],
+)
+def test_form_of_another_site_does_nothing(
+    place: Place, name: str, headers: dict[str, str]
+) -> None:
+    person, other = place.person().login(), place.person(FIREFOX).login()
+    sent = {name: value for name, value in headers.items() if value}
+    answer = person.ask("POST", f"/sessions/{name}", data={"token": person.token()}, headers=sent)
+    assert answer.status_code == 403
+    assert "another site" in answer.text
+    assert [one.get("/sessions/").status_code for one in (person, other)] == [200, 200]
+
+
+@pytest.mark.parametrize("name", ["end", "end-others", "sign-out", "confirm"])
+@pytest.mark.parametrize("kind", ["none", "of another session", "of another action", "rubbish"])
+def test_form_without_its_token_does_nothing(place: Place, name: str, kind: str) -> None:
+    person, other = place.person().login(), place.person(FIREFOX).login()
+    token = {
+        "none": "",
+        "of another session": other.token(),
+        "of another action": "",
+        "rubbish": "\N{SNOWMAN}.x",
+    }[kind]
+    if kind == "of another action":
+        place.job = lambda visit: visit.csrf_token("something else")
+        token = person.get("/").text
+    answer = person.submit(name, token=token)
+    assert answer.status_code == 403
+    assert "made too long ago" in answer.text
+    assert [one.get("/sessions/").status_code for one in (person, other)] == [200, 200]
+
+
+def test_origin_is_enough_where_a_browser_sends_no_fetch_metadata(place: Place) -> None:
+    person = place.person().login()
+    sent = {"origin": ORIGIN}
+    data = {"token": person.token()}
+    assert person.ask("POST", "/sessions/sign-out", data=data, headers=sent).status_code == 303
+
+
+def test_body_that_is_too_long_is_refused(place: Place) -> None:
+    person = place.person().login()
+    answer = person.submit("end", token="x" * 20_000)
+    assert answer.status_code == 413
+    assert person.get("/sessions/").status_code == 200
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"&".join([b"a=b"] * 500), b"token", b""])
+def test_body_that_is_no_form_does_nothing(place: Place, data: bytes) -> None:
+    person = place.person().login()
+    answer = person.ask("POST", "/sessions/sign-out", content=data, headers={"origin": ORIGIN})
+    assert answer.status_code == 403
+    assert person.get("/sessions/").status_code == 200
+
+
+def test_flagged_session_is_shown_with_its_reasons(
+    make_place: Callable[..., Place], clock: FakeClock
+) -> None:
+    place = make_place()
+    person = place.person().login()
+    clock.advance(60)
+    person.headers["user-agent"] = FIREFOX
+    person.address = "198.51.100.9"
+    page = person.get("/sessions/")
+    assert "Suspicious" in page.text
+    assert "Operating system changed to Linux" in page.text
+    assert "This was me" in page.text
+    # Whoever says so from an unknown place has to prove it.
+    assert person.submit("confirm").status_code == 401
+    person.headers["user-agent"], person.address = CHROME, "203.0.113.7"
+    assert person.submit("confirm").headers["location"] == "./?done=confirmed"
+    assert "Suspicious" not in person.get("/sessions/").text
+    assert person.submit("confirm").headers["location"] == "./?done=nothing"
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}"]
+)
+def test_what_clients_say_is_escaped(place: Place, text: str) -> None:
+    person = place.person(f"Mozilla/5.0 {text}").login(text)
+    other = place.person(FIREFOX).login(text)
+    for page in (person.get("/sessions/"), other.get("/sessions/")):
+        assert page.status_code == 200
+        assert text not in page.text
+        assert "49" not in re.findall(r"<strong[^>]*>[^<]*", page.text)
+
+
+def test_every_answer_is_closed(place: Place) -> None:
+    person = place.person().login()
+    answers = [
+        person.get(f"/sessions{path}")
+        for path in (
+            "/sessions",
+            "/sessions/",
+            "/sessions/ended",
+            "/sessions/address",
+            "/sessions/x",
+        )
+    ]
+    answers.append(person.submit("end", session=""))
+    for answer in answers:
+        policy = answer.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "no-store" in answer.headers["cache-control"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=|javascript:", answer.text)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/sessions/end", 405),
+        ("POST", "/sessions/", 405),
+        ("PUT", "/sessions/end", 405),
+        ("GET", "/sessions/no-such", 404),
+        ("GET", "/sessions/end/more", 404),
+        ("GET", "/sessions//", 404),
+        ("GET", "/sessions/static/../pages.py", 404),
+        ("GET", "/sessions/static/no.css", 404),
+        ("HEAD", "/sessions/ended", 200),
+    ],
+)
+def test_addresses_and_methods(place: Place, method: str, path: str, status: int) -> None:
+    answer = place.person().ask(method, path, headers={"origin": ORIGIN})
+    assert answer.status_code == status
+    if status == 405:
+        assert answer.headers["allow"]
+    if method == "HEAD":
+        assert answer.content == b""
+        assert int(answer.headers["content-length"]) > 100
+
+
+def test_without_the_slash_the_pages_are_found(place: Place) -> None:
+    assert place.person().get("/sessions").headers["location"] == "sessions/"
+
+
+@pytest.mark.parametrize("path", ["/session", "/sessionsx", "/", "/x/sessions/"])
+def test_other_paths_are_the_apps(place: Place, path: str) -> None:
+    assert place.person().get(path).text == "app"
+    assert place.calls == [path]
+
+
+def test_static_files_are_kept_by_their_contents(place: Place) -> None:
+    person = place.person().login()
+    page = person.get("/sessions/").text
+    found = re.findall(r'(?:href|src)="\./(static/[^"]+)"', page)
+    assert len(found) == 2
+    for name in found:
+        answer = person.get(f"/sessions/{name}")
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+        assert "public" in answer.headers["cache-control"]
+        plain = person.get(f"/sessions/{name.partition('?')[0]}")
+        assert plain.headers["cache-control"] == "public, max-age=300"
+
+
+def test_address_and_its_trace(make_place: Callable[..., Place]) -> None:
+    place = make_place(client_ip={"mode": "x-forwarded-for", "trusted_proxies": ["203.0.113.7"]})
+    sent = {"x-forwarded-for": "192.0.2.44"}
+    plain, admin = place.person(), place.person(FIREFOX)
+    admin.get("/login?user=root&role=admin", headers=sent)
+    plain.get("/login?user=ann", headers=sent)
+    seen = plain.get("/sessions/address", headers=sent).text
+    assert "192.0.2.44" in seen
+    assert "203.0.113.7" not in seen
+    traced = admin.get("/sessions/address", headers=sent).text
+    assert "203.0.113.7" in traced
+    assert "How it was found" in traced
+    assert "cannot be told" in plain.get("/sessions/address", headers={"x-forwarded-for": "x"}).text
+
+
+def test_templates_can_be_replaced(make_place: Callable[..., Place], tmp_path: Path) -> None:
+    tmp_path.joinpath("ended.html").write_text(
+        '{% extends "base.html" %}{% block main %}<p>Come back soon, {{ user }}</p>{% endblock %}'
+    )
+    place = make_place(web={"templates": str(tmp_path)})
+    assert "Come back soon" in place.person().get("/sessions/").text
+
+
+@pytest.mark.parametrize(
+    ("web", "said"),
+    [
+        ({"path": "sessions"}, "web.path: 'sessions' given"),
+        ({"path": "/sessions/"}, "without a slash at its end"),
+        ({"path": "/"}, "web.path: '/' given"),
+        ({"path": "/a b"}, "web.path: '/a b' given"),
+        ({"sign_in_url": "https://evil.example"}, "web.sign_in_url: 'https://evil.example'"),
+        ({"sign_in_url": "//evil.example"}, "web.sign_in_url: '//evil.example'"),
+        ({"templates": "/no/such/folder"}, "which is no folder here"),
+        ({"language": "xx"}, "web.language"),
+    ],
+)
+def test_settings_say_what_is_wrong(
+    make_place: Callable[..., Place], web: dict[str, str], said: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        make_place(web=web)
+
+
+def test_ignored_path_cannot_have_the_pages(make_place: Callable[..., Place]) -> None:
+    with pytest.raises(SettingsError, match="which ignore_paths names"):
+        make_place(ignore_paths=["/sessions/"])
