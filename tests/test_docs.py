@@ -229,7 +229,7 @@ def test_signatures_are_those_of_the_code(name: str) -> None:
 
 def test_admin_methods_are_told() -> None:
     names = {name for name in dir(SyncAdmin) if not name.startswith("_")}
-    assert set(members_told("Guard")) == names | {"__init__", "sync", "refresh"}
+    assert set(members_told("Guard")) == names | {"__init__", "sync", "refresh", "notice_path"}
     assert "sync" in vars(Guard)
 
 

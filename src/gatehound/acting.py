@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from gatehound.admin import DAY, Admin
 from gatehound.detection import Judgement, Reuse
-from gatehound.errors import GatehoundError, StoreError
+from gatehound.errors import GatehoundError, StoreError, UsageError
 from gatehound.events import coarse
 from gatehound.listing import present
 from gatehound.model import (
@@ -31,6 +31,7 @@ from gatehound.model import (
     Signal,
     Verdict,
 )
+from gatehound.notice import NoticeTokens
 from gatehound.passage import Passage
 from gatehound.standing import with_flags
 from gatehound.stores.answer import Memory
@@ -47,6 +48,7 @@ Hijacked: TypeAlias = Callable[[Session, Verdict], Awaitable[None] | None]
 ATTEMPTS: Final = 8
 NOWHERE: Final = Network()
 _REUSE: Final = Reuse()
+REPORTED: Final = "reported_by_user"
 # In which proxies name their clients: where one is there and not read, a proxy is not declared.
 FORWARDING: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip")
 
@@ -57,6 +59,23 @@ class Acting(Admin):
     """Admin, and what follows from a judgement."""
 
     on_hijack: Hijacked | None = None
+    notices: NoticeTokens
+
+    def notice_path(self, session: Session, at: str | None = None) -> str:
+        """Return the path of the page on which its user says "this was not me" of a session.
+
+        Put the site before it, and send it to that user alone: whoever has it can end the session.
+        It opens for seven days. `at` is where the pages are mounted; None is `web.path`.
+        UsageError where that is not set.
+        """
+        base = self.settings.web.path if at is None else at.rstrip("/")
+        if base is None:
+            raise UsageError(
+                "notice_path() was called without `at`, and web.path is not set: give the path "
+                "under which Pages are mounted, or set web.path"
+            )
+        alias = self.alias(session.user_id)
+        return f"{base}/notice/{self.notices.make(alias, bytes.fromhex(session.public_id))}"
 
     def note_outage(self, error: GatehoundError) -> None:
         """Tell once that the store is down."""
@@ -104,6 +123,37 @@ class Acting(Admin):
             why = "Another session of this account was ended as suspicious"
             signal = Signal("sibling_ended", weight, why, detector="policy")
             await self._mark(passage, record, signal, flags)
+
+    async def report(self, passage: Passage, alias: bytes, sid: bytes, *, everywhere: bool) -> bool:
+        """End a session of which somebody said that it is not theirs; False where it is over.
+
+        With `everywhere` all sessions of the user end with it. Who says so was told of it by us:
+        see gatehound.notice.
+        """
+        listed = await self.store.sessions(alias)
+        self.announce_ends(listed.finished)
+        record = next((one for one in listed.records if one.sid == sid), None)
+        if record is None:
+            return False
+        reason = EndReason.SUSPICIOUS
+        event = self.event(
+            "session_terminated",
+            passage,
+            record,
+            reason=reason.value,
+            detail={"reported": True},
+            notify="both",
+        )
+        self.doubt(sid)
+        only = None if everywhere else sid
+        done = await self.store.revoke(alias, only=only, reason=reason, event=event)
+        self.announce_ends(done.finished, event)
+        here = passage.record
+        if here is not None and here.alias == alias and (everywhere or here.sid == sid):
+            passage.record = None  # the page says so, and the next request why
+        signal = Signal(REPORTED, self.detection.policy.enter(), "Its user said: this was not me")
+        await self._tell_app(record, Verdict(Action.TERMINATE, signal.weight, (signal,)))
+        return bool(done.finished)
 
     async def tell_crowd(self, passage: Passage) -> None:
         """Tell that a proxy is set wrong: once a process, and of all processes once a day."""

@@ -37,6 +37,7 @@ from gatehound.errors import (
 from gatehound.events import Events, LogSink, Sink
 from gatehound.listing import Users
 from gatehound.model import Activity, Event, Request
+from gatehound.notice import NoticeTokens
 from gatehound.outage import Outage
 from gatehound.passage import Passage
 from gatehound.recent import RecentSessions
@@ -93,6 +94,7 @@ class Guard(Turning):
         shape = settings.cookie_shape()
         self.cookies = CookieCodec(**keys, shape=shape)
         self.csrf = CSRFTokens(**keys)
+        self.notices = NoticeTokens(**keys)
         # Purposes of their own: no cookie and no token of one kind ever verifies as another.
         self.presession_cookies = CookieCodec(
             **keys, shape=presession_shape(shape), purpose="presession"

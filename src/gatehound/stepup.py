@@ -40,6 +40,7 @@ class StepUp:
         self._asks = settings.detection.mode in ASKING_MODES and web.step_up_url is not None
         self._asks_everywhere = web.step_up_enforce == "everywhere"
         self._page = _page_of(web.step_up_url)
+        self._notices = "" if web.path is None else f"{web.path}/notice/"
         self._is_open = matcher(web.step_up_open)
         self._is_sensitive = any_reading((*policy.sensitive_paths, *policy.fresh_paths))
         self._is_fresh_path = guard.detection.policy.is_fresh_path
@@ -51,7 +52,7 @@ class StepUp:
         For a fresh path also what reading the session raises: SessionSuperseded and the outage.
         """
         request, record = passage.request, passage.record
-        if self._is_page(request.path):
+        if self._is_page(request.path) or self._is_notice(request.path):
             return
         is_due = self._asks and passage.verdict.action is STEP_UP
         if is_due and record is not None and self._is_asked(request, record):
@@ -76,6 +77,10 @@ class StepUp:
             raise passage.raise_later(outage)
         if passage.record is not None:
             check_fresh(self._guard, passage)
+
+    def _is_notice(self, path: str) -> bool:
+        """True for the page of a notice, on which the link is the proof."""
+        return self._notices != "" and path.startswith(self._notices) and not is_odd(path)
 
     def _is_page(self, path: str) -> bool:
         """True for the page where the proof is given, and for what is below it."""

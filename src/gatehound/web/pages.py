@@ -27,6 +27,7 @@ from typing import Any, Final, TypeAlias
 from gatehound.errors import UsageError
 from gatehound.model import Ended, EndReason
 from gatehound.visit import SyncVisit, Visit, current
+from gatehound.web import noticing
 from gatehound.web.asking import SAFE, Ask, Receive, from_environ, from_scope
 from gatehound.web.render import language_for, rendered, words_of
 from gatehound.web.reply import Reply
@@ -241,11 +242,12 @@ class Pages:
         return _to(f"{ask.root}?done={done}")
 
 
-_DEEP: Final = frozenset[str]()
+_DEEP: Final = frozenset({"notice"})
 _ROUTES: Final[Mapping[str, Mapping[str, Page]]] = {
     "": {"GET": Pages.sessions},
     "ended": {"GET": Pages.ended},
     "address": {"GET": Pages.address},
+    "notice": {"GET": noticing.show, "POST": noticing.act},
     "end": {"POST": Pages.end},
     "end-others": {"POST": Pages.end_others},
     "sign-out": {"POST": Pages.sign_out},

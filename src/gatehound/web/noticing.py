@@ -1,0 +1,58 @@
+"""The page of a security notice: what was signed in, and "this was not me"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatehound.errors import StoreError
+from gatehound.model import Session
+from gatehound.web.asking import Ask
+from gatehound.web.reply import Reply
+
+if TYPE_CHECKING:
+    from gatehound.web.pages import Pages
+
+
+async def show(pages: Pages, ask: Ask) -> Reply:
+    """Show the session that a link names; nothing is changed."""
+    named = ask.visit._guard.notices.open(_token(ask))
+    if named is None:
+        return pages.told(ask, 404, "no_notice")
+    session = await _find(ask, *named)
+    return pages.page(ask, "notice.html", session=session)
+
+
+async def act(pages: Pages, ask: Ask) -> Reply:
+    """End the session, or with `everywhere` all sessions of its user.
+
+    The link is the proof: who has it need not be signed in, and no other site knows it.
+    """
+    guard, passage = ask.visit._guard, ask.visit._passage
+    named = guard.notices.open(_token(ask))
+    if named is None:
+        return pages.told(ask, 404, "no_notice")
+    everywhere = ask.form.get("what") == "everywhere"
+    try:
+        ended = await guard.report(passage, *named, everywhere=everywhere)
+    except StoreError as error:
+        raise _down(ask, error) from None
+    return pages.page(ask, "noticed.html", ended=ended, everywhere=everywhere)
+
+
+async def _find(ask: Ask, alias: bytes, sid: bytes) -> Session | None:
+    guard = ask.visit._guard
+    try:
+        found = await guard.listed(await guard.store.sessions(alias))
+    except StoreError as error:
+        raise _down(ask, error) from None
+    return next((one for one in found if one.public_id == sid.hex()), None)
+
+
+def _down(ask: Ask, error: StoreError) -> StoreError:
+    """Note that the store is down; the middleware answers 503."""
+    ask.visit._guard.note_outage(error)
+    return ask.visit._passage.raise_later(error)
+
+
+def _token(ask: Ask) -> str:
+    return ask.path.rpartition("/")[2]
