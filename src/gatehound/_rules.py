@@ -26,6 +26,11 @@ MAX_LIFE: Final = 400 * 86400  # seconds; browsers keep no cookie longer (RFC 62
 MAX_COOKIE_NAME: Final = 240
 # What was ended elsewhere is shown for as long, so it is minutes and never hours.
 MAX_STALE: Final = 600
+# RFC 6454 6.2, which is what Origin holds. Apps that are a web view have schemes of their own.
+_ORIGIN: Final = (
+    r"[a-z][a-z0-9+.-]*://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
+)
+_USUAL_PORT: Final = r"http://.*:80\Z|https://.*:443\Z"
 _LOCAL_URL: Final = r"/(?![/\\])[^\x00-\x20\x7f\\#]*"
 
 
@@ -155,6 +160,7 @@ def _other_problems(settings: Settings) -> Iterator[str]:
         )
     yield from _step_up_problems(settings)
     yield from _page_problems(settings)
+    yield from _csrf_problems(settings)
 
 
 def _page_problems(settings: Settings) -> Iterator[str]:
@@ -192,7 +198,7 @@ def _step_up_problems(settings: Settings) -> Iterator[str]:
         )
     yield from pattern_problems("web.step_up_open", opened)
     for pattern in opened:
-        if "*" in pattern and not pattern.rpartition(" ")[2].strip("/*?"):
+        if _is_every_path(pattern):
             yield (
                 f"web.step_up_open: {pattern!r} given, which is every path, so that nobody would "
                 "be asked; name paths, or set detection.mode to flag"
@@ -203,6 +209,27 @@ def _step_up_problems(settings: Settings) -> Iterator[str]:
                 f"policy.fresh_paths: {pattern!r} given, which ignore_paths names: no session is "
                 "looked up there, so that nobody would be asked; take it out of one of the two"
             )
+
+
+def _csrf_problems(settings: Settings) -> Iterator[str]:
+    yield from pattern_problems("csrf.exempt", settings.csrf.exempt)
+    for pattern in settings.csrf.exempt:
+        if _is_every_path(pattern):
+            yield (
+                f"csrf.exempt: {pattern!r} given, which is every path, so that nothing would be "
+                "refused; name paths, or set csrf.protect to false"
+            )
+    for origin in settings.csrf.trusted_origins:
+        if not re.fullmatch(_ORIGIN, origin) or re.match(_USUAL_PORT, origin):
+            yield (
+                f"csrf.trusted_origins: {origin!r} given; allowed is an origin as browsers send "
+                "it, such as https://admin.example or https://admin.example:8443: ASCII in lower "
+                "case, no path, no slash at its end, no port that is the usual one"
+            )
+
+
+def _is_every_path(pattern: str) -> bool:
+    return "*" in pattern and not pattern.rpartition(" ")[2].strip("/*?")
 
 
 def _store_problems(settings: Settings) -> Iterator[str]:

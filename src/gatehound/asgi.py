@@ -37,9 +37,9 @@ from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.stepup import STEP_UP, StepUp
 from gatehound.visit import Visit
-from gatehound.web import mounted
+from gatehound.web import gate, mounted
 from gatehound.web.headers import can_carry, changes, dress, is_due, leaves_caches_to_us
-from gatehound.web.reply import Reply, development_refusal, reply_for
+from gatehound.web.reply import Reply, reply_for
 
 __all__ = ["App", "GatehoundMiddleware", "Message", "Receive", "Scope", "Send"]
 
@@ -74,11 +74,11 @@ class GatehoundMiddleware:
             raise UsageError("give GatehoundMiddleware a guard or settings, not both")
         self.app = app
         self.guard = guard if guard is not None else Guard(settings)
-        self._is_development = self.guard.settings.development
+        self._gate = gate(self.guard)
         self._step_up = StepUp(self.guard)
         self._has_fresh_paths = self._step_up.has_fresh_paths
         pages = mounted(self.guard.settings)
-        self._inner = app if pages is None else pages.asgi(app)
+        self._divided = None if pages is None else pages.asgi(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
@@ -88,8 +88,8 @@ class GatehoundMiddleware:
             return
         guard = self.guard
         request = ScopeRequest(scope)
-        if self._is_development:
-            refusal = development_refusal(request, guard.settings, guard.resolver)
+        if self._gate is not None:
+            refusal = self._gate(request)
             if refusal is not None:
                 await _refuse(request, scope, send, refusal)
                 return
@@ -107,7 +107,7 @@ class GatehoundMiddleware:
         try:
             if self._has_fresh_paths or passage.verdict.action is STEP_UP:
                 self._step_up.demand(passage)  # answered as if the app had let it through
-            await self._inner(scope, receive, response.send)
+            await (self._divided or self.app)(scope, receive, response.send)
         except BaseException as error:  # a cancelled request did not get its cookie either
             if not (await response.settle(error) or response.excuses(error)):
                 raise
@@ -295,6 +295,12 @@ class ScopeRequest(Request):
     def query(self) -> str:  # type: ignore[override] # asked for by few: read when it is
         """The raw query text."""
         text: str = self._scope.get("query_string", b"").decode("latin-1")
+        return text
+
+    @property
+    def root(self) -> str:
+        """The root path, without a slash at its end."""
+        text: str = self._scope.get("root_path", "").rstrip("/")
         return text
 
     @property

@@ -137,6 +137,11 @@ class Request(ABC):
     cookie: str
     websocket: bool
 
+    @property
+    def root(self) -> str:
+        """The path below which the server says that the app is, decoded; "" where at the top."""
+        return ""
+
     @abstractmethod
     def header(self, name: str) -> str:
         """Return the value of a header, lines joined by ", "; "" when absent."""

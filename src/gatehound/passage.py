@@ -48,6 +48,7 @@ class Passage:
     looked = False  # the anonymous session was asked for, whether it is there or not
     anonymous: Record | None = None  # what keeps the data of a visitor
     newcomer: tuple[NewSession, bytes] | None = None  # one being made, and its secret
+    fragments = 0  # lists of sessions on this page: each has ids of its own
     carried: Record | None = None  # what a login took the data of: ends with the response
 
     def __init__(self, request: Request, activity: Activity, client_ip: ClientIP) -> None:

@@ -148,6 +148,14 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     trace_roles: tuple[str, ...] = ("admin", "administrator")
 
 
+class CSRFSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the middleware refuses what another site made a browser send."""
+
+    protect: bool = False  # programs that use cookies would have to change: the app decides
+    exempt: tuple[str, ...] = ()  # hooks that other sites' pages call
+    trusted_origins: tuple[str, ...] = ()  # nobody: a sub-domain is another site too
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for one session: durations in seconds, and how many a user may have."""
 
@@ -179,6 +187,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     outage: OutageSettings = msgspec.field(default_factory=OutageSettings)
     privacy: PrivacySettings = msgspec.field(default_factory=PrivacySettings)
     web: WebSettings = msgspec.field(default_factory=WebSettings)
+    csrf: CSRFSettings = msgspec.field(default_factory=CSRFSettings)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Settings:

@@ -24,9 +24,9 @@ from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.stepup import STEP_UP, StepUp
 from gatehound.visit import Visit
-from gatehound.web import mounted
+from gatehound.web import gate, mounted
 from gatehound.web.headers import can_carry, dress, is_due, says_nothing_of_caches
-from gatehound.web.reply import development_refusal, reply_for
+from gatehound.web.reply import reply_for
 
 Environ: TypeAlias = MutableMapping[str, Any]
 StartResponse: TypeAlias = Callable[..., Callable[[bytes], Any]]
@@ -55,17 +55,18 @@ class GatehoundMiddleware:
             raise UsageError("give GatehoundMiddleware a guard or settings, not both")
         self.app = app
         self.guard = (guard if guard is not None else Guard(settings)).blocking()
+        self._gate = gate(self.guard)
         self._step_up = StepUp(self.guard)
         self._has_fresh_paths = self._step_up.has_fresh_paths
         pages = mounted(self.guard.settings)
-        self._inner = app if pages is None else pages.wsgi(app)
+        self._divided = None if pages is None else pages.wsgi(app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         if "gatehound" in environ:
             return self.app(environ, start_response)
         request = EnvironRequest(environ)
-        refusal = development_refusal(request, self.guard.settings, self.guard.resolver)
+        refusal = None if self._gate is None else self._gate(request)
         if refusal is not None:
             start_response(refusal.status_line, refusal.sized())
             return [refusal.body_for(request)]
@@ -76,7 +77,7 @@ class GatehoundMiddleware:
         try:
             if self._has_fresh_paths or passage.verdict.action is STEP_UP:
                 self._step_up.demand(passage)  # answered as if the app had let it through
-            body = self._inner(environ, response.start)
+            body = (self._divided or self.app)(environ, response.start)
         except Exception as error:
             answer = response.settle(error)
             if answer is None:
@@ -197,6 +198,12 @@ class EnvironRequest(Request):
         self.host = environ.get("HTTP_HOST", "")
         self.agent = environ.get("HTTP_USER_AGENT", "")
         self.cookie = environ.get("HTTP_COOKIE", "")
+
+    @property
+    def root(self) -> str:
+        """The script name, without a slash at its end."""
+        raw: str = self._environ.get("SCRIPT_NAME", "").rstrip("/")
+        return raw.encode("latin-1", "replace").decode("utf-8", "replace")
 
     def header(self, name: str) -> str:
         """Return the value of a header; "" when absent."""

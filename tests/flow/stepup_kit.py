@@ -83,18 +83,26 @@ def back(browser: Browser, value: str | None) -> str:
 
 
 @contextmanager
-def as_sent(site: Site, *, path: bytes | str | None = None, query: bytes = b"") -> Iterator[None]:
+def as_sent(
+    site: Site,
+    *,
+    path: bytes | str | None = None,
+    query: bytes = b"",
+    method: str | None = None,
+) -> Iterator[None]:
     """Send what a client sent, once decoded by a server, whatever `do` is told."""
     app = site.app
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
         scope["query_string"] = query
+        scope["method"] = method or scope["method"]
         if path is not None:
             scope["path"] = path if isinstance(path, str) else path.decode("utf-8", "replace")
         await app(scope, receive, send)
 
     def wsgi(environ: Any, start: Any) -> Any:
         environ["QUERY_STRING"] = query.decode("latin-1")
+        environ["REQUEST_METHOD"] = method or environ["REQUEST_METHOD"]
         if path is not None:
             raw = path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")
             environ["PATH_INFO"] = raw.decode("latin-1")

@@ -1,7 +1,7 @@
 """What gatehound itself says over HTTP: answers, headers on the app's responses, and pages.
 
-`Pages` are the pages of a user, to be mounted. They need the extra `web`, and are loaded when they
-are asked for: most processes show none.
+`Pages` are the pages of a user, to be mounted, and `render_sessions` their list for a page of the
+app. They need the extra `web`, and are loaded when they are asked for: most processes show none.
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gatehound.guard import Guard
     from gatehound.settings import Settings
+    from gatehound.web.crosssite import Gate
+    from gatehound.web.fragment import render_sessions
     from gatehound.web.mount import Mounted
     from gatehound.web.pages import Pages
 
-__all__ = ["Pages", "mounted"]
+__all__ = ["Pages", "gate", "mounted", "render_sessions"]
 
-_PLACES = {"Pages": "gatehound.web.pages"}
+_PLACES = {
+    "Pages": "gatehound.web.pages",
+    "render_sessions": "gatehound.web.fragment",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +30,16 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_PLACES[name]), name)
+
+
+def gate(guard: Guard) -> Gate | None:
+    """Return what refuses requests before they are looked at; None where nothing does."""
+    settings = guard.settings
+    if not (settings.development or settings.csrf.protect):
+        return None
+    from gatehound.web.crosssite import gate_of
+
+    return gate_of(guard)
 
 
 def mounted(settings: Settings) -> Mounted | None:

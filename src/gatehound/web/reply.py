@@ -31,6 +31,19 @@ _STEP_UP = (
 )
 _FRESH = ("fresh-login-required", "This needs a recent sign-in. Please sign in again.")
 _LOST = "What you sent did not go through: after that, go back and send it again."
+_CROSS_SITE = {
+    "another-site": "Another site sent this request, so nothing was done. To do it, open the page "
+    "on this site and send it from there. For developers: send a token of the session in the "
+    "header X-CSRF-Token, or name the other site in csrf.trusted_origins.",
+    "another-origin": "The header Origin of this request names another site than the host that was "
+    "asked, so nothing was done. To do it, open the page on this site and send it from there. For "
+    "developers: send a token of the session in the header X-CSRF-Token, name the other site in "
+    "csrf.trusted_origins, and behind a proxy that changes Host the header with the real one in "
+    "client_ip.host_header.",
+    "no-origin": "This request came with a session and did not say which site sent it, so nothing "
+    "was done. To do it, use a current browser. For developers: send a token of the session in "
+    "the header X-CSRF-Token, or a header Origin with the address of this site.",
+}
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -56,10 +69,15 @@ class Reply(msgspec.Struct, frozen=True):
         return b"" if request.method == "HEAD" else self.body
 
 
-def reply_for(error: GatehoundError, passage: Passage, settings: Settings) -> Reply:
-    """Turn what an app let through into an answer that the client can act on."""
+def reply_for(
+    error: GatehoundError, passage: Passage, settings: Settings, *, to_program: bool = False
+) -> Reply:
+    """Turn what an app let through into an answer that the client can act on.
+
+    With `to_program` it is a problem (RFC 9457), whatever the client says that it accepts.
+    """
     if isinstance(error, FreshLoginRequired):
-        return _sign_in_again(error, passage, settings)
+        return _sign_in_again(error, passage, settings, to_program=to_program)
     if isinstance(error, SessionSuperseded):
         return _problem(
             passage.request,
@@ -67,10 +85,17 @@ def reply_for(error: GatehoundError, passage: Passage, settings: Settings) -> Re
             "Unauthorized",
             "superseded",
             "Your session was renewed a moment ago in another request. Please try again.",
+            to_program=to_program,
         )
     if isinstance(error, LoginRefused):
         return _problem(
-            passage.request, 403, "Forbidden", "login-refused", f"{error}.", reason=error.reason
+            passage.request,
+            403,
+            "Forbidden",
+            "login-refused",
+            f"{error}.",
+            to_program=to_program,
+            reason=error.reason,
         )
     return _problem(
         passage.request,
@@ -80,6 +105,7 @@ def reply_for(error: GatehoundError, passage: Passage, settings: Settings) -> Re
         "Sessions cannot be read or changed at this moment. Nobody has been signed out: "
         "please try again in a few seconds.",
         retry_after=settings.outage.retry_after,
+        to_program=to_program,
     )
 
 
@@ -104,15 +130,43 @@ def development_refusal(
     )
 
 
-def _sign_in_again(error: FreshLoginRequired, passage: Passage, settings: Settings) -> Reply:
+def problem(
+    status: int,
+    phrase: str,
+    code: str,
+    text: str,
+    *headers: tuple[str, str],
+    **more: str | float | list[str] | None,
+) -> Reply:
+    """Say to a program why something was not done (RFC 9457); what is None is left out."""
+    fields = {
+        "type": f"urn:gatehound:{code}",
+        "title": phrase,
+        "status": status,
+        "detail": text,
+        **{name: value for name, value in more.items() if value is not None},
+    }
+    body = msgspec.json.encode(fields)
+    return Reply(status, phrase, (*headers, *_no_store("application/problem+json")), body)
+
+
+def cross_site_refusal(request: Request, reason: str) -> Reply:
+    """Refuse what another site may have made a browser send; `reason` is a key of _CROSS_SITE."""
+    return _problem(request, 403, "Forbidden", "cross-site", _CROSS_SITE[reason], reason=reason)
+
+
+def _sign_in_again(
+    error: FreshLoginRequired, passage: Passage, settings: Settings, *, to_program: bool
+) -> Reply:
     """Send a page load to where its person can prove who they are; tell all others.
 
     What somebody posted would be lost on the way there, and nobody would say so: it gets the 401.
     """
     url, request = settings.web.step_up_url, passage.request
     is_read = request.method in ("GET", "HEAD")
-    if url is not None and is_read and passage.activity is Activity.NAVIGATE:
-        headers = (("Location", _to(url, passage, settings)), *_no_store(_TEXT))
+    is_page = passage.activity is Activity.NAVIGATE and not to_program
+    if url is not None and is_read and is_page:
+        headers = (("Location", step_up_link(url, passage, settings)), *_no_store(_TEXT))
         return Reply(303, "See Other", headers, b"Please sign in again.\n")
     has_to_step_up = passage.record is not None and passage.verdict.action is Action.STEP_UP
     code, text = _STEP_UP if has_to_step_up else _FRESH
@@ -124,18 +178,24 @@ def _sign_in_again(error: FreshLoginRequired, passage: Passage, settings: Settin
         code,
         text if is_read else f"{text} {_LOST}",
         link=url,
+        to_program=to_program,
         max_age=None if has_to_step_up else error.max_age,
         step_up_url=url,
         reasons=reasons or None,
     )
 
 
-def _to(url: str, passage: Passage, settings: Settings) -> str:
-    """The step-up page, with the way back to this very request in `next`."""
+def step_up_link(url: str, passage: Passage, settings: Settings) -> str:
+    """Return the step-up page, with the way back to this very request in `next`."""
+    sealed = way_back(passage, settings)
+    return f"{quote(url, safe=_RESERVED)}{'&' if '?' in url else '?'}next={sealed}"
+
+
+def way_back(passage: Passage, settings: Settings) -> str:
+    """Return the `next` that leads the session of a request to that very request."""
     back = WayBack(secret_keys=settings.secret_keys, namespace=settings.namespace)
     owner = NOBODY if passage.ticket is None else passage.ticket.sid
-    sealed = back.seal(target_of(passage.request), owner)
-    return f"{quote(url, safe=_RESERVED)}{'&' if '?' in url else '?'}next={sealed}"
+    return back.seal(target_of(passage.request), owner)
 
 
 def _problem(
@@ -147,11 +207,12 @@ def _problem(
     *,
     retry_after: float | None = None,
     link: str | None = None,
+    to_program: bool = False,
     **more: str | float | list[str] | None,
 ) -> Reply:
     """A page for browsers, application/problem+json (RFC 9457) for programs."""
     extra = () if retry_after is None else (("Retry-After", str(max(1, round(retry_after)))),)
-    if "text/html" in request.header("accept"):
+    if not to_program and "text/html" in request.header("accept"):
         import html  # with its entities; most processes never show a page
 
         way = f'<p><a href="{html.escape(link)}">Sign in again</a></p>' if link else ""
@@ -162,15 +223,7 @@ def _problem(
             f"<h1>{html.escape(phrase)}</h1><p>{html.escape(text)}</p>{way}</html>"
         ).encode()
         return Reply(status, phrase, (*extra, *_no_store("text/html; charset=utf-8")), body)
-    fields = {
-        "type": f"urn:gatehound:{code}",
-        "title": phrase,
-        "status": status,
-        "detail": text,
-        **{name: value for name, value in more.items() if value is not None},
-    }
-    body = msgspec.json.encode(fields)
-    return Reply(status, phrase, (*extra, *_no_store("application/problem+json")), body)
+    return problem(status, phrase, code, text, *extra, **more)
 
 
 def _no_store(content_type: str) -> tuple[tuple[str, str], ...]:
