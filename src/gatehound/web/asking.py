@@ -58,7 +58,7 @@ class Ask:
         """False for what another site made the browser send."""
         request = self.request
         if site := request.header("sec-fetch-site"):
-            return site == "same-origin"
+            return site in ("same-origin", "none")  # none: by the person alone, as a reload is
         origin = request.header("origin")
         if not origin:
             return True  # no browser of the last years: the token of the form decides

@@ -104,6 +104,10 @@ class Pages:
         name, slash, rest = ask.path.removeprefix("/").partition("/")
         if name == "static":
             return _static(rest, ask.parameters.get("v", ""))
+        if name == "api":
+            from gatehound.web import api  # it takes what pages share from here
+
+            return await api.answer(ask, rest)
         if not ask.path:
             return _to(f"{ask.request.path.rpartition('/')[2]}/")
         methods = _ROUTES.get(name) if not slash or name in _DEEP else None
@@ -236,9 +240,13 @@ class Pages:
             await visit.require_fresh()
 
     def _back(self, ask: Ask, done: str) -> Reply:
-        """Go to the page that had the form: one of the app's, or ours with a word of it."""
+        """Go to the page that had the form: one of the app's, or ours with a word of it.
+
+        The app's too by a relative path: a proxy may strip a prefix and not say so.
+        """
         if "next" in ask.form:
-            return _to(ask.visit.next_target(ask.form["next"]))
+            up = "../" * (ask.request.path.count("/") - 1) or "./"
+            return _to(f"{up}{ask.visit.next_target(ask.form['next'])[1:]}")
         return _to(f"{ask.root}?done={done}")
 
 
