@@ -13,7 +13,8 @@ from deeds import OUTCOMES, deed, plain_deed, refused_sync
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import engines
 from django.urls import path
 
 import gatehound
@@ -25,6 +26,8 @@ settings.configure(
     ROOT_URLCONF="apps_django",
     USE_TZ=True,
     LOGGING_CONFIG=None,
+    INSTALLED_APPS=["gatehound.django"],
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
 )
 django.setup(set_prefix=False)
 
@@ -45,7 +48,26 @@ async def awaited(request: HttpRequest, name: str) -> JsonResponse:
     return JsonResponse(done, status=OUTCOMES.get(name, 200))
 
 
-urlpatterns = [path("plain/<name>", plain), path("async/<name>", awaited)]
+def login(request: HttpRequest) -> HttpResponse:
+    """Sign ann in."""
+    gatehound.current(request).sync.login("ann")
+    return HttpResponse("signed in")
+
+
+def account(request: HttpRequest) -> HttpResponse:
+    """Show a page with the tag in it."""
+    page = engines["django"].from_string(
+        "<h1>Account</h1>{% load gatehound %}{% gatehound_sessions style='compact' at=at %}"
+    )
+    return HttpResponse(page.render({"at": request.GET.get("at")}, request))
+
+
+urlpatterns = [
+    path("plain/<name>", plain),
+    path("async/<name>", awaited),
+    path("login", login),
+    path("account/security", account),
+]
 sys.modules.setdefault("apps_django", sys.modules[__name__])
 
 

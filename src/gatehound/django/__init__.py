@@ -1,0 +1,1 @@
+"""What Django needs of us beyond the middleware: put "gatehound.django" into INSTALLED_APPS."""
