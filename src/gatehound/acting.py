@@ -31,11 +31,11 @@ from gatehound.model import (
     Signal,
     Verdict,
 )
-from gatehound.notice import NoticeTokens
 from gatehound.passage import Passage
 from gatehound.standing import with_flags
 from gatehound.stores.answer import Memory
 from gatehound.stores.record import FLAGGED, STEP_UP, Record
+from gatehound.tokens import NoticeTokens
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 # What an app does about a session that is taken for stolen: force a new password, check the mail
@@ -128,7 +128,7 @@ class Acting(Admin):
         """End a session of which somebody said that it is not theirs; False where it is over.
 
         With `everywhere` all sessions of the user end with it. Who says so was told of it by us:
-        see gatehound.notice.
+        see gatehound.tokens.
         """
         listed = await self.store.sessions(alias)
         self.announce_ends(listed.finished)

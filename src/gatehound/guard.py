@@ -37,7 +37,6 @@ from gatehound.errors import (
 from gatehound.events import Events, LogSink, Sink
 from gatehound.listing import Users
 from gatehound.model import Activity, Event, Request
-from gatehound.notice import NoticeTokens
 from gatehound.outage import Outage
 from gatehound.passage import Passage
 from gatehound.recent import RecentSessions
@@ -46,7 +45,7 @@ from gatehound.stores import open_store
 from gatehound.stores.answer import Answer, Standing
 from gatehound.stores.base import Store
 from gatehound.stores.record import ANONYMOUS, Record, secret_hash
-from gatehound.tokens import CSRFTokens
+from gatehound.tokens import CSRFTokens, NoticeTokens
 from gatehound.turning import Turning
 
 # Any agent will do: it loads the rules of the User-Agent parser.

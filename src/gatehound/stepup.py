@@ -52,7 +52,7 @@ class StepUp:
         For a fresh path also what reading the session raises: SessionSuperseded and the outage.
         """
         request, record = passage.request, passage.record
-        if self._is_page(request.path) or self._is_notice(request.path):
+        if self._is_page(request.path) or self._is_notice(request):
             return
         is_due = self._asks and passage.verdict.action is STEP_UP
         if is_due and record is not None and self._is_asked(request, record):
@@ -78,9 +78,11 @@ class StepUp:
         if passage.record is not None:
             check_fresh(self._guard, passage)
 
-    def _is_notice(self, path: str) -> bool:
+    def _is_notice(self, request: Request) -> bool:
         """True for the page of a notice, on which the link is the proof."""
-        return self._notices != "" and path.startswith(self._notices) and not is_odd(path)
+        if self._notices == "" or is_odd(request.path):
+            return False
+        return request.path.startswith(request.root + self._notices)
 
     def _is_page(self, path: str) -> bool:
         """True for the page where the proof is given, and for what is below it."""

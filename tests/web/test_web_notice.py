@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from web_kit import FIREFOX, ORIGIN, Person, Place
 
 from gatehound import Action, Guard, Session, UsageError, Verdict
-from gatehound.notice import LIFE, NoticeTokens
 from gatehound.stores.memory import MemoryStore
 from gatehound.testing import FakeClock, FaultyStore
+from gatehound.tokens import NOTICE_LIFE, NoticeTokens
 
 HERE = {"origin": ORIGIN, "sec-fetch-site": "same-origin"}
 TOKENS = NoticeTokens(secret_keys=["s" * 40], namespace="default")
@@ -76,6 +76,13 @@ def test_link_works_once(place: Place) -> None:
     for what in ("this", "everywhere"):
         assert "Nothing was done" in press(place.person(), path, what).text
     assert again.get("/sessions/").status_code == 200
+
+
+def test_reload_of_the_answer_is_no_attack(place: Place) -> None:
+    place.person(FIREFOX).login()
+    path = link(place, "Firefox")
+    press(place.person(), path)
+    assert press(place.person(), path, **{"sec-fetch-site": "none"}).status_code == 200
 
 
 def test_form_of_another_site_does_nothing(place: Place) -> None:
@@ -182,11 +189,11 @@ def test_token_is_of_one_purpose_namespace_and_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("late", "opens"), [(-61, False), (-59, True), (LIFE, True), (LIFE + 1, False)]
+    ("late", "opens"), [(-61, False), (-59, True), (NOTICE_LIFE, True), (NOTICE_LIFE + 1, False)]
 )
 def test_token_is_of_its_time(monkeypatch: pytest.MonkeyPatch, late: int, opens: bool) -> None:
     import time
 
     token, now = TOKENS.make(ALIAS, SID), int(time.time())
-    monkeypatch.setattr("gatehound.notice.time.time", lambda: float(now + late))
+    monkeypatch.setattr("gatehound.tokens.time.time", lambda: float(now + late))
     assert (TOKENS.open(token) is not None) is opens
