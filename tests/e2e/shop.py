@@ -51,6 +51,14 @@ def page(visit: Any, sessions: list[Session]) -> str:
     return f"<!doctype html><title>Shop</title>{user}{where}<table>{rows}</table>{SIGN_OUT}"
 
 
+def how(form: Mapping[str, str]) -> dict[str, Any]:
+    """How and as what somebody signs in; this shop believes whoever asks."""
+    return {
+        "methods": tuple(form.get("methods", "password").split()),
+        "roles": tuple(form.get("roles", "").split()),
+    }
+
+
 def facts(visit: Any) -> str:
     """Say the same to programs."""
     ended = visit.ended.reason.value if visit.ended else None
@@ -64,7 +72,7 @@ async def _post(request: Request) -> Response:
     visit: Visit = gatehound.current(request)
     form = dict(parse_qsl((await request.body()).decode()))
     if request.url.path == "/login":
-        await visit.login(form["user"])
+        await visit.login(form["user"], **how(form))
     elif request.url.path == "/logout":
         await visit.logout()
     elif not visit.check_csrf(form["token"], "end") or not await visit.terminate(form["id"]):
@@ -109,7 +117,7 @@ def _shop(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 def _done(visit: Any, path: str, form: Mapping[str, str]) -> bool:
     if path == "/login":
-        visit.login(form["user"])
+        visit.login(form["user"], **how(form))
     elif path == "/logout":
         visit.logout()
     else:

@@ -8,9 +8,15 @@ for (const form of document.querySelectorAll("form[data-gh-confirm]")) {
     }
   });
 }
-for (const time of document.querySelectorAll("time[datetime]")) {
+// Not the times of an app's own page, on which a fragment may stand.
+for (const time of document.querySelectorAll(".gh-main time, .gh-sessions time")) {
   const at = new Date(time.dateTime);
+  const language = time.closest("[lang]")?.lang;
   if (!Number.isNaN(at.getTime())) {
-    time.title = at.toLocaleString(document.documentElement.lang || undefined);
+    try {
+      time.title = at.toLocaleString(language || undefined);
+    } catch {
+      time.title = at.toLocaleString(); // a language that is none
+    }
   }
 }
