@@ -28,6 +28,7 @@ from gatehound.wsgi import GatehoundMiddleware
 ORIGIN = os.environ.get("ORIGIN", "http://localhost:5000")  # where browsers find this site
 HOST = urlsplit(ORIGIN).hostname or ""
 environment = {
+    "GATEHOUND_STORE": "memory://",  # sessions go with the process, as its users do
     "GATEHOUND_WEB__PATH": "/sessions",
     "GATEHOUND_WEB__SIGN_IN_URL": "/",
     "GATEHOUND_WEB__STEP_UP_URL": "/again",
@@ -50,12 +51,15 @@ class User:
 USERS = {"ada": User("analytical")}
 PAGE = """<!doctype html><meta charset="utf-8"><title>Account security</title>
 <link rel="stylesheet" href="/sessions/static/gatehound.css">
-{% if not name %}<h1>Sign in</h1><form method="post" action="/sign-in">
-<input type="hidden" name="next" value="{{ next }}"><label>Name <input name="name"></label>
-<label>Password <input name="password" type="password"></label>
+<script src="/sessions/static/gatehound.js" defer></script>
+{% if not name %}<h1>Sign in</h1>{% if visit.ended %}<p>{{ visit.ended.text }}</p>{% endif %}
+{% if visit.user_id %}<p>It is a while since you did.</p>{% endif %}
+<form method="post" action="/sign-in">{% for one, value in (("csrf", csrf), ("next", next)) %}
+<input type="hidden" name="{{ one }}" value="{{ value }}">{% endfor %}
+<label>Name <input name="name" value="{{ visit.user_id or '' }}" autocomplete="username"></label>
+<label>Password <input name="password" type="password" autocomplete="current-password"></label>
 <label>Code, if you have an app <input name="code" autocomplete="one-time-code"></label>
-<button>Sign in</button></form>
-<button data-passkey="use">Sign in with a passkey</button>
+<button>Sign in</button></form><button data-passkey="use">Sign in with a passkey</button>
 {% else %}<h1>Account security of {{ name }}</h1><h2>Codes of an app</h2>
 {% if user.totp %}<p>On.</p>{% else %}<p>Give your app this secret: <code>{{ secret }}</code></p>
 <form method="post" action="/totp"><input type="hidden" name="csrf" value="{{ csrf }}">
@@ -120,9 +124,8 @@ def home() -> str:
 @app.get("/again")
 def again() -> str:
     """Ask who is signed in already, where that was too long ago."""
-    return render_template_string(
-        PAGE, csrf=current(request).csrf_token(), next=request.args.get("next", "")
-    )
+    visit, back = current(request), request.args.get("next", "")
+    return render_template_string(PAGE, visit=visit, csrf=visit.csrf_token(), next=back)
 
 
 @app.get("/passkey.js")
@@ -132,7 +135,7 @@ def script() -> Response:
 
 @app.post("/sign-in")
 def sign_in() -> Any:
-    visit, form = current(request), request.form
+    visit, form = check_csrf(request.form.get("csrf", "")), request.form  # or others sign people in
     name, user = form["name"], USERS.get(form["name"])
     attempt = visit.begin_login(name)
     if user is None or not compare_digest(user.password.encode(), form["password"].encode()):
@@ -142,10 +145,7 @@ def sign_in() -> Any:
         visit.login_failed(name, "wrong code")
         abort(401)
     methods = ("password", "totp") if user.totp else ("password",)
-    if visit.user_id == name:
-        visit.reauthenticate(methods)
-    else:
-        visit.login(name, attempt, methods=methods)
+    welcome(visit, name, attempt, methods)
     return redirect(visit.next_target(form.get("next")), 303)
 
 
@@ -229,5 +229,12 @@ def use(visit: SyncVisit, said: Any, expected: dict[str, Any]) -> dict[str, str]
         **expected,
     )
     user.passkeys[key_id] = key, found.new_sign_count
-    visit.login(name, attempt, methods=("passkey",))
+    welcome(visit, name, attempt, ("passkey",))
     return {"user": name}
+
+
+def welcome(visit: SyncVisit, name: str, attempt: Any, methods: tuple[str, ...]) -> None:
+    if visit.user_id == name:
+        visit.reauthenticate(methods)
+    else:
+        visit.login(name, attempt, methods=methods)

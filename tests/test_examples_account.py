@@ -58,7 +58,8 @@ class Person:
         return self._post(path, {"Origin": ORIGIN}, data=fields)
 
     def sign_in(self, code: str = "", password: str = "analytical") -> int:
-        return self.post("/sign-in", name="ada", password=password, code=code).status_code
+        fields = {"name": "ada", "password": password, "code": code, "csrf": self.csrf()}
+        return self.post("/sign-in", **fields).status_code
 
     def page(self) -> str:
         return self.client.get("/", base_url=ORIGIN, buffered=True).text
@@ -143,13 +144,21 @@ def test_sessions_are_shown_and_ended(example: ModuleType, ada: Person) -> None:
     assert answer.status_code == 303
     assert "signed in here and nowhere else" in ada.page()
     assert "Sign in with a passkey" in phone.page()
+    assert "You ended this session from another device." in phone.page()
 
 
 def test_signing_in_again_leads_back(example: ModuleType, ada: Person) -> None:
     page = ada.client.get("/again?next=x", base_url=ORIGIN, buffered=True).text
     assert 'name="next" value="x"' in page
-    assert ada.post("/sign-in", name="ada", password="analytical", next="x").status_code == 303
+    fields = {"name": "ada", "password": "analytical", "next": "x", "csrf": ada.csrf()}
+    assert ada.post("/sign-in", **fields).status_code == 303
     assert methods(example) == [("password",)]
+
+
+def test_another_site_signs_nobody_in(example: ModuleType) -> None:
+    answer = other(example).post("/sign-in", name="ada", password="analytical")
+    assert answer.status_code == 403
+    assert methods(example) == []
 
 
 def test_passkey_signs_in(example: ModuleType, ada: Person) -> None:
@@ -228,6 +237,7 @@ def test_passkey_in_a_browser(site: str) -> None:
             executable_path=require("chromium"), args=["--no-sandbox"]
         )
         page = browser.new_page()
+        page.on("dialog", lambda dialog: dialog.accept())  # "Sign out here?"
         page.set_default_timeout(15_000)
         tools = page.context.new_cdp_session(page)
         tools.send("WebAuthn.enable")

@@ -31,6 +31,7 @@ _ORIGIN: Final = (
     r"[a-z][a-z0-9+.-]*://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
 )
 _USUAL_PORT: Final = r"http://.*:80\Z|https://.*:443\Z"
+LANGUAGES: Final = ("en", "de")  # of the pages; web.templates may have more
 _LOCAL_URL: Final = r"/(?![/\\])[^\x00-\x20\x7f\\#]*"
 
 
@@ -165,7 +166,7 @@ def _other_problems(settings: Settings) -> Iterator[str]:
 
 def _page_problems(settings: Settings) -> Iterator[str]:
     path, url = settings.web.path, settings.web.sign_in_url
-    if path is not None and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+    if path is not None and not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+", path):
         yield (
             f"web.path: {path!r} given; allowed is a path such as /account/sessions, of letters, "
             "digits and . _ ~ -, without a slash at its end"
@@ -175,13 +176,35 @@ def _page_problems(settings: Settings) -> Iterator[str]:
             f"web.path: {path!r} given, which ignore_paths names: no session is looked up there, "
             "so that everybody would be told to sign in; take it out of ignore_paths"
         )
+    for name, other in (("sign_in_url", url), ("step_up_url", settings.web.step_up_url)):
+        if path is not None and other is not None and _is_below(other, path):
+            yield (
+                f"web.{name}: {other!r} given, which is below web.path {path!r}, where only pages "
+                "of gatehound are: move one of the two"
+            )
     if url is not None and not re.fullmatch(_LOCAL_URL, url):
         yield f"web.sign_in_url: {url!r} given; allowed is a path of this site, such as /sign-in"
-    folder = settings.web.templates
+    folder, language = settings.web.templates, settings.web.language
+    if language not in ("auto", *LANGUAGES) and not _has_words(folder, language):
+        yield (
+            f"web.language: {language!r} given; allowed are auto, {', '.join(LANGUAGES)}, and "
+            "what the folder web.templates has as locale/LANGUAGE/LC_MESSAGES/gatehound.mo"
+        )
     if folder is not None and not Path(folder).is_dir():
         yield (
             f"web.templates: {folder!r} given, which is no folder here; make it, or leave it out"
         )
+
+
+def _has_words(folder: str | None, language: str) -> bool:
+    words = f"locale/{language}/LC_MESSAGES/gatehound.mo"
+    return (
+        folder is not None and language.replace("_", "").isalnum() and Path(folder, words).is_file()
+    )
+
+
+def _is_below(url: str, path: str) -> bool:
+    return f"{url.partition('?')[0]}/".startswith(f"{path}/")
 
 
 def _step_up_problems(settings: Settings) -> Iterator[str]:

@@ -93,7 +93,7 @@ class Acting(Admin):
                 moved = self.event("sessions_moved", passage, record, reason=reason, detail=detail)
                 await self.tell(replace(moved, notify="admins"))
         if self._is_hijack(record, judgement):
-            await self._tell_app(record, judgement.verdict)
+            await self._tell_app(self.present(record), judgement.verdict)
 
     async def end_if_due(self, passage: Passage, record: Record, judgement: Judgement) -> None:
         """End the session where policy says so; where that fails, nobody is shown it."""
@@ -135,6 +135,7 @@ class Acting(Admin):
         record = next((one for one in listed.records if one.sid == sid), None)
         if record is None:
             return False
+        session, *_ = await self._shown([record])  # with its device, for whom the app tells
         reason = EndReason.SUSPICIOUS
         event = self.event(
             "session_terminated",
@@ -148,12 +149,14 @@ class Acting(Admin):
         only = None if everywhere else sid
         done = await self.store.revoke(alias, only=only, reason=reason, event=event)
         self.announce_ends(done.finished, event)
+        if all(one.record.sid != sid for one in done.finished):
+            return False  # somebody else was quicker, and told the app
         here = passage.record
         if here is not None and here.alias == alias and (everywhere or here.sid == sid):
             passage.record = None  # the page says so, and the next request why
         signal = Signal(REPORTED, self.detection.policy.enter(), "Its user said: this was not me")
-        await self._tell_app(record, Verdict(Action.TERMINATE, signal.weight, (signal,)))
-        return bool(done.finished)
+        await self._tell_app(session, Verdict(Action.TERMINATE, signal.weight, (signal,)))
+        return True
 
     async def tell_crowd(self, passage: Passage) -> None:
         """Tell that a proxy is set wrong: once a process, and of all processes once a day."""
@@ -190,16 +193,16 @@ class Acting(Admin):
         is_new = action is Action.STEP_UP and not (asked or judgement.is_here)
         return action is Action.TERMINATE or is_new
 
-    async def _tell_app(self, record: Record, verdict: Verdict) -> None:
+    async def _tell_app(self, session: Session, verdict: Verdict) -> None:
         """Call the app's hook; what it raises is logged, and changes nothing."""
         if self.on_hijack is None:
             return
         try:
-            answer = self.on_hijack(self.present(record), verdict)
+            answer = self.on_hijack(session, verdict)
             if inspect.isawaitable(answer):
                 await answer
         except Exception:
-            log.exception("on_hijack failed for session %s", record.public_id)
+            log.exception("on_hijack failed for session %s", session.public_id)
 
     async def _mark(
         self,

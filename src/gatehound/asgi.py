@@ -38,6 +38,7 @@ from gatehound.settings import Settings
 from gatehound.stepup import STEP_UP, StepUp
 from gatehound.visit import Visit
 from gatehound.web import gate, mounted
+from gatehound.web.asking import path_in
 from gatehound.web.headers import can_carry, changes, dress, is_due, leaves_caches_to_us
 from gatehound.web.reply import Reply, reply_for
 
@@ -77,8 +78,7 @@ class GatehoundMiddleware:
         self._gate = gate(self.guard)
         self._step_up = StepUp(self.guard)
         self._has_fresh_paths = self._step_up.has_fresh_paths
-        pages = mounted(self.guard.settings)
-        self._divided = None if pages is None else pages.asgi(app)
+        self._divided = mounted(self.guard.settings, app, "asgi")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
@@ -294,20 +294,22 @@ class ScopeRequest(Request):
     @property
     def query(self) -> str:  # type: ignore[override] # asked for by few: read when it is
         """The raw query text."""
-        text: str = self._scope.get("query_string", b"").decode("latin-1")
-        return text
+        return str(self._scope.get("query_string", b""), "latin-1")
 
     @property
     def root(self) -> str:
         """The root path, without a slash at its end."""
-        text: str = self._scope.get("root_path", "").rstrip("/")
-        return text
+        return str(self._scope.get("root_path", "")).rstrip("/")
+
+    @property
+    def route(self) -> str:
+        """The path below the root path, which servers put in front of it or not."""
+        return path_in(self._scope)
 
     @property
     def scheme(self) -> str:  # type: ignore[override] # as the query
         """What the server says of the connection."""
-        text: str = self._scope.get("scheme", "")
-        return text
+        return str(self._scope.get("scheme", ""))
 
     @property
     def host(self) -> str:  # type: ignore[override] # as the query

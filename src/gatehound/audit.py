@@ -138,6 +138,7 @@ def findings(settings: Settings, detection: Detection) -> list[Finding]:
         *_session_findings(settings, detection.networks),
         *_file_findings(detection),
         *_policy_findings(settings),
+        *_page_findings(settings),
     ]
 
 
@@ -215,6 +216,27 @@ def _policy_findings(settings: Settings) -> Iterator[Finding]:
             "malicious-without-list",
             "policy.malicious is terminate, and no list says which addresses are meant.",
             "set detection.reputation.malicious",
+        )
+
+
+def _page_findings(settings: Settings) -> Iterator[Finding]:
+    web = settings.web
+    if web.path is None:
+        return
+    if web.require_fresh and web.step_up_url is None:
+        yield Finding(
+            "warning",
+            "no-way-to-be-fresh",
+            f"{_span(settings.session.fresh_for)} after signing in nobody sees their sessions on "
+            "the pages without signing in anew.",
+            "set web.step_up_url, or web.require_fresh to false",
+        )
+    if web.sign_in_url is None:
+        yield Finding(
+            "note",
+            "no-sign-in-url",
+            "Who is signed out is told so on the pages, and not where to sign in.",
+            "set web.sign_in_url",
         )
 
 

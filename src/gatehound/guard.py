@@ -331,6 +331,13 @@ class Guard(Turning):
                 "mode to step-up or strict, or leave policy.terminate out",
                 mode,
             )
+        web = settings.web
+        if web.path is not None and web.require_fresh and web.step_up_url is None:
+            log.warning(
+                "web.path is set and web.step_up_url is not: %g minutes after signing in nobody "
+                "sees their sessions without doing so anew; set it, or web.require_fresh to false",
+                settings.session.fresh_for / 60,
+            )
         if mode in ("step-up", "strict") and settings.web.step_up_url is None:
             log.warning(
                 "detection.mode is %s and web.step_up_url is not set: nobody can be asked to "

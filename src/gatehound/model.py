@@ -142,6 +142,11 @@ class Request(ABC):
         """The path below which the server says that the app is, decoded; "" where at the top."""
         return ""
 
+    @property
+    def route(self) -> str:
+        """The path below `root`, with the slash first."""
+        return self.path
+
     @abstractmethod
     def header(self, name: str) -> str:
         """Return the value of a header, lines joined by ", "; "" when absent."""

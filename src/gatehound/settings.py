@@ -142,7 +142,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     path: str | None = None  # below which the middleware serves its pages; None: the app mounts
     sign_in_url: str | None = None  # where the pages send who is signed out
     require_fresh: bool = True  # OWASP ASVS 7.5.2: to see and end sessions, prove who you are
-    language: Literal["auto", "en", "de"] = "auto"  # what the browser asks for
+    language: str = "auto"  # what the browser asks for
     templates: str | None = None  # a folder whose templates go before ours
     # Who sees how an address was found: it names the proxies of the site.
     trace_roles: tuple[str, ...] = ("admin", "administrator")

@@ -25,6 +25,8 @@ from gatehound.passage import Passage
 from gatehound.stores.record import Record
 
 ASKING_MODES: Final = ("step-up", "strict")
+# Of our own pages: the link of a notice is a proof, and to sign out needs none.
+_OPEN_PAGES: Final = ("notice/", "static/", "sign-out", "ended", "api/sign-out", "api/token")
 # In Python 3.11 a member of an enum takes longer to look up than a function to call.
 STEP_UP: Final = Action.STEP_UP
 
@@ -40,7 +42,7 @@ class StepUp:
         self._asks = settings.detection.mode in ASKING_MODES and web.step_up_url is not None
         self._asks_everywhere = web.step_up_enforce == "everywhere"
         self._page = _page_of(web.step_up_url)
-        self._notices = "" if web.path is None else f"{web.path}/notice/"
+        self._pages = None if web.path is None else f"{web.path}/"
         self._is_open = matcher(web.step_up_open)
         self._is_sensitive = any_reading((*policy.sensitive_paths, *policy.fresh_paths))
         self._is_fresh_path = guard.detection.policy.is_fresh_path
@@ -52,7 +54,7 @@ class StepUp:
         For a fresh path also what reading the session raises: SessionSuperseded and the outage.
         """
         request, record = passage.request, passage.record
-        if self._is_page(request.path) or self._is_notice(request):
+        if self._is_page(request.path) or self._is_own(request):
             return
         is_due = self._asks and passage.verdict.action is STEP_UP
         if is_due and record is not None and self._is_asked(request, record):
@@ -78,11 +80,12 @@ class StepUp:
         if passage.record is not None:
             check_fresh(self._guard, passage)
 
-    def _is_notice(self, request: Request) -> bool:
-        """True for the page of a notice, on which the link is the proof."""
-        if self._notices == "" or is_odd(request.path):
+    def _is_own(self, request: Request) -> bool:
+        """True for the pages that a person in doubt needs, or that ask for a proof themselves."""
+        pages, route = self._pages, request.route
+        if pages is None or not route.startswith(pages) or is_odd(request.path):
             return False
-        return request.path.startswith(request.root + self._notices)
+        return route[len(pages) :].startswith(_OPEN_PAGES)
 
     def _is_page(self, path: str) -> bool:
         """True for the page where the proof is given, and for what is below it."""

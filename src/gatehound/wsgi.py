@@ -58,8 +58,7 @@ class GatehoundMiddleware:
         self._gate = gate(self.guard)
         self._step_up = StepUp(self.guard)
         self._has_fresh_paths = self._step_up.has_fresh_paths
-        pages = mounted(self.guard.settings)
-        self._divided = None if pages is None else pages.wsgi(app)
+        self._divided = mounted(self.guard.settings, app, "wsgi")
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -203,6 +202,12 @@ class EnvironRequest(Request):
     def root(self) -> str:
         """The script name, without a slash at its end."""
         raw: str = self._environ.get("SCRIPT_NAME", "").rstrip("/")
+        return raw.encode("latin-1", "replace").decode("utf-8", "replace")
+
+    @property
+    def route(self) -> str:
+        """The path info."""
+        raw: str = self._environ.get("PATH_INFO", "")
         return raw.encode("latin-1", "replace").decode("utf-8", "replace")
 
     def header(self, name: str) -> str:

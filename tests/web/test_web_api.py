@@ -13,8 +13,8 @@ from web_kit import CHROME, FIREFOX, ORIGIN, Place
 from gatehound import UsageError
 from gatehound.stores.memory import MemoryStore
 from gatehound.testing import FakeClock, FaultyStore
-from gatehound.web.openapi import PROBLEMS, TITLES
-from gatehound.web.pages import HEADERS
+from gatehound.web.demand import HEADERS, TITLES
+from gatehound.web.openapi import PROBLEMS
 
 READS = ("sessions", "token", "address", "openapi.json")
 CHANGES = [
@@ -123,12 +123,21 @@ def test_only_own_sessions_can_be_named(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "public_id", ["x", "00", "0" * 16, "A" * 16, "%C3%BC" * 8, "%ff", "a/b", "%2e%2e", "0" * 5000]
+    "public_id", ["x", "00", "0" * 16, "A" * 16, "%C3%BC" * 8, "%ff", "%2e%2e", "0" * 5000]
 )
 def test_session_ids_are_only_looked_up(place: Place, public_id: str) -> None:
     person = place.person().login()
     assert problem(person.call("DELETE", f"sessions/{public_id}")) == (404, "no-such-session")
     assert is_in(person)
+
+
+@pytest.mark.parametrize("way", ["x/{}", "x/y/{}", "{}/", "/{}", "x%2F{}"])
+def test_session_is_named_by_its_very_path(place: Place, way: str) -> None:
+    person, other = place.person().login(), place.person(FIREFOX).login()
+    own, *_ = ids(other)
+    refused = person.call("DELETE", f"sessions/{way.format(own)}")
+    assert problem(refused)[0] == 404
+    assert is_in(other)
 
 
 def test_current_session_is_not_ended_by_its_id(place: Place) -> None:

@@ -9,7 +9,7 @@ import pytest
 from web_kit import ORIGIN, SESSION, Place
 
 from gatehound.web.crosssite import ACTIONS
-from gatehound.web.pages import FORM
+from gatehound.web.demand import FORM
 
 MakePlace = Callable[..., Place]
 

@@ -110,9 +110,35 @@ def test_app_is_told(make_place: Callable[..., Place]) -> None:
     place.person(FIREFOX).login()
     press(place.person(), link(place, "Firefox"))
     [(session, verdict)] = heard
-    assert session.user_id == "ann"
+    assert (session.user_id, session.device) == ("ann", "Firefox on Linux")
     assert verdict.action is Action.TERMINATE
     assert [one.code for one in verdict.signals] == ["reported_by_user"]
+
+
+def test_app_is_told_once_by_whoever_is_quickest(make_place: Callable[..., Place]) -> None:
+    """Between the look at the session and its end somebody else ends it."""
+    heard: list[Session] = []
+    place = make_place(guard={"on_hijack": lambda session, verdict: heard.append(session)})
+    place.person(FIREFOX).login()
+    path, store = link(place, "Firefox"), place.guard.store
+    revoke = store.revoke
+
+    async def after_another(*args: Any, **options: Any) -> Any:
+        await revoke(*args, **options)
+        return await revoke(*args, **options)
+
+    store.revoke = after_another  # type: ignore[method-assign] # the other one is in between
+    assert "Nothing was done" in press(place.person(), path).text
+    assert heard == []
+
+
+def test_pages_of_a_session_that_is_over_lead_to_the_list(place: Place) -> None:
+    thief = place.person(FIREFOX).login()
+    path = link(place, "Firefox")
+    thief.login()  # in the same browser: the session of the link is replaced, and nobody is told
+    for page in (place.person().get(path), press(place.person(), path, "everywhere")):
+        assert "may have signed in again" in page.text
+        assert 'href="../"' in page.text
 
 
 def test_link_opens_where_a_proof_is_due(

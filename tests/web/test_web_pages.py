@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from web_kit import CHROME, FIREFOX, ORIGIN, SESSION, Person, Place
+from werkzeug.test import EnvironBuilder
 
 from gatehound import SettingsError
-from gatehound.testing import FakeClock
+from gatehound.stores.memory import MemoryStore
+from gatehound.testing import FakeClock, FaultyStore
 
 ADMIN = "admin"
 
@@ -18,7 +20,8 @@ ADMIN = "admin"
 def test_nobody_is_told_to_sign_in(place: Place) -> None:
     page = place.person().get("/sessions/")
     assert page.status_code == 401
-    assert "You are signed out" in page.text
+    assert "Please sign in" in page.text
+    assert "signed out" not in page.text
     assert 'href="/login"' in page.text
     assert place.calls == []
 
@@ -64,14 +67,42 @@ def test_fresh_sign_in_comes_first(make_place: Callable[..., Place], clock: Fake
     person = place.person().login()
     token = person.token()
     clock.advance(601)
-    page = person.get("/sessions/")
-    assert page.status_code == 303
-    assert page.headers["location"].startswith("/again?next=")
     other = place.person(FIREFOX).login()
-    refused = person.submit("end-others", token=token)
-    assert refused.status_code == 401
+    place.job = lambda visit: visit.next_target("".join(sent))
+    sent: list[str] = []
+    for answer in (person.get("/sessions/"), person.submit("end-others", token=token)):
+        assert answer.status_code == 303
+        where, _, value = answer.headers["location"].partition("?next=")
+        assert where == "/again"
+        sent[:] = [value]
+        assert person.get("/again").text == "/sessions/"  # and never to the form, which is lost
     assert other.get("/sessions/").status_code == 200
     assert person.submit("sign-out", token=token).status_code == 303  # never needs one
+
+
+def test_fresh_sign_in_without_a_page_for_it(place: Place, clock: FakeClock) -> None:
+    person = place.person().login()
+    token = person.token()
+    clock.advance(601)
+    for answer in (person.get("/sessions/"), person.submit("end-others", token=token)):
+        assert answer.status_code == 401
+        assert "Please sign in again" in answer.text
+        assert 'href="/login"' in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_operator_is_told_that_nobody_can_be_fresh(
+    make_place: Callable[..., Place], caplog: pytest.LogCaptureFixture
+) -> None:
+    place = make_place(web={"sign_in_url": None})
+    assert "web.step_up_url is not" in caplog.text
+    codes = {one.code for one in place.guard.sync.check()}
+    assert {"no-way-to-be-fresh", "no-sign-in-url"} <= codes
+    caplog.clear()
+    for web in ({"step_up_url": "/again"}, {"require_fresh": False}):
+        codes = {one.code for one in make_place(web=web).guard.sync.check()}
+        assert not {"no-way-to-be-fresh", "no-sign-in-url"} & codes
+    assert "web.step_up_url is not" not in caplog.text
 
 
 def test_fresh_sign_in_can_be_waived(make_place: Callable[..., Place], clock: FakeClock) -> None:
@@ -159,11 +190,41 @@ def test_origin_is_enough_where_a_browser_sends_no_fetch_metadata(place: Place) 
     assert person.ask("POST", "/sessions/sign-out", data=data, headers=sent).status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("shop.example:443", "https://shop.example", 303),
+        ("shop.example", "https://SHOP.example", 303),
+        ("shop.example:8443", "https://shop.example:8443", 303),
+        ("shop.example:8443", "https://shop.example", 403),
+        ("shop.example", "https://shop.example:8443", 403),
+        ("shop.example", "shop.example", 403),
+    ],
+)
+def test_origin_is_compared_with_the_host(
+    place: Place, host: str, origin: str, status: int
+) -> None:
+    person = place.person().login()
+    sent, data = {"origin": origin, "host": host}, {"token": person.token()}
+    assert person.ask("POST", "/sessions/sign-out", data=data, headers=sent).status_code == status
+
+
 def test_body_that_is_too_long_is_refused(place: Place) -> None:
     person = place.person().login()
     answer = person.submit("end", token="x" * 20_000)
     assert answer.status_code == 413
     assert person.get("/sessions/").status_code == 200
+
+
+@pytest.mark.parametrize("length", ["9" * 4301, "99999", "\N{SUPERSCRIPT TWO}", "-1", "x"])
+def test_length_that_is_none_is_no_fault_of_ours(place: Place, length: str) -> None:
+    if place.world == "asgi":
+        return  # there the server counts
+    environ = dict(EnvironBuilder("/sessions/sign-out", method="POST").get_environ())
+    environ["CONTENT_LENGTH"] = length.encode().decode("latin-1")
+    seen: list[str] = []
+    place.app(environ, lambda status, headers, *more: seen.append(status))
+    assert seen[0][:3] in ("303", "413")
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"&".join([b"a=b"] * 500), b"token", b""])
@@ -264,6 +325,73 @@ def test_other_paths_are_the_apps(place: Place, path: str) -> None:
     assert place.calls == [path]
 
 
+@pytest.mark.parametrize(
+    "path", ["/sessions/a%2Fb", "/sessions/notice%2Fx", "/sessions/notice/a/b", "/sessions/x/y"]
+)
+def test_page_whose_links_would_lead_elsewhere_has_none(place: Place, path: str) -> None:
+    answer = place.person().get(path)
+    if place.world == "wsgi" and "%2F" in path:
+        return  # this server does not say what was sent
+    assert answer.status_code == 404
+    assert answer.text == "There is no such page.\n"
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
+def test_static_files_are_only_read(place: Place, method: str) -> None:
+    answer = place.person().ask(method, "/sessions/static/gatehound.css")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert "no-store" in answer.headers["cache-control"]
+
+
+def test_reason_is_not_hidden_by_a_late_sign_out(place: Place) -> None:
+    person, other = place.person().login(), place.person(FIREFOX).login()
+    token = other.token()
+    person.submit("end-others")
+    assert other.submit("sign-out", token=token).status_code == 303
+    other.login()  # its cookie is gone: what is over is not told to the next one
+    assert "You are signed in" in other.get("/sessions/ended?signed-out").text
+
+
+def test_outage_is_no_sign_out(make_place: Callable[..., Place], clock: FakeClock) -> None:
+    store = FaultyStore(MemoryStore(clock=clock))
+    place = make_place(store=store, outage={"policy": "anonymous"})
+    person = place.person().login()
+    token = person.token()
+    store.go_down()
+    for answer in (
+        person.get("/sessions/"),
+        person.get("/sessions/ended"),
+        person.submit("sign-out", token=token),
+        person.submit("end-others", token=token),
+        person.submit("confirm", token=token),
+        person.get("/sessions/api/sessions"),
+    ):
+        assert answer.status_code == 503
+    store.heal()
+    assert person.get("/sessions/").status_code == 200
+    assert person.submit("sign-out", token=token).status_code == 303
+    assert person.get("/sessions/").status_code == 401
+
+
+def test_session_in_doubt_can_be_signed_out(
+    make_place: Callable[..., Place], clock: FakeClock
+) -> None:
+    place = make_place(detection={"mode": "step-up"}, web={"step_up_url": "/again"})
+    person = place.person().login()
+    token = person.token()
+    clock.advance(60)
+    person.headers["user-agent"], person.address = "curl/8.5.0", "198.51.100.9"
+    person.get("/")
+    person.headers["user-agent"] = FIREFOX
+    person.get("/")
+    assert person.get("/anything").status_code in (303, 401)
+    assert person.get("/sessions/").status_code in (303, 401)
+    assert person.get("/sessions/static/gatehound.css").status_code == 200
+    assert person.get("/sessions/static/../").status_code in (303, 401)
+    assert person.submit("sign-out", token=token).status_code == 303
+    assert person.get("/sessions/").status_code == 401
+
+
 def test_static_files_are_kept_by_their_contents(place: Place) -> None:
     person = place.person().login()
     page = person.get("/sessions/").text
@@ -308,6 +436,10 @@ def test_templates_can_be_replaced(make_place: Callable[..., Place], tmp_path: P
         ({"path": "/sessions/"}, "without a slash at its end"),
         ({"path": "/"}, "web.path: '/' given"),
         ({"path": "/a b"}, "web.path: '/a b' given"),
+        ({"path": "/.."}, "web.path: '/..' given"),
+        ({"path": "/a/./b"}, "web.path: '/a/./b' given"),
+        ({"step_up_url": "/sessions/again"}, "which is below web.path '/sessions'"),
+        ({"sign_in_url": "/sessions?x"}, "which is below web.path '/sessions'"),
         ({"sign_in_url": "https://evil.example"}, "web.sign_in_url: 'https://evil.example'"),
         ({"sign_in_url": "//evil.example"}, "web.sign_in_url: '//evil.example'"),
         ({"templates": "/no/such/folder"}, "which is no folder here"),

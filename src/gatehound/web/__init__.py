@@ -7,14 +7,13 @@ app. They need the extra `web`, and are loaded when they are asked for: most pro
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from gatehound.guard import Guard
     from gatehound.settings import Settings
     from gatehound.web.crosssite import Gate
     from gatehound.web.fragment import render_sessions
-    from gatehound.web.mount import Mounted
     from gatehound.web.pages import Pages
 
 __all__ = ["Pages", "gate", "mounted", "render_sessions"]
@@ -42,15 +41,13 @@ def gate(guard: Guard) -> Gate | None:
     return gate_of(guard)
 
 
-def mounted(settings: Settings) -> Mounted | None:
-    """Return what serves the pages below `web.path`, None where that is not set.
+def mounted(settings: Settings, app: Any, world: Literal["asgi", "wsgi"]) -> Any:
+    """Return an app that serves the pages below `web.path` and `app` elsewhere; None without one.
 
     SettingsError where it is set and jinja2 is not installed.
     """
     if settings.web.path is None:
         return None
     from gatehound.web.mount import Mounted
-    from gatehound.web.render import environment
 
-    environment(settings.web.templates)
-    return Mounted(settings.web.path)
+    return getattr(Mounted(settings.web.path), world)(app)

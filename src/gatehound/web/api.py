@@ -22,11 +22,21 @@ from gatehound.model import Session
 from gatehound.visit import Visit
 from gatehound.web.asking import SAFE, Ask
 from gatehound.web.cursor import Cursors
+from gatehound.web.demand import (
+    FORM,
+    HEADERS,
+    TITLES,
+    active,
+    demand_fresh,
+    in_order,
+    is_signed_in,
+    may_trace,
+    rank,
+)
 from gatehound.web.openapi import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
     PROBLEMS,
-    TITLES,
     TOKEN_HEADER,
     Confirming,
     Ending,
@@ -36,7 +46,6 @@ from gatehound.web.openapi import (
     Whereabouts,
     document,
 )
-from gatehound.web.pages import FORM, HEADERS
 from gatehound.web.reply import Reply, problem, reply_for
 
 Act: TypeAlias = Callable[[Ask], Awaitable[Reply]]
@@ -71,7 +80,8 @@ async def answer(ask: Ask, path: str) -> Reply:
 
 async def _routed(ask: Ask, path: str) -> Reply:
     name, slash, below = path.partition("/")
-    methods = _ROUTES.get(name + slash) if bool(slash) == bool(below) else None
+    is_named = bool(below) and "/" not in below if slash else not below
+    methods = _ROUTES.get(name + slash) if is_named and not ask.is_ambiguous else None
     if methods is None:
         return _refusal("no-such-path")
     method = ask.request.method
@@ -96,14 +106,14 @@ def _misdirected(ask: Ask) -> Reply | None:
 
 async def _refused(ask: Ask, route: Route) -> Reply | None:
     visit = ask.visit
-    if visit.session is None:
+    if not is_signed_in(visit):
         return _signed_out(visit)
     if ask.request.method not in SAFE:
         token = ask.request.header(TOKEN_HEADER.lower())
         if not visit.check_csrf(token, FORM):
             return _refusal("csrf-token")
-    if route.is_fresh and visit._guard.settings.web.require_fresh:
-        await visit.require_fresh()
+    if route.is_fresh:
+        await demand_fresh(visit)
     return None
 
 
@@ -128,7 +138,7 @@ async def _sessions(ask: Ask) -> Reply:
     limit, owner = _limit(ask), _owner(visit)
     if limit is None:
         return _refusal("bad-limit")
-    listed = sorted(await visit.sessions(), key=_rank)
+    listed = in_order(await visit.sessions())
     cursors, cursor = _cursors(visit), ask.parameters.get("cursor")
     if cursor is not None:
         if (last := cursors.open(cursor, owner)) is None:
@@ -136,7 +146,7 @@ async def _sessions(ask: Ask) -> Reply:
         listed = _behind(listed, *last, own=owner.hex())
     page = listed[:limit]
     more = len(listed) > limit
-    following = cursors.make(owner, _active(page[-1]), page[-1].public_id) if more else None
+    following = cursors.make(owner, active(page[-1]), page[-1].public_id) if more else None
     return _said(Listing(tuple(_listed(one) for one in page), following))
 
 
@@ -169,16 +179,14 @@ async def _token(ask: Ask) -> Reply:
 async def _address(ask: Ask) -> Reply:
     """Show the address that was found, and to `web.trace_roles` how."""
     visit = ask.visit
-    guard, found, session = visit._guard, visit.client_ip, visit.session
-    roles = guard.settings.web.trace_roles
-    may_trace = session is not None and not set(roles).isdisjoint(session.roles)
+    guard, found, traces = visit._guard, visit.client_ip, may_trace(visit)
     network = guard.network_of(found.address)
     said = Whereabouts(
         address=None if found.address is None else str(found.address),
         country=network.country,
         place=network.place,
-        reason=found.reason if may_trace else msgspec.UNSET,
-        trace=found.explain() if may_trace else msgspec.UNSET,
+        reason=found.reason if traces else msgspec.UNSET,
+        trace=found.explain() if traces else msgspec.UNSET,
     )
     return _said(said)
 
@@ -225,21 +233,13 @@ def _cursors(visit: Visit) -> Cursors:
     return Cursors(secret_keys=settings.secret_keys, namespace=settings.namespace)
 
 
-def _active(session: Session) -> int:
-    return round(session.last_seen * 1000)
-
-
-def _rank(session: Session) -> tuple[bool, int, str]:
-    return not session.current, -_active(session), session.public_id
-
-
 def _behind(listed: list[Session], active: int, public_id: str, *, own: str) -> list[Session]:
     """Return what comes after the last one shown, whether that is there still or not.
 
     The current one was shown first, and is active again with every request: it never comes twice.
     """
     last = (public_id != own, -active, public_id)
-    return [one for one in listed if not one.current and _rank(one) > last]
+    return [one for one in listed if not one.current and rank(one) > last]
 
 
 def _listed(session: Session) -> Listed:

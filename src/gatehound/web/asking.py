@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import cached_property
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from gatehound.model import Request
 from gatehound.visit import SyncVisit, Visit
+from gatehound.web.origin import names_host
 
 MAX_BODY: Final = 16 * 1024  # bytes; the longest form here has under 3,000
 MAX_FIELDS: Final = 20
@@ -31,8 +32,10 @@ class Ask:
     `body` is b"" for a request that has none, and None where it is too long.
     """
 
-    def __init__(self, visit: Visit, path: str, query: str, body: bytes | None) -> None:
+    def __init__(self, visit: Visit, path: str, query: str, body: bytes | None, raw: str) -> None:
         self.visit = visit
+        # A slash that was sent encoded is none for the browser, and links would lead elsewhere.
+        self.is_ambiguous = "%2f" in raw.lower()
         self.request: Request = visit._passage.request
         self.path = path
         self.query = query
@@ -42,6 +45,11 @@ class Ask:
     def root(self) -> str:
         """Leads from this URL to where the pages are, for links and redirects."""
         return "../" * (self.path.count("/") - 1) or "./"
+
+    @property
+    def above(self) -> str:
+        """The path of the list of sessions, as the server sees it."""
+        return f"{self.request.path.removesuffix(self.path)}/"
 
     @cached_property
     def form(self) -> Mapping[str, str]:
@@ -59,19 +67,9 @@ class Ask:
         request = self.request
         if site := request.header("sec-fetch-site"):
             return site in ("same-origin", "none")  # none: by the person alone, as a reload is
-        origin = request.header("origin")
-        if not origin:
+        if not request.header("origin"):
             return True  # no browser of the last years: the token of the form decides
-        try:
-            where = urlsplit(origin).netloc.lower()
-        except ValueError:
-            return False
-        return bool(where) and where in {request.host.lower(), self._forwarded_host}
-
-    @property
-    def _forwarded_host(self) -> str:
-        """The host that a trusted proxy names, "" where none does."""
-        return (self.visit.client_ip.host or "").lower()
+        return names_host(request, self.visit._guard.resolver)
 
 
 def _fields(data: bytes) -> dict[str, str]:
@@ -87,7 +85,8 @@ async def from_scope(scope: Mapping[str, Any], receive: Receive, visit: Visit) -
     if scope["method"].upper() not in SAFE:
         body = await _received(receive)
     query = scope.get("query_string", b"").decode("latin-1")
-    return Ask(visit, path_in(scope), query, body)
+    raw = scope.get("raw_path") or b""
+    return Ask(visit, path_in(scope), query, body, raw.decode("latin-1"))
 
 
 def from_environ(environ: Mapping[str, Any], visit: SyncVisit) -> Ask:
@@ -96,7 +95,9 @@ def from_environ(environ: Mapping[str, Any], visit: SyncVisit) -> Ask:
     if environ["REQUEST_METHOD"].upper() not in SAFE:
         body = _read(environ)
     path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
-    return Ask(visit._target, path, environ.get("QUERY_STRING", ""), body)
+    # Not in PEP 3333: gunicorn and werkzeug have one of them, uWSGI and mod_wsgi the other.
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    return Ask(visit._target, path, environ.get("QUERY_STRING", ""), body, raw.partition("?")[0])
 
 
 def path_in(scope: Mapping[str, Any]) -> str:
@@ -128,10 +129,9 @@ async def _received(receive: Receive) -> bytes | None:
 
 def _read(environ: Mapping[str, Any]) -> bytes | None:
     length = environ.get("CONTENT_LENGTH") or "0"
-    if not length.isdecimal():
+    if not (length.isascii() and length.isdecimal()):
         return b""
-    size = int(length)
-    if size > MAX_BODY:
+    if len(length) > len(str(MAX_BODY)) or int(length) > MAX_BODY:
         return None
-    data: bytes = environ["wsgi.input"].read(size)
+    data: bytes = environ["wsgi.input"].read(int(length))
     return data

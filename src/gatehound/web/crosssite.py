@@ -31,17 +31,16 @@ from gatehound.cookies import CookieCodec, Ticket
 from gatehound.detection.pattern import is_odd, matcher
 from gatehound.guard import Guard
 from gatehound.model import Request
+from gatehound.web.demand import FORM
+from gatehound.web.origin import names_host
 from gatehound.web.reply import Reply, cross_site_refusal, development_refusal
 
 Gate: TypeAlias = Callable[[Request], Reply | None]
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 HEADER: Final = "x-csrf-token"
-# What tokens in the header are for: anything, or our pages, whose API sends them there. The name is
-# that of gatehound.web.pages, which most processes never load.
-ACTIONS: Final = ("", "gatehound.sessions")
+ACTIONS: Final = ("", FORM)  # what tokens in the header are for: anything, or our own API
 _OWN: Final = ("same-origin", "none")
-_PORTS: Final = {"http": "80", "https": "443"}  # which browsers leave out, and some proxies do not
 
 
 def gate_of(guard: Guard) -> Gate:
@@ -89,19 +88,8 @@ class CrossSite:
         if site:
             return "another-site"
         if origin:
-            return None if self._is_own(request, origin) else "another-origin"
+            return None if names_host(request, self._guard.resolver) else "another-origin"
         return "no-origin" if self._brings_session(request) else None
-
-    def _is_own(self, request: Request, origin: str) -> bool:
-        """True where Origin names the host of the request; "null" names none."""
-        scheme, _, where = origin.lower().partition("://")
-        if not where:
-            return False
-        names = (where, f"{where}:{_PORTS.get(scheme)}")
-        if request.host.lower() in names:
-            return True
-        told = request.locate(self._guard.resolver).host  # by a trusted proxy
-        return told is not None and told.lower() in names
 
     def _brings_session(self, request: Request) -> bool:
         """True for a cookie of a user's or a visitor's session that verifies, living or not."""

@@ -19,8 +19,8 @@ from urllib.parse import quote
 from gatehound.errors import FreshLoginRequired, UsageError
 from gatehound.visit import SyncVisit, Visit
 from gatehound.wayback import is_local
-from gatehound.web.pages import FORM
-from gatehound.web.render import environment, language_for, rendered, words_of
+from gatehound.web.demand import FORM, demand_fresh, in_order
+from gatehound.web.render import environment, rendered
 from gatehound.web.reply import step_up_link, way_back
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def render_sessions(
 
     Empty where nobody is signed in, and on `ignore_paths`. `at` is where the pages are, as browsers
     see it; None is `web.path`. `level` is that of the heading. UsageError names what does not fit;
-    an outage of the store raises as `visit.sessions()` does.
+    an outage of the store and a superseded secret raise as `visit.sessions()` does.
     """
     if style not in STYLES:
         raise UsageError(f"{_NAME}: style {style!r} given; allowed are {', '.join(STYLES)}")
@@ -89,9 +89,10 @@ class _Fragment:
         if not visit._passage.checked or visit.session is None:
             return Markup()
         if not await _is_fresh(visit):
-            return Markup(self._filled("_sign_in.html", link=_step_up(visit)))  # noqa: S704 - our own template, which escapes
+            link = _step_up(visit) or visit._guard.settings.web.sign_in_url
+            return Markup(self._filled("_sign_in.html", link=link))  # noqa: S704 - our own template, which escapes
         values = {
-            "sessions": sorted(await visit.sessions(), key=lambda one: not one.current),
+            "sessions": in_order(await visit.sessions()),
             "token": visit.csrf_token(FORM),
             "next": way_back(visit._passage, visit._guard.settings),
             "style": self._style,
@@ -103,9 +104,9 @@ class _Fragment:
 
     def _filled(self, name: str, **values: Any) -> str:
         passage, settings = self._visit._passage, self._visit._guard.settings.web
-        language = language_for(settings.language, passage.request.header("accept-language"))
         now = passage.now / 1000 or time.time()
-        return rendered(settings.templates, name, words_of(language), now, values).strip()
+        accepted = passage.request.header("accept-language")
+        return rendered(settings, accepted, name, now, values).text.strip()
 
 
 def _base(visit: Visit, at: str | None) -> str:
@@ -129,12 +130,10 @@ def _base(visit: Visit, at: str | None) -> str:
 
 
 async def _is_fresh(visit: Visit) -> bool:
-    if not visit._guard.settings.web.require_fresh:
-        return True
     passage = visit._passage
     raised = passage.raised
     try:
-        await visit.require_fresh()
+        await demand_fresh(visit)
     except FreshLoginRequired:
         passage.raised = raised  # we answer it: a later 500 of the app is its own
         return False
@@ -145,7 +144,7 @@ def _step_up(visit: Visit) -> str:
     """The page to sign in again, with the way back to this one; "" where there is none."""
     settings = visit._guard.settings
     url = settings.web.step_up_url
-    return "" if url is None else step_up_link(url, visit._passage, settings)
+    return "" if url is None else step_up_link(url, way_back(visit._passage, settings))
 
 
 def _uid(visit: Visit) -> str:

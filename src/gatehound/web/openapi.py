@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, UnsetType
 from gatehound import __version__
 from gatehound.model import EndReason
 from gatehound.stores.record import SID_BYTES
+from gatehound.web.demand import TITLES
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 100
@@ -115,16 +116,6 @@ class Problem(msgspec.Struct, frozen=True):
 
 # --- what is refused ---
 
-TITLES: Final = {
-    200: "OK",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    413: "Content Too Large",
-    503: "Service Unavailable",
-}
 PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "bad-limit": (400, f"The parameter limit is a whole number from 1 to {MAX_LIMIT}."),
     "bad-cursor": (400, "This cursor was not made for this session. Ask again without one."),

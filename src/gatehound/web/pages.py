@@ -24,45 +24,28 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final, TypeAlias
 
-from gatehound.errors import UsageError
+from gatehound.errors import FreshLoginRequired, UsageError
 from gatehound.model import Ended, EndReason
-from gatehound.visit import SyncVisit, Visit, current
-from gatehound.web import noticing
+from gatehound.visit import SyncVisit, current
+from gatehound.web import api, noticing
 from gatehound.web.asking import SAFE, Ask, Receive, from_environ, from_scope
-from gatehound.web.render import language_for, rendered, words_of
-from gatehound.web.reply import Reply
+from gatehound.web.demand import (
+    FORM,
+    HEADERS,
+    TITLES,
+    demand_fresh,
+    in_order,
+    is_signed_in,
+    may_trace,
+)
+from gatehound.web.render import environment, rendered
+from gatehound.web.reply import Reply, step_up_link, way_back
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Page: TypeAlias = Callable[["Pages", Ask], Awaitable[Reply]]
+Act: TypeAlias = Callable[["Pages", Ask], Awaitable[Reply]]
 
-FORM: Final = "gatehound.sessions"  # what the tokens of our own forms are for
 STATIC: Final = {"gatehound.css": "text/css", "gatehound.js": "text/javascript"}
-_PHRASES: Final = {
-    200: "OK",
-    303: "See Other",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    413: "Content Too Large",
-}
-# No inline code; forms and links of ours stay here. A page of one user is in no cache and no frame.
-_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS: Final = (
-    ("Content-Security-Policy", _POLICY),
-    ("Cache-Control", "private, no-store"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
-    # Not no-referrer: with it browsers send "Origin: null" with our own forms.
-    ("Referrer-Policy", "same-origin"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-)
 _HTML: Final = ("Content-Type", "text/html; charset=utf-8")
 # What a page says after a form was sent: a word in the query, so that nothing of it is echoed.
 DONE: Final = ("ended", "gone", "others", "confirmed", "nothing")
@@ -71,8 +54,12 @@ DONE: Final = ("ended", "gone", "others", "confirmed", "nothing")
 class Pages:
     """The pages of a site, behind the middleware: `asgi` and `wsgi` are apps to mount.
 
-    Settings are those of the guard around it (`web`). UsageError where no middleware is around it.
+    Settings are those of the guard around it (`web`). UsageError where no middleware is around it,
+    SettingsError where jinja2 is not installed.
     """
+
+    def __init__(self) -> None:
+        environment(None)
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; a websocket is refused."""
@@ -103,36 +90,40 @@ class Pages:
         """Answer one request; what it raises is for the middleware."""
         name, slash, rest = ask.path.removeprefix("/").partition("/")
         if name == "static":
-            return _static(rest, ask.parameters.get("v", ""))
+            return _static(ask, rest)
         if name == "api":
-            from gatehound.web import api  # it takes what pages share from here
-
             return await api.answer(ask, rest)
         if not ask.path:
             return _to(f"{ask.request.path.rpartition('/')[2]}/")
-        methods = _ROUTES.get(name) if not slash or name in _DEEP else None
+        is_deep = name in _DEEP and rest != "" and "/" not in rest
+        if ask.is_ambiguous or (slash and not is_deep):
+            return _nothing()  # in words alone: nobody knows where a link of it would lead
+        methods = _ROUTES.get(name)
         if methods is None:
             return self.told(ask, 404, "not_found")
         method = ask.request.method
-        page = methods.get("GET" if method == "HEAD" else method)
-        if page is None:
+        act = methods.get("GET" if method == "HEAD" else method)
+        if act is None:
             return self.told(ask, 405, "not_allowed", ("Allow", ", ".join(_allowed(methods))))
         if method not in SAFE:
             if ask.body is None:
                 return self.told(ask, 413, "too_long")
             if not ask.is_from_here:
                 return self.told(ask, 403, "elsewhere")
-        return await page(self, ask)
+        try:
+            return await act(self, ask)
+        except FreshLoginRequired:
+            return self._sign_in_again(ask)
 
     # --- pages ---
 
     async def sessions(self, ask: Ask) -> Reply:
         """List the user's sessions; to nobody signed in, say why and where to sign in."""
         visit = ask.visit
-        if visit.session is None:
-            return self.page(ask, "ended.html", 401, ended=visit.ended)
-        await self._demand_fresh(visit)
-        sessions = sorted(await visit.sessions(), key=lambda one: not one.current)
+        if not is_signed_in(visit):
+            return self._signed_out(ask)
+        await demand_fresh(visit)
+        sessions = in_order(await visit.sessions())
         done = ask.parameters.get("done", "")
         return self.page(
             ask,
@@ -144,22 +135,20 @@ class Pages:
 
     async def ended(self, ask: Ask) -> Reply:
         """Say why somebody was signed out."""
-        ended = ask.visit.ended
-        if ask.visit.session is None and "signed-out" in ask.parameters:
+        is_here, ended = is_signed_in(ask.visit), ask.visit.ended
+        if not is_here and ended is None and "signed-out" in ask.parameters:
             ended = Ended(EndReason.LOGOUT, 0.0)
         return self.page(ask, "ended.html", ended=ended)
 
     async def address(self, ask: Ask) -> Reply:
         """Show the address that was found, and to `web.trace_roles` how."""
         visit = ask.visit
-        session, roles = visit.session, _settings(visit).trace_roles
-        may_trace = session is not None and not set(roles).isdisjoint(session.roles)
         return self.page(
             ask,
             "address.html",
             client_ip=visit.client_ip,
             network=visit._guard.network_of(visit.client_ip.address),
-            trace=visit.client_ip.explain() if may_trace else (),
+            trace=visit.client_ip.explain() if may_trace(visit) else (),
         )
 
     # --- forms ---
@@ -179,17 +168,16 @@ class Pages:
         return self._back(ask, "others" if count else "nothing")
 
     async def sign_out(self, ask: Ask) -> Reply:
-        """End this session; where it is over already there is nothing to check."""
-        if ask.visit.session is not None:
-            if (refusal := self._forged(ask)) is not None:
-                return refusal
-            await ask.visit.logout()
+        """End this session; where it is over already there is no token to check."""
+        if is_signed_in(ask.visit) and (refusal := self._forged(ask)) is not None:
+            return refusal
+        await ask.visit.logout()
         return _to(f"{ask.root}ended?signed-out")
 
     async def confirm(self, ask: Ask) -> Reply:
         """The user says "this was me"; from a place that is not known that needs a proof."""
-        if ask.visit.session is None:
-            return self.page(ask, "ended.html", 401, ended=ask.visit.ended)
+        if not is_signed_in(ask.visit):
+            return self._signed_out(ask)
         if (refusal := self._forged(ask)) is not None:
             return refusal
         done = await ask.visit.confirm()
@@ -200,21 +188,19 @@ class Pages:
     def page(self, ask: Ask, name: str, status: int = 200, **values: Any) -> Reply:
         """Make a page out of a template."""
         visit = ask.visit
-        settings = _settings(visit)
-        accepted = ask.request.header("accept-language")
-        language = language_for(settings.language, accepted)
+        settings = visit._guard.settings.web
         shown = {
             "root": ask.root,
             "mark": marks(),
             "sign_in_url": settings.sign_in_url,
             "signed_in": visit._passage.record is not None,
-            "user": visit._passage.record.user_id if visit._passage.record else "",
             **values,
         }
         now = visit._passage.now / 1000 or time.time()  # 0 where no store was asked
-        body = rendered(settings.templates, name, words_of(language), now, shown).encode()
-        about = (("Content-Language", language), ("Vary", "Accept-Language, Cookie"))
-        return Reply(status, _PHRASES[status], (_HTML, *about, *HEADERS), body)
+        accepted = ask.request.header("accept-language")
+        made = rendered(settings, accepted, name, now, shown)
+        about = (("Content-Language", made.language), ("Vary", "Accept-Language, Cookie"))
+        return Reply(status, TITLES[status], (_HTML, *about, *HEADERS), made.text.encode())
 
     def told(self, ask: Ask, status: int, what: str, *headers: tuple[str, str]) -> Reply:
         """Say in a page why something was not done."""
@@ -223,11 +209,11 @@ class Pages:
 
     async def _refused(self, ask: Ask) -> Reply | None:
         """Refuse a form that ends sessions: of nobody, without its token, or not fresh."""
-        if ask.visit.session is None:
-            return self.page(ask, "ended.html", 401, ended=ask.visit.ended)
+        if not is_signed_in(ask.visit):
+            return self._signed_out(ask)
         if (refusal := self._forged(ask)) is not None:
             return refusal
-        await self._demand_fresh(ask.visit)
+        await demand_fresh(ask.visit)
         return None
 
     def _forged(self, ask: Ask) -> Reply | None:
@@ -235,9 +221,21 @@ class Pages:
             return None
         return self.told(ask, 403, "stale")
 
-    async def _demand_fresh(self, visit: Visit) -> None:
-        if _settings(visit).require_fresh:
-            await visit.require_fresh()
+    def _signed_out(self, ask: Ask) -> Reply:
+        return self.page(ask, "ended.html", 401, ended=ask.visit.ended)
+
+    def _sign_in_again(self, ask: Ask) -> Reply:
+        """Send a person to sign in again, and from there to the list that they were on.
+
+        A form that was sent from it is lost, and was one click.
+        """
+        visit, passage = ask.visit, ask.visit._passage
+        passage.raised = None  # it is answered here
+        settings = visit._guard.settings
+        if settings.web.step_up_url is None:
+            return self.told(ask, 401, "fresh")
+        sealed = ask.form.get("next") or way_back(passage, settings, ask.above)
+        return _to(step_up_link(settings.web.step_up_url, sealed))
 
     def _back(self, ask: Ask, done: str) -> Reply:
         """Go to the page that had the form: one of the app's, or ours with a word of it.
@@ -251,7 +249,7 @@ class Pages:
 
 
 _DEEP: Final = frozenset({"notice"})
-_ROUTES: Final[Mapping[str, Mapping[str, Page]]] = {
+_ROUTES: Final[Mapping[str, Mapping[str, Act]]] = {
     "": {"GET": Pages.sessions},
     "ended": {"GET": Pages.ended},
     "address": {"GET": Pages.address},
@@ -263,17 +261,13 @@ _ROUTES: Final[Mapping[str, Mapping[str, Page]]] = {
 }
 
 
-def _settings(visit: Visit) -> Any:
-    return visit._guard.settings.web
-
-
-def _allowed(methods: Mapping[str, Page]) -> list[str]:
+def _allowed(methods: Mapping[str, Act]) -> list[str]:
     return [*(["GET", "HEAD"] if "GET" in methods else []), *sorted(set(methods) - {"GET"})]
 
 
 def _to(where: str) -> Reply:
     headers = (("Location", where), ("Content-Type", "text/plain; charset=utf-8"), *HEADERS)
-    return Reply(303, _PHRASES[303], headers, b"")
+    return Reply(303, TITLES[303], headers, b"")
 
 
 @lru_cache(maxsize=1)
@@ -288,16 +282,27 @@ def marks() -> Mapping[str, str]:
     return {name: hashlib.sha256(data).hexdigest()[:12] for name, data in _files().items()}
 
 
-def _static(name: str, mark: str) -> Reply:
+def _static(ask: Ask, name: str) -> Reply:
     """Serve a file of ours; an address with its mark changes with it, so caches may keep that."""
     data = _files().get(name)
     if data is None:
-        return Reply(404, _PHRASES[404], (("Content-Type", "text/plain"), *HEADERS), b"Not found\n")
-    age = "31536000, immutable" if mark == marks()[name] else "300"
+        return _nothing()
+    if ask.request.method not in ("GET", "HEAD"):
+        return _plain(405, "Only GET and HEAD are allowed.", ("Allow", "GET, HEAD"))
+    age = "31536000, immutable" if ask.parameters.get("v") == marks()[name] else "300"
     headers = (
         ("Content-Type", f"{STATIC[name]}; charset=utf-8"),
         ("Cache-Control", f"public, max-age={age}"),
         ("X-Content-Type-Options", "nosniff"),
         ("Cross-Origin-Resource-Policy", "same-origin"),
     )
-    return Reply(200, _PHRASES[200], headers, data)
+    return Reply(200, TITLES[200], headers, data)
+
+
+def _nothing() -> Reply:
+    return _plain(404, "There is no such page.")
+
+
+def _plain(status: int, text: str, *headers: tuple[str, str]) -> Reply:
+    about = ("Content-Type", "text/plain; charset=utf-8")
+    return Reply(status, TITLES[status], (about, *headers, *HEADERS), f"{text}\n".encode())

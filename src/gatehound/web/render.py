@@ -14,26 +14,33 @@ import time
 from collections.abc import Iterable
 from functools import lru_cache, partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from gatehound._rules import LANGUAGES
 from gatehound.errors import SettingsError
+from gatehound.settings import WebSettings
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-LANGUAGES: Final = ("en", "de")
-_MISSING: Final = (
-    "web.path: pages need jinja2, which is not installed; run: pip install 'gatehound[web]'"
-)
+_MISSING: Final = "pages need jinja2, which is not installed; run: pip install 'gatehound[web]'"
 
 
 class Words:
-    """The words of one language: what templates call `gettext`, `ngettext`, `ago` and so on."""
+    """The words of one language: what templates call `gettext`, `ngettext`, `ago` and so on.
 
-    def __init__(self, language: str) -> None:
+    Texts in the folder `locale` of `folder` go before ours.
+    """
+
+    def __init__(self, language: str, folder: str | None = None) -> None:
         self.language = language
-        where = str(files("gatehound.web") / "locale")
-        found = gettext.translation("gatehound", where, [language], fallback=True)
+        ours = str(files("gatehound.web") / "locale")
+        found = gettext.translation("gatehound", ours, [language], fallback=True)
+        if folder:
+            own = gettext.translation("gatehound", f"{folder}/locale", [language], fallback=True)
+            own.add_fallback(found)
+            found = own
         self.gettext = found.gettext
         self.ngettext = found.ngettext
 
@@ -72,19 +79,28 @@ class Words:
         }
 
 
-@lru_cache(maxsize=len(LANGUAGES))
-def words_of(language: str) -> Words:
-    """Return the words of one of LANGUAGES."""
-    return Words(language)
+@lru_cache(maxsize=64)
+def words_of(language: str, folder: str | None = None) -> Words:
+    """Return the words of one of `languages(folder)`."""
+    return Words(language, folder)
 
 
-def language_for(setting: str, accepted: str) -> str:
+@lru_cache(maxsize=8)
+def languages(folder: str | None) -> tuple[str, ...]:
+    """Return ours, and those that the folder `locale` of `folder` has."""
+    found = Path(folder).glob("locale/*/LC_MESSAGES/gatehound.mo") if folder else ()
+    own = sorted({path.parts[-3] for path in found} - set(LANGUAGES))
+    return (*LANGUAGES, *own)
+
+
+def language_for(setting: str, accepted: str, folder: str | None = None) -> str:
     """Return the language of a page: that of the settings, or what the browser asks for.
 
     `accepted` is the Accept-Language header (RFC 9110, 12.5.4); English where nothing fits.
     """
     if setting != "auto":
         return setting
+    there = {_tag(name): name for name in languages(folder)}
     best, weight = LANGUAGES[0], 0.0
     for entry in accepted.split(",")[:20]:
         tag, _, quality = entry.partition(";")
@@ -92,10 +108,16 @@ def language_for(setting: str, accepted: str) -> str:
             given = float(quality.partition("=")[2]) if quality else 1.0
         except ValueError:
             continue
-        name = tag.strip().lower().partition("-")[0]
-        if name in LANGUAGES and weight < given <= 1.0:
+        full = _tag(tag.strip())
+        name = there.get(full) or there.get(full.partition("-")[0])
+        if name and weight < given <= 1.0:
             best, weight = name, given
     return best
+
+
+def _tag(language: str) -> str:
+    """Write "pt_BR" as browsers write it, in lower case."""
+    return language.replace("_", "-").lower()
 
 
 def stamp(at: float) -> str:
@@ -127,17 +149,31 @@ def environment(folder: str | None) -> Environment:
     return made
 
 
+class Rendered(NamedTuple):
+    """A filled template, and the language that it is in."""
+
+    text: str
+    language: str
+
+
 def rendered(
-    folder: str | None, name: str, words: Words, now: float, values: dict[str, Any]
-) -> str:
-    """Fill in one template; `now` is in seconds since 1970, of the clock of the store."""
+    settings: WebSettings, accepted: str, name: str, now: float, values: dict[str, Any]
+) -> Rendered:
+    """Fill in one template; `now` is in seconds since 1970, of the clock of the store.
+
+    `accepted` is as for `language_for`.
+    """
+    folder = settings.templates
+    language = language_for(settings.language, accepted, folder)
+    words = words_of(language, folder)
     template: Template = environment(folder).get_template(name)
-    return template.render(
+    text = template.render(
         values,
         gettext=words.gettext,
         ngettext=words.ngettext,
         _=words.gettext,
         ago=partial(words.ago, now=now),
         methods=words.methods,
-        language=words.language,
+        language=_tag(language),
     )
+    return Rendered(text, _tag(language))

@@ -21,7 +21,7 @@ from gatehound.errors import (
 from gatehound.model import Action, Activity, Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
-from gatehound.wayback import NOBODY, WayBack, target_of
+from gatehound.wayback import HOME, NOBODY, WayBack, is_local, target_of
 
 _TEXT = "text/plain; charset=utf-8"
 _RESERVED = "%/?:@!$&'()*+,;=~"  # of RFC 3986, as they stand in a URL that was written by hand
@@ -166,7 +166,7 @@ def _sign_in_again(
     is_read = request.method in ("GET", "HEAD")
     is_page = passage.activity is Activity.NAVIGATE and not to_program
     if url is not None and is_read and is_page:
-        headers = (("Location", step_up_link(url, passage, settings)), *_no_store(_TEXT))
+        headers = (("Location", step_up_link(url, way_back(passage, settings))), *_no_store(_TEXT))
         return Reply(303, "See Other", headers, b"Please sign in again.\n")
     has_to_step_up = passage.record is not None and passage.verdict.action is Action.STEP_UP
     code, text = _STEP_UP if has_to_step_up else _FRESH
@@ -185,17 +185,21 @@ def _sign_in_again(
     )
 
 
-def step_up_link(url: str, passage: Passage, settings: Settings) -> str:
-    """Return the step-up page, with the way back to this very request in `next`."""
-    sealed = way_back(passage, settings)
-    return f"{quote(url, safe=_RESERVED)}{'&' if '?' in url else '?'}next={sealed}"
+def step_up_link(url: str, sealed: str) -> str:
+    """Return the address of the step-up page with a `next` that `way_back` made."""
+    return f"{quote(url, safe=_RESERVED)}{'&' if '?' in url else '?'}next={quote(sealed)}"
 
 
-def way_back(passage: Passage, settings: Settings) -> str:
-    """Return the `next` that leads the session of a request to that very request."""
+def way_back(passage: Passage, settings: Settings, path: str | None = None) -> str:
+    """Return the `next` that leads the session of a request to a path; None is this very request.
+
+    To "/" where the path is not safe.
+    """
     back = WayBack(secret_keys=settings.secret_keys, namespace=settings.namespace)
     owner = NOBODY if passage.ticket is None else passage.ticket.sid
-    return back.seal(target_of(passage.request), owner)
+    if path is None:
+        return back.seal(target_of(passage.request), owner)
+    return back.seal(quote(path) if is_local(path) else HOME, owner)
 
 
 def _problem(

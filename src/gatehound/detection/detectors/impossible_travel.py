@@ -70,7 +70,7 @@ def _by_distance(km: float, seconds: float) -> list[Signal]:
     if km < MIN_KM or speed < MAX_KM_PER_HOUR:
         return []
     minutes = max(round(seconds / 60), 1)
-    reason = f"{km:.0f} km from where it was used {minutes} minutes before"
+    reason = f"{km:.0f} km from where it was used {_span(minutes)} before"
     points = POINTS if speed >= SURE_KM_PER_HOUR else DOUBTFUL
     return [Signal("travelled_too_fast", points, reason, {"km": round(km), "minutes": minutes})]
 
@@ -82,8 +82,12 @@ def _by_country(here: str, there: str, seconds: float) -> list[Signal]:
     if seconds > ABROAD_WITHIN:
         return []
     minutes = max(round(seconds / 60), 1)
-    reason = f"In {here}, and {minutes} minutes before in {there}"
+    reason = f"In {here}, and {_span(minutes)} before in {there}"
     return [Signal("travelled_too_fast", POINTS, reason, {"minutes": minutes})]
+
+
+def _span(minutes: int) -> str:
+    return f"{minutes} minute{'' if minutes == 1 else 's'}"
 
 
 def distance(one: tuple[float, float], other: tuple[float, float]) -> float:
