@@ -205,7 +205,7 @@ def test_session_is_ended_with_the_keyboard(
         mine.page.on("dialog", lambda dialog: answer(dialog, asked, yes=True))
         mine.open("/")
         mine.tab_to("Sign this one out")
-        with mine.page.expect_navigation(url="**/?done=ended"):
+        with mine.page.expect_navigation(url="**/?gh-done=ended"):
             mine.page.keyboard.press("Enter")
         assert mine.page.get_by_role("status").inner_text() == "That device is signed out."
         assert mine.page.locator(".gh-session").count() == 1

@@ -250,7 +250,8 @@ def follow_fragment(place: Place) -> None:
     assert "Firefox on Linux" in page.text
     was = browser.url
     assert browser.submit("end").status_code == 200
-    assert browser.url == was
+    assert browser.url == f"{was}{'&' if '?' in was else '?'}gh-done=ended"
+    assert "That device is signed out." in browser.page.text
     assert "You are signed in here and nowhere else." in browser.page.text
     elsewhere.go(f"{PAGES[1:]}/")
     assert elsewhere.page.status_code == 401

@@ -23,7 +23,7 @@ def test_the_forms_of_the_pages_work(place: Place) -> None:
     ann, other = place.person().login(), place.person().login()
     found = SESSION.search(ann.get("/sessions/").text)
     assert found is not None
-    assert ann.submit("end", session=found[1]).headers["location"] == "./?done=ended"
+    assert ann.submit("end", session=found[1]).headers["location"] == "./?gh-done=ended"
     assert "sign-in" not in other.get("/").text
     assert ann.submit("end-others").status_code == 303
     old = {"sec-fetch-site": ""}  # a browser that names its origin alone

@@ -141,10 +141,25 @@ def test_form_ends_a_session_and_leads_back(place: Place, path: str) -> None:
     page = Tree(home.get(path).text)
     answer = send(home, path, page.form("end"))
     assert answer.status_code == 303
-    assert answer.headers["location"] == path.replace(":", "%3A")
+    back = f"{path.replace(':', '%3A')}{'&' if '?' in path else '?'}gh-done="
+    assert answer.headers["location"] == f"{back}ended"
     assert elsewhere.get("/sessions/").status_code == 401
-    assert "You are signed in here and nowhere else." in home.get(path).text
-    assert send(home, path, page.form("end-others")).headers["location"].startswith("/")
+    text = home.get(f"{back}ended").text
+    assert "You are signed in here and nowhere else." in text
+    assert text.count("That device is signed out.") == 1
+    # Of two forms in turn the last one says what it did.
+    place.person(FIREFOX).login()
+    once_more = send(home, f"{back}ended", Tree(home.get(f"{back}ended").text).form("end-others"))
+    assert once_more.headers["location"] == f"{back}others"
+
+
+@pytest.mark.parametrize("word", ["ended", "<b>x</b>", "ended2", "", "ended%26"])
+def test_word_of_what_was_done_is_one_of_ours(place: Place, word: str) -> None:
+    home, _ = two(place)
+    shows(place, "default", "compact")
+    text = home.get(f"/account?gh-done={word}&x=1").text
+    assert text.count("That device is signed out.") == (word == "ended")
+    assert text.count('role="status"') == (word == "ended")
 
 
 def test_sign_out_tells_what_was_done(place: Place) -> None:
@@ -165,7 +180,7 @@ def test_way_back_of_another_session_leads_home(place: Place) -> None:
     assert fields["next"] != hers
     for way in (hers, "https://evil.example/", "//evil.example", ""):
         answer = send(home, "/account", (path, {**fields, "next": way}))
-        assert answer.headers["location"] == "/"
+        assert answer.headers["location"].partition("?")[0] == "/"
 
 
 def test_flagged_session_can_be_confirmed(place: Place, clock: FakeClock) -> None:
@@ -177,7 +192,9 @@ def test_flagged_session_can_be_confirmed(place: Place, clock: FakeClock) -> Non
     shows(place, "minimal")
     text = home.get("/account").text
     assert "Suspicious" in text
-    assert send(home, "/account", Tree(text).form("confirm")).headers["location"] == "/account"
+    assert send(home, "/account", Tree(text).form("confirm")).headers["location"] == (
+        "/account?gh-done=confirmed"
+    )
     assert "Suspicious" not in home.get("/account").text
 
 
@@ -242,7 +259,9 @@ def test_recent_sign_in_can_be_waived(make_place: Callable[..., Place], clock: F
     clock.advance(1200)
     shows(place, "default")
     page = Tree(home.get("/account").text)
-    assert send(home, "/account", page.form("end")).headers["location"] == "/account"
+    assert send(home, "/account", page.form("end")).headers["location"] == (
+        "/account?gh-done=ended"
+    )
     assert elsewhere.get("/sessions/").status_code == 401
 
 
@@ -317,7 +336,7 @@ def test_forms_go_below_the_prefix_of_the_app(place: Place, root: str, world: st
     assert {one[0] for one in page.forms} >= {f"{base}/sessions/end", f"{base}/sessions/sign-out"}
     path, fields = page.form("end-others")
     answer = home.ask("POST", path.removeprefix(base), data=fields, headers={"origin": ORIGIN})
-    back = urljoin(path, answer.headers["location"])
+    back = urljoin(path, answer.headers["location"]).partition("?")[0]
     assert back == ("/" if root == "//evil.example" else f"{base}/account")
 
 

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from web_kit import CHROME, FIREFOX, ORIGIN, SESSION, Person, Place
 from werkzeug.test import EnvironBuilder
 
 from gatehound import SettingsError
 from gatehound.stores.memory import MemoryStore
 from gatehound.testing import FakeClock, FaultyStore
+from gatehound.web.demand import done_in, with_done
 
 ADMIN = "admin"
 
@@ -35,8 +38,8 @@ def test_sessions_are_listed_and_one_is_ended(place: Place) -> None:
     assert page.text.count("This device") == 1
     [public_id] = SESSION.findall(page.text)  # there is no form for the current one
     answer = home.submit("end", session=public_id)
-    assert (answer.status_code, answer.headers["location"]) == (303, "./?done=ended")
-    assert "That device is signed out." in home.get("/sessions/?done=ended").text
+    assert (answer.status_code, answer.headers["location"]) == (303, "./?gh-done=ended")
+    assert "That device is signed out." in home.get("/sessions/?gh-done=ended").text
     told = library.get("/sessions/")
     assert told.status_code == 401
     assert "You ended this session from another device." in told.text
@@ -46,10 +49,10 @@ def test_sessions_are_listed_and_one_is_ended(place: Place) -> None:
 def test_all_others_are_ended(place: Place) -> None:
     others = [place.person(FIREFOX).login() for _ in range(3)]
     home = place.person().login()
-    assert home.submit("end-others").headers["location"] == "./?done=others"
+    assert home.submit("end-others").headers["location"] == "./?gh-done=others"
     assert [one.get("/sessions/").status_code for one in others] == [401] * 3
     assert "You are signed in here and nowhere else." in home.get("/sessions/").text
-    assert home.submit("end-others").headers["location"] == "./?done=nothing"
+    assert home.submit("end-others").headers["location"] == "./?gh-done=nothing"
 
 
 def test_sign_out(place: Place) -> None:
@@ -115,7 +118,7 @@ def test_fresh_sign_in_can_be_waived(make_place: Callable[..., Place], clock: Fa
 
 def test_only_own_sessions_can_be_named(place: Place) -> None:
     eve, ann = place.person().login("eve"), place.person(FIREFOX).login("ann")
-    assert eve.submit("end", session=public_id_of(ann)).headers["location"] == "./?done=gone"
+    assert eve.submit("end", session=public_id_of(ann)).headers["location"] == "./?gh-done=gone"
     assert ann.get("/sessions/").status_code == 200
 
 
@@ -130,7 +133,7 @@ def public_id_of(person: Person) -> str:
 @pytest.mark.parametrize("public_id", ["", "x", "00", "0" * 16, "ü" * 16, "../end", "0" * 9000])
 def test_session_ids_are_only_looked_up(place: Place, public_id: str) -> None:
     person = place.person().login()
-    assert person.submit("end", session=public_id).headers["location"] == "./?done=gone"
+    assert person.submit("end", session=public_id).headers["location"] == "./?gh-done=gone"
     assert person.get("/sessions/").status_code == 200
 
 
@@ -138,7 +141,7 @@ def test_current_session_is_not_ended_by_its_id(place: Place) -> None:
     person = place.person().login()
     other = place.person(FIREFOX).login()
     own = SESSION.findall(other.get("/sessions/").text)
-    assert person.submit("end", session=own[0]).headers["location"] == "./?done=gone"
+    assert person.submit("end", session=own[0]).headers["location"] == "./?gh-done=gone"
     assert person.get("/sessions/").status_code == 200
 
 
@@ -250,9 +253,9 @@ def test_flagged_session_is_shown_with_its_reasons(
     # Whoever says so from an unknown place has to prove it.
     assert person.submit("confirm").status_code == 401
     person.headers["user-agent"], person.address = CHROME, "203.0.113.7"
-    assert person.submit("confirm").headers["location"] == "./?done=confirmed"
+    assert person.submit("confirm").headers["location"] == "./?gh-done=confirmed"
     assert "Suspicious" not in person.get("/sessions/").text
-    assert person.submit("confirm").headers["location"] == "./?done=nothing"
+    assert person.submit("confirm").headers["location"] == "./?gh-done=nothing"
 
 
 @pytest.mark.parametrize(
@@ -456,3 +459,17 @@ def test_settings_say_what_is_wrong(
 def test_ignored_path_cannot_have_the_pages(make_place: Callable[..., Place]) -> None:
     with pytest.raises(SettingsError, match="which ignore_paths names"):
         make_place(ignore_paths=["/sessions/"])
+
+
+# --- what a form has done ---
+
+
+@given(st.text("abc=&?gh-done", max_size=40), st.sampled_from(["ended", "nothing"]))
+def test_word_of_what_was_done_is_found_again(query: str, done: str) -> None:
+    """In any query; the rest of it stays, and one word is there at most."""
+    target = with_done(f"/path?{query}", done)
+    path, _, said = target.partition("?")
+    assert path == "/path"
+    assert done_in(said) == done
+    assert with_done(target, "others").count("gh-done=others") == 1 + query.count("gh-done=others")
+    assert done_in(with_done(target, "others").partition("?")[2]) == "others"

@@ -6,6 +6,7 @@ not: how it is said (pages.py, api.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -40,6 +41,24 @@ HEADERS: Final = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
 )
+
+
+# What is said after a form was sent: a word in the query, so that nothing of it is echoed.
+_DONE: Final = ("ended", "gone", "others", "confirmed", "nothing")
+_SAID: Final = re.compile(rf"(?:^|(?<=&))gh-done=({'|'.join(_DONE)})(?:&|$)")
+
+
+def with_done(target: str, done: str) -> str:
+    """Return a path with the word for what a form has done, in place of an earlier one."""
+    path, _, query = target.partition("?")
+    rest = _SAID.sub("", query).rstrip("&")
+    return f"{path}?{rest}{'&' if rest else ''}gh-done={done}"
+
+
+def done_in(query: str) -> str:
+    """Return the word that `with_done` put into a query, "" where there is none."""
+    found = _SAID.search(query)
+    return found[1] if found else ""
 
 
 def is_signed_in(visit: Visit) -> bool:

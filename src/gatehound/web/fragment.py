@@ -19,7 +19,7 @@ from urllib.parse import quote
 from gatehound.errors import FreshLoginRequired, UsageError
 from gatehound.visit import SyncVisit, Visit
 from gatehound.wayback import is_local
-from gatehound.web.demand import FORM, demand_fresh, in_order
+from gatehound.web.demand import FORM, demand_fresh, done_in, in_order
 from gatehound.web.render import environment, rendered
 from gatehound.web.reply import step_up_link, way_back
 
@@ -30,6 +30,7 @@ Style: TypeAlias = Literal["default", "minimal", "compact"]
 STYLES: Final[tuple[Style, ...]] = get_args(Style)
 _LEVELS: Final = range(1, 7)
 _NAME: Final = "render_sessions()"
+_FIRST: Final = "gh-1"  # of several on a page one says what a form has done
 
 
 @overload
@@ -96,7 +97,8 @@ class _Fragment:
             "token": visit.csrf_token(FORM),
             "next": way_back(visit._passage, visit._guard.settings),
             "style": self._style,
-            "uid": _uid(visit),
+            "uid": (uid := _uid(visit)),
+            "done": done_in(visit._passage.request.query) if uid == _FIRST else "",
             "level": self._level,
             "at": self._at,
         }

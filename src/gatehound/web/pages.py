@@ -34,9 +34,11 @@ from gatehound.web.demand import (
     HEADERS,
     TITLES,
     demand_fresh,
+    done_in,
     in_order,
     is_signed_in,
     may_trace,
+    with_done,
 )
 from gatehound.web.render import environment, rendered
 from gatehound.web.reply import Reply, step_up_link, way_back
@@ -47,8 +49,6 @@ Act: TypeAlias = Callable[["Pages", Ask], Awaitable[Reply]]
 
 STATIC: Final = {"gatehound.css": "text/css", "gatehound.js": "text/javascript"}
 _HTML: Final = ("Content-Type", "text/html; charset=utf-8")
-# What a page says after a form was sent: a word in the query, so that nothing of it is echoed.
-DONE: Final = ("ended", "gone", "others", "confirmed", "nothing")
 
 
 class Pages:
@@ -124,13 +124,12 @@ class Pages:
             return self._signed_out(ask)
         await demand_fresh(visit)
         sessions = in_order(await visit.sessions())
-        done = ask.parameters.get("done", "")
         return self.page(
             ask,
             "sessions.html",
             sessions=sessions,
             token=visit.csrf_token(FORM),
-            done=done if done in DONE else "",
+            done=done_in(ask.query),
         )
 
     async def ended(self, ask: Ask) -> Reply:
@@ -244,8 +243,8 @@ class Pages:
         """
         if "next" in ask.form:
             up = "../" * (ask.request.path.count("/") - 1) or "./"
-            return _to(f"{up}{ask.visit.next_target(ask.form['next'])[1:]}")
-        return _to(f"{ask.root}?done={done}")
+            return _to(up + with_done(ask.visit.next_target(ask.form["next"]), done)[1:])
+        return _to(with_done(ask.root, done))
 
 
 _DEEP: Final = frozenset({"notice"})
