@@ -37,8 +37,7 @@ from gatehound.passage import Passage
 from gatehound.settings import Settings
 from gatehound.stepup import STEP_UP, StepUp
 from gatehound.visit import Visit
-from gatehound.web import gate, mounted
-from gatehound.web.asking import path_in
+from gatehound.web import gate, mounted, path_in
 from gatehound.web.headers import can_carry, changes, dress, is_due, leaves_caches_to_us
 from gatehound.web.reply import Reply, reply_for
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Dialog, sync_playwright
 from parts import require
 from serving import servers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.full, pytest.mark.ci]
 
 LOOKS = [
     Look(width, scheme, scripts)

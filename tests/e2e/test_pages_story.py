@@ -20,7 +20,7 @@ from gatehound import EndReason
 from parts import require
 from serving import Servers, servers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.full, pytest.mark.ci]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "redis", "cluster"])

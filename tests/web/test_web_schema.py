@@ -67,7 +67,8 @@ def sent(person: Person, case: Case[Any], *, knows: bool) -> httpx.Response:
     return person.ask(kwargs["method"], kwargs["url"], params=kwargs.get("params"), headers=raw)
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @pytest.mark.parametrize("label", REACHED)
 def test_every_answer_is_in_the_document(place: Place, label: str) -> None:
     schema = schema_of(place)

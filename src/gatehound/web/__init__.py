@@ -6,6 +6,7 @@ app. They need the extra `web`, and are loaded when they are asked for: most pro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from gatehound.web.fragment import render_sessions
     from gatehound.web.pages import Pages
 
-__all__ = ["Pages", "gate", "mounted", "render_sessions"]
+__all__ = ["Pages", "gate", "mounted", "path_in", "render_sessions"]
 
 _PLACES = {
     "Pages": "gatehound.web.pages",
@@ -51,3 +52,15 @@ def mounted(settings: Settings, app: Any, world: Literal["asgi", "wsgi"]) -> Any
     from gatehound.web.mount import Mounted
 
     return getattr(Mounted(settings.web.path), world)(app)
+
+
+def path_in(scope: Mapping[str, Any]) -> str:
+    """Return the path of a scope below its `root_path`.
+
+    Servers differ on whether `path` has it in front: the ASGI specification says that it has.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and (path == root or path.startswith(f"{root.rstrip('/')}/")):
+        return path[len(root.rstrip("/")) :]
+    return path

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 from gatehound.model import Request
 from gatehound.visit import SyncVisit, Visit
+from gatehound.web import path_in
 from gatehound.web.origin import names_host
 
 MAX_BODY: Final = 16 * 1024  # bytes; the longest form here has under 3,000
@@ -98,18 +99,6 @@ def from_environ(environ: Mapping[str, Any], visit: SyncVisit) -> Ask:
     # Not in PEP 3333: gunicorn and werkzeug have one of them, uWSGI and mod_wsgi the other.
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
     return Ask(visit._target, path, environ.get("QUERY_STRING", ""), body, raw.partition("?")[0])
-
-
-def path_in(scope: Mapping[str, Any]) -> str:
-    """Return the path of a scope below its `root_path`.
-
-    Servers differ on whether `path` has it in front: the ASGI specification says that it has.
-    """
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    if root and (path == root or path.startswith(f"{root.rstrip('/')}/")):
-        return path[len(root.rstrip("/")) :]
-    return path
 
 
 async def _received(receive: Receive) -> bytes | None:

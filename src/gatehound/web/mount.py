@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
-from gatehound.web.asking import Receive, path_in
+from gatehound.web import path_in
+from gatehound.web.asking import Receive
 from gatehound.web.pages import Pages, Scope, Send
 
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
