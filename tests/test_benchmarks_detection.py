@@ -72,6 +72,8 @@ def missed(attacks: dict[str, Any]) -> dict[str, int]:
     }
 
 
+@pytest.mark.full
+@pytest.mark.ci
 def test_command_prints_and_writes_the_same_figures_for_a_seed(parts: Any, tmp_path: Path) -> None:
     figures, told = simulate("--run", "standard", "mis-set-proxy", file=tmp_path / "one.json")
     again, _ = simulate("--run", "standard", file=tmp_path / "two.json")
@@ -238,6 +240,8 @@ def test_kit_in_the_country_is_of_a_kind_of_its_own(parts: Any) -> None:
     assert 30 < sum(found.values()) < 45  # one turn in eight of 300, as when they were one kind
 
 
+@pytest.mark.full
+@pytest.mark.ci
 def test_plots_are_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plots = tmp_path / "plots"
