@@ -182,8 +182,10 @@ def _page_problems(settings: Settings) -> Iterator[str]:
                 f"web.{name}: {other!r} given, which is below web.path {path!r}, where only pages "
                 "of gatehound are: move one of the two"
             )
-    if url is not None and not re.fullmatch(_LOCAL_URL, url):
-        yield f"web.sign_in_url: {url!r} given; allowed is a path of this site, such as /sign-in"
+    for name in ("sign_in_url", "password_url", "home_url"):
+        given = getattr(settings.web, name)
+        if given is not None and not re.fullmatch(_LOCAL_URL, given):
+            yield f"web.{name}: {given!r} given; allowed is a path of this site, such as /sign-in"
     folder, language = settings.web.templates, settings.web.language
     if language not in ("auto", *LANGUAGES) and not _has_words(folder, language):
         yield (

@@ -136,13 +136,12 @@ class Acting(Admin):
         if record is None:
             return False
         session, *_ = await self._shown([record])  # with its device, for whom the app tells
-        reason = EndReason.SUSPICIOUS
+        reason = EndReason.REPORTED
         event = self.event(
             "session_terminated",
             passage,
             record,
             reason=reason.value,
-            detail={"reported": True},
             notify="both",
         )
         self.doubt(sid)

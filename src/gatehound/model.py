@@ -68,6 +68,7 @@ class EndReason(enum.StrEnum):
     DISABLED = "disabled"
     EVERYONE = "everyone"
     UNDONE = "undone"
+    REPORTED = "reported"
 
     @property
     def text(self) -> str:
@@ -94,6 +95,7 @@ _END_TEXT: Final = {
     EndReason.REPLACED: "You signed in again on this device.",
     EndReason.DISABLED: "Your account was disabled.",
     EndReason.EVERYONE: "All sessions of this site were ended.",
+    EndReason.REPORTED: "You said that a sign-in was not yours, and ended it.",
     EndReason.UNDONE: "Signing in did not succeed: the site failed before it could answer.",
 }
 

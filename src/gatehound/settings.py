@@ -141,6 +141,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     step_up_enforce: Literal["everywhere", "sensitive"] = "everywhere"
     path: str | None = None  # below which the middleware serves its pages; None: the app mounts
     sign_in_url: str | None = None  # where the pages send who is signed out
+    password_url: str | None = None  # where people change their password
+    home_url: str | None = None  # the way from the pages back to the site
     require_fresh: bool = True  # OWASP ASVS 7.5.2: to see and end sessions, prove who you are
     language: str = "auto"  # what the browser asks for
     templates: str | None = None  # a folder whose templates go before ours
@@ -299,7 +301,7 @@ def _for_development(settings: Settings, data: Mapping[str, Any]) -> Settings:
     if not settings.secret_keys or not settings.identity_key:
         secret, identity = development_keys(settings.namespace)
         path = development_keys_path(settings.namespace)
-        log.warning("development mode: its own keys were made, and are kept in %s", path)
+        log.warning("development mode: keys of its own are used, and kept in %s", path)
         changes["secret_keys"] = settings.secret_keys or (secret,)
         changes["identity_key"] = settings.identity_key or identity
     if "cookie" not in data:

@@ -161,6 +161,7 @@ def test_behind_a_proxy_that_names_the_host(make_site: MakeSite) -> None:
         ({"sec-fetch-site": "cross-site", "origin": EVIL}, "another-site", "csrf.trusted_origins"),
         ({"origin": EVIL}, "another-origin", "client_ip.host_header"),
         ({}, "no-origin", "a header Origin with the address of this site"),
+        ({"x-csrf-token": "x.y"}, "wrong-token", "was not made for this session"),
     ],
 )
 def test_a_refusal_says_why_and_what_to_do(

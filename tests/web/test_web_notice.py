@@ -51,10 +51,10 @@ def test_session_is_ended_by_somebody_who_is_not_signed_in(place: Place) -> None
     done = press(place.person(), link(place, "Firefox"))
     assert done.status_code == 200
     assert "That session is over." in done.text
-    assert "as if somebody else was using it" in thief.get("/sessions/").text
+    assert "You said that a sign-in was not yours" in thief.get("/sessions/").text
     assert owner.get("/sessions/").status_code == 200
     [told] = [one for one in place.events if one.name == "session_terminated"]
-    assert (told.notify, told.detail) == ("both", {"reported": True})
+    assert (told.notify, told.reason) == ("both", "reported")
 
 
 def test_everything_is_ended(place: Place) -> None:

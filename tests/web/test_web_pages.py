@@ -424,6 +424,16 @@ def test_address_and_its_trace(make_place: Callable[..., Place]) -> None:
     assert "cannot be told" in plain.get("/sessions/address", headers={"x-forwarded-for": "x"}).text
 
 
+def test_ways_out_are_shown_where_they_are_set(make_place: Callable[..., Place]) -> None:
+    person = make_place(web={"password_url": "/pass?a=1&b=2", "home_url": "/home"}).person().login()
+    page = person.get("/sessions/").text
+    assert '<a class="gh-button" href="/pass?a=1&amp;b=2">' in page
+    assert '<a href="/home">Back to the site</a>' in page
+    plain = make_place().person().login().get("/sessions/").text
+    assert "Back to the site" not in plain
+    assert "Change your password" not in plain
+
+
 def test_templates_can_be_replaced(make_place: Callable[..., Place], tmp_path: Path) -> None:
     tmp_path.joinpath("ended.html").write_text(
         '{% extends "base.html" %}{% block main %}<p>Come back soon, {{ user }}</p>{% endblock %}'
@@ -445,6 +455,8 @@ def test_templates_can_be_replaced(make_place: Callable[..., Place], tmp_path: P
         ({"sign_in_url": "/sessions?x"}, "which is below web.path '/sessions'"),
         ({"sign_in_url": "https://evil.example"}, "web.sign_in_url: 'https://evil.example'"),
         ({"sign_in_url": "//evil.example"}, "web.sign_in_url: '//evil.example'"),
+        ({"password_url": "javascript:1"}, "web.password_url: 'javascript:1'"),
+        ({"home_url": "https://evil.example"}, "web.home_url: 'https://evil.example'"),
         ({"templates": "/no/such/folder"}, "which is no folder here"),
         ({"language": "xx"}, "web.language"),
     ],

@@ -77,7 +77,7 @@ class CrossSite:
             return None
         if self._is_exempt(method, path) and not is_odd(path):
             return None
-        return cross_site_refusal(request, reason)
+        return cross_site_refusal(request, "wrong-token" if request.header(HEADER) else reason)
 
     def _doubt(self, request: Request) -> str | None:
         """Why a request may be another site's, None where it is not."""

@@ -192,6 +192,8 @@ class Pages:
             "root": ask.root,
             "mark": marks(),
             "sign_in_url": settings.sign_in_url,
+            "password_url": settings.password_url,
+            "home_url": settings.home_url,
             "signed_in": visit._passage.record is not None,
             **values,
         }

@@ -32,6 +32,8 @@ _STEP_UP = (
 _FRESH = ("fresh-login-required", "This needs a recent sign-in. Please sign in again.")
 _LOST = "What you sent did not go through: after that, go back and send it again."
 _CROSS_SITE = {
+    "wrong-token": "The token in the header X-CSRF-Token was not made for this session, or over 12 "
+    "hours ago, so nothing was done. For developers: send one of visit.csrf_token().",
     "another-site": "Another site sent this request, so nothing was done. To do it, open the page "
     "on this site and send it from there. For developers: send a token of the session in the "
     "header X-CSRF-Token, or name the other site in csrf.trusted_origins.",
