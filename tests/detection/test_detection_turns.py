@@ -295,4 +295,4 @@ def test_what_threads_count_at_once_never_raises(
 
         if not interrupted(partial(note, counted, 7, later + 2), others, at):
             break
-    assert at > 25
+    assert at > 15  # how many instructions there are differs from Python to Python: here 23 or more

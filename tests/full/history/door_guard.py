@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from gatehound import Guard, LoginRefused
@@ -121,7 +121,7 @@ def asgi_serve(guard: Guard) -> Serve:
             "headers": headers, "client": ("203.0.113.7", 40000), "server": ("shop.example", 443),
         }  # fmt: skip
         await wrapped(scope, receive, send)
-        lines = {k.decode().lower(): v.decode() for k, v in sent[0]["headers"]}
+        lines = _first_lines((k.decode(), v.decode()) for k, v in sent[0]["headers"])
         return sent[0]["status"], lines, b"".join(m.get("body", b"") for m in sent[1:])
 
     return serve
@@ -150,13 +150,21 @@ def wsgi_serve(guard: Guard) -> Serve:
         begun: list[Any] = []
 
         def start_response(status: str, lines: Any, exc_info: Any = None) -> Any:
-            begun[:] = [int(status.split()[0]), {k.lower(): v for k, v in lines}]
+            begun[:] = [int(status.split()[0]), _first_lines(lines)]
             return lambda data: None
 
         body = b"".join(wrapped(environ, start_response))
         return begun[0], begun[1], body
 
     return serve
+
+
+def _first_lines(lines: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The first line of each name: of cookies that is the session's, and behind it the device's."""
+    found: dict[str, str] = {}
+    for name, value in lines:
+        found.setdefault(name.lower(), value)
+    return found
 
 
 class GuardDoor:
