@@ -96,7 +96,7 @@ def with_flask(mounts: bool) -> Any:
 def pyramid(mounts: bool) -> Any:
     """Views of Pyramid, and its own way to mount a WSGI app."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "'cgi' is deprecated", DeprecationWarning)  # its webob
+        warnings.simplefilter("ignore")  # of cgi, and on newer Pythons of pkg_resources
         from pyramid.config import Configurator
         from pyramid.response import Response
         from pyramid.wsgi import wsgiapp2

@@ -192,7 +192,9 @@ def test_token_names_what_it_was_made_for(alias: bytes, sid: bytes) -> None:
 @given(st.data())
 def test_changed_token_opens_nothing(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(TOKEN) - 2))  # the last character has bits that nobody reads
-    char = data.draw(st.characters(exclude_characters=TOKEN[at]))
+    # Python reads "+" and "/" in the place of "-" and "_", which is the same signature.
+    alike = {"-": "+", "_": "/"}.get(TOKEN[at], "")
+    char = data.draw(st.characters(exclude_characters=TOKEN[at] + alike))
     assert TOKENS.open(TOKEN[:at] + char + TOKEN[at + 1 :]) is None
 
 
