@@ -183,8 +183,11 @@ def test_reason_is_not_hidden_by_a_late_sign_out(place: Place) -> None:
     person, other = place.person().login(), place.person(FIREFOX).login()
     token = other.token()
     person.submit("end-others")
-    assert other.submit("sign-out", token=token).status_code == 303
-    other.login()  # its cookie is gone: what is over is not told to the next one
+    answer = other.submit("sign-out", token=token)  # of a page that was open all the while
+    assert (answer.status_code, answer.headers["location"]) == (303, "./ended")
+    for path in ("/sessions/ended", "/sessions/ended?signed-out"):
+        assert "You ended this session from another device." in other.get(path).text
+    other.login()
     assert "You are signed in" in other.get("/sessions/ended?signed-out").text
 
 

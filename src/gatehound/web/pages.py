@@ -167,9 +167,12 @@ class Pages:
         return self._back(ask, "others" if count else "nothing")
 
     async def sign_out(self, ask: Ask) -> Reply:
-        """End this session; where it is over already there is no token to check."""
-        if is_signed_in(ask.visit) and (refusal := self._forged(ask)) is not None:
-            return refusal
+        """End this session; where it is over already, say why."""
+        if is_signed_in(ask.visit):
+            if (refusal := self._forged(ask)) is not None:
+                return refusal
+        elif ask.visit.ended is not None:
+            return _to(f"{ask.root}ended")
         await ask.visit.logout()
         return _to(f"{ask.root}ended?signed-out")
 
