@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from web_kit import CHROME, FIREFOX, ORIGIN, SESSION, Place
+from web_kit import CHROME, FIREFOX, ORIGIN, SESSION, Place, only_asgi
 
 from gatehound import SettingsError, UsageError
 from gatehound.stores.memory import MemoryStore
@@ -326,9 +326,8 @@ def test_word_of_what_was_done_is_found_again(query: str, done: str) -> None:
 # --- what a server or an app does wrong ---
 
 
+@only_asgi  # there are none under WSGI
 def test_websocket_to_the_pages_is_closed(place: Place) -> None:
-    if place.world == "wsgi":
-        return  # there are none
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -343,15 +342,15 @@ def test_websocket_to_the_pages_is_closed(place: Place) -> None:
     assert place.calls == []
 
 
+@only_asgi
 def test_pages_of_the_other_world_say_so(place: Place) -> None:
     def job(visit: Any) -> str:
         with pytest.raises(UsageError, match=r"mount Pages\.asgi there"):
             Pages().wsgi({"gatehound": visit}, lambda *told: None)
         return "told"
 
-    if place.world == "asgi":
-        place.job = job
-        assert place.person().get("/").text == "told"
+    place.job = job
+    assert place.person().get("/").text == "told"
 
 
 def test_jinja2_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
