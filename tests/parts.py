@@ -21,6 +21,19 @@ _PLACES = os.pathsep.join(
     ]
 )
 
+# How tests start Chromium: alone, silent, and on a proxy whose certificate they made.
+CHROMIUM_OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--ignore-certificate-errors",
+)
+
 
 def require(part: str) -> str:
     """Return the path of a program; without it skip by name, or fail where all parts are due."""

@@ -17,19 +17,8 @@ from typing import Any, Final
 from pages_kit import CHROME, COOKIE, HOME, PATH, Person
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Response
 
-from parts import missing, require
+from parts import CHROMIUM_OPTIONS, missing, require
 
-OPTIONS: Final = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--ignore-certificate-errors",
-)
 RULES: Final = (
     *("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"),
     "best-practice",
@@ -187,7 +176,7 @@ def axe() -> str:
 
 @contextmanager
 def chromium(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=require("chromium"), args=OPTIONS)
+    browser = playwright.chromium.launch(executable_path=require("chromium"), args=CHROMIUM_OPTIONS)
     yield browser
     browser.close()
 

@@ -130,6 +130,8 @@ def site(started: Servers, world: str, store: str, **environ: str) -> Iterator[S
         "GATEHOUND_STORE": store,
         "GATEHOUND_WEB__PATH": PATH,
         "GATEHOUND_WEB__SIGN_IN_URL": "/",
+        "GATEHOUND_WEB__PASSWORD_URL": "/password",
+        "GATEHOUND_WEB__HOME_URL": "/",
         "GATEHOUND_CLIENT_IP__MODE": "x-forwarded-for",
         "GATEHOUND_CLIENT_IP__TRUSTED_PROXIES": "127.0.0.1",
         "GATEHOUND_DETECTION__CITY_DATABASE": places(folder),

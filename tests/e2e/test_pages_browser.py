@@ -95,6 +95,20 @@ def notice(site: Site, mine: Window, user: str) -> Opened:
     return mine.open(site.guard.notice_path(session).removeprefix(PATH)).status, "Was this you?"
 
 
+def noticed(site: Site, mine: Window, user: str) -> Opened:
+    notice(site, mine, user)
+    return mine.press("Sign only this one out").status, "Signed out"
+
+
+def noticed_late(site: Site, mine: Window, user: str) -> Opened:
+    site.sign_in(user, address=FAR)
+    [session] = site.guard.sync.sessions_of(user)
+    site.guard.sync.terminate_user(user)
+    status = mine.open(site.guard.notice_path(session).removeprefix(PATH)).status
+    assert "over already" in mine.page.locator(".gh-told").inner_text()
+    return status, "Was this you?"
+
+
 def address(site: Site, mine: Window, user: str) -> Opened:
     mine.become(site.sign_in(user, roles="admin"))
     status = mine.open("/address").status
@@ -119,6 +133,8 @@ SCENES: dict[Callable[[Site, Window, str], Opened], int] = {
     flagged: 200,
     ended: 200,
     notice: 200,
+    noticed: 200,
+    noticed_late: 200,
     address: 200,
     refused: 403,
     signed_out: 401,

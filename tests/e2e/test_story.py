@@ -17,7 +17,7 @@ from servers import KEYS, gunicorn, redis, uvicorn
 
 from gatehound import EndReason, Guard
 from gatehound._sync import run_sync
-from parts import require
+from parts import CHROMIUM_OPTIONS, require
 from passthrough_kit import World, make_guard
 from serving import servers
 
@@ -29,17 +29,6 @@ WINDOWS = (
     "Chrome/141.0.0.0 Safari/537.36"
 )
 LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
-CHROMIUM_OPTIONS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--ignore-certificate-errors",
-)
 
 
 @dataclass(frozen=True)
