@@ -31,6 +31,19 @@ _SID: Final = 8
 _LONGEST: Final = 200  # characters; a notice's token has under 100
 
 
+def signer(purpose: str, secret_keys: Sequence[str], namespace: str) -> TimestampSigner:
+    """Return what signs for one purpose (a-z and "-"); keys are newest first.
+
+    What is signed for one purpose or namespace verifies for no other.
+    """
+    return TimestampSigner(
+        list(reversed(secret_keys)),  # it signs with the last key of its list, and accepts all
+        salt=f"gatehound.{purpose}.{namespace}",
+        key_derivation="hmac",
+        digest_method=hashlib.sha256,
+    )
+
+
 class CSRFTokens:
     """Makes and checks CSRF tokens of one namespace; keys are newest first.
 
@@ -40,13 +53,7 @@ class CSRFTokens:
     def __init__(
         self, *, secret_keys: Sequence[str], namespace: str, purpose: str = "csrf"
     ) -> None:
-        # itsdangerous signs with the last key of its list and accepts all of them.
-        self._signer = TimestampSigner(
-            list(reversed(secret_keys)),
-            salt=f"gatehound.{purpose}.{namespace}",
-            key_derivation="hmac",
-            digest_method=hashlib.sha256,
-        )
+        self._signer = signer(purpose, secret_keys, namespace)
 
     def make(self, owner: bytes, action: str = "") -> str:
         """Return a token for a form of this session; `action` "" means any ordinary form.
@@ -70,13 +77,7 @@ class NoticeTokens:
     """Makes and opens the tokens of notices; keys are newest first."""
 
     def __init__(self, *, secret_keys: Sequence[str], namespace: str) -> None:
-        # itsdangerous signs with the last key of its list and accepts all of them.
-        self._signer = TimestampSigner(
-            list(reversed(secret_keys)),
-            salt=f"gatehound.notice.{namespace}",
-            key_derivation="hmac",
-            digest_method=hashlib.sha256,
-        )
+        self._signer = signer("notice", secret_keys, namespace)
 
     def make(self, alias: bytes, sid: bytes) -> str:
         """Return a token that names a session; it needs no quoting in a path."""

@@ -14,7 +14,6 @@ The session's sid is signed and not sent, as in gatehound.tokens; it survives a 
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -22,9 +21,10 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote, unquote, unquote_to_bytes
 
-from itsdangerous import BadSignature, TimestampSigner
+from itsdangerous import BadSignature
 
 from gatehound.model import Request
+from gatehound.tokens import signer
 
 LIFE: Final = 3600  # seconds; as long as a person may look for a password and a second factor
 CLOCK_SLACK: Final = 60  # seconds; whoever signed may have a clock that is ahead of ours
@@ -47,13 +47,7 @@ class WayBack:
     """Seals the target of a request into a `next` value, and opens it again."""
 
     def __init__(self, *, secret_keys: Sequence[str], namespace: str) -> None:
-        # itsdangerous signs with the last key of its list and accepts all of them.
-        self._signer = TimestampSigner(
-            list(reversed(secret_keys)),
-            salt=f"gatehound.next.{namespace}",
-            key_derivation="hmac",
-            digest_method=hashlib.sha256,
-        )
+        self._signer = signer("next", secret_keys, namespace)
 
     def seal(self, target: str, owner: bytes) -> str:
         """Return what leads the session with the sid `owner` to `target`; needs no quoting."""

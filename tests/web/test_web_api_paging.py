@@ -67,14 +67,17 @@ def test_tampered_cursor_is_refused(place: Place) -> None:
     place.person(FIREFOX).login()
     good = cursor_of(person)
     assert len(ids(person, f"?cursor={good}")) == 1
-    active, public_id, signature = good.split(".")
+    active, public_id, made, signature = good.split(".")
     bad = [
         "",
         "x",
         good[:-1],
         f"{good}.",
-        f"{int(active) + 1}.{public_id}.{signature}",
-        f"{active}.{'0' * 16}.{signature}",
+        f"{int(active) + 1}.{public_id}.{made}.{signature}",
+        f"{active}.{'0' * 16}.{made}.{signature}",
+        f"{active}.{public_id}.AAAA.{signature}",
+        f"{active}.{public_id}.{signature}",
+        f"{active}.{public_id}.{made}.",
         f"{active}.{public_id}.",
         f"{active}.{public_id}",
         signature,

@@ -8,23 +8,18 @@ not sent, as in gatehound.tokens; it survives a new secret.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
-from itsdangerous import BadSignature, Signer
+from itsdangerous import BadSignature
+
+from gatehound.tokens import signer
 
 
 class Cursors:
     """Makes and opens cursors of one namespace; keys are newest first."""
 
     def __init__(self, *, secret_keys: Sequence[str], namespace: str) -> None:
-        # itsdangerous signs with the last key of its list and accepts all of them.
-        self._signer = Signer(
-            list(reversed(secret_keys)),
-            salt=f"gatehound.cursor.{namespace}",
-            key_derivation="hmac",
-            digest_method=hashlib.sha256,
-        )
+        self._signer = signer("cursor", secret_keys, namespace)
 
     def make(self, owner: bytes, active: int, public_id: str) -> str:
         """Return a cursor behind a session, for the one with the sid `owner`.
