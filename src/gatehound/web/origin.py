@@ -17,7 +17,7 @@ def names_host(request: Request, resolver: ClientIPResolver) -> bool:
     a proxy nobody here knows that.
     """
     scheme, _, where = request.header("origin").lower().partition("://")
-    if not where:
+    if not (scheme and where):
         return False
     names = (where, f"{where}:{_PORTS.get(scheme)}")
     if request.host.lower() in names:
