@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 from gatehound.web import path_in
 from gatehound.web.asking import Receive
-from gatehound.web.pages import Pages, Scope, Send
+from gatehound.web.pages import Pages
+from gatehound.web.serving import Scope, Send
 
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 WsgiApp: TypeAlias = Callable[[Any, Any], Iterable[bytes]]

@@ -8,6 +8,7 @@ from gatehound.errors import StoreError
 from gatehound.model import Session
 from gatehound.web.asking import Ask
 from gatehound.web.reply import Reply
+from gatehound.web.serving import outage
 
 if TYPE_CHECKING:
     from gatehound.web.pages import Pages
@@ -35,7 +36,7 @@ async def act(pages: Pages, ask: Ask) -> Reply:
     try:
         ended = await guard.report(passage, *named, everywhere=everywhere)
     except StoreError as error:
-        raise _down(ask, error) from None
+        raise outage(ask, error) from None
     return pages.page(ask, "noticed.html", ended=ended, everywhere=everywhere)
 
 
@@ -44,14 +45,8 @@ async def _find(ask: Ask, alias: bytes, sid: bytes) -> Session | None:
     try:
         found = await guard.listed(await guard.store.sessions(alias))
     except StoreError as error:
-        raise _down(ask, error) from None
+        raise outage(ask, error) from None
     return next((one for one in found if one.public_id == sid.hex()), None)
-
-
-def _down(ask: Ask, error: StoreError) -> StoreError:
-    """Note that the store is down; the middleware answers 503."""
-    ask.visit._guard.note_outage(error)
-    return ask.visit._passage.raise_later(error)
 
 
 def _token(ask: Ask) -> str:

@@ -6,6 +6,7 @@ through, or its framework has turned them into a 500, the adapter sends these in
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import quote
 
@@ -50,12 +51,13 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A whole response: status line text, headers, body."""
+    """A whole response: status line text, headers, body, or the parts of a long one."""
 
     status: int
     phrase: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    parts: AsyncIterator[bytes] | None = None
 
     @property
     def status_line(self) -> str:
@@ -63,7 +65,9 @@ class Reply(msgspec.Struct, frozen=True):
         return f"{self.status} {self.phrase}"
 
     def sized(self) -> list[tuple[str, str]]:
-        """The headers, with the length of the body."""
+        """The headers, with the length of the body where it is known."""
+        if self.parts is not None:
+            return [*self.headers]
         return [*self.headers, ("Content-Length", str(len(self.body)))]
 
     def body_for(self, request: Request) -> bytes:
