@@ -6,7 +6,11 @@ import pytest
 
 from gatehound.testing import Check, OpenStore, run_check, store_checks
 
-SLOW = ("counter_names_are_bounded", "ended_sessions_stay_ended")
+SLOW = (
+    *("counter_names_are_bounded", "ended_sessions_stay_ended", "events_of_a_network"),
+    *("tail_survives_a_made_up_place", "tail_tells_each_event_once"),
+    "tail_tells_of_one_flood_in_steps",
+)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from broken_directory import PagesByTimeOnly, SearchesTheDead
 from broken_login import EndsTheOldestOfAll, TakesProofForEver
+from broken_tail import PutsOverAnyVersion, TailsAndSkips
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -55,7 +56,15 @@ def test_sqlite_agrees_with_the_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [SearchesTheDead, EndsTheOldestOfAll, TakesProofForEver, PagesByTimeOnly]
+    "broken",
+    [
+        SearchesTheDead,
+        EndsTheOldestOfAll,
+        TakesProofForEver,
+        PagesByTimeOnly,
+        TailsAndSkips,
+        PutsOverAnyVersion,
+    ],
 )
 def test_the_machine_finds_a_planted_defect(broken: type[MemoryStore]) -> None:
     with pytest.raises(AssertionError):

@@ -12,6 +12,7 @@ import broken_login
 import broken_race
 import broken_store
 import broken_table
+import broken_tail
 import pytest
 from broken_found_by import FOUND_BY
 
@@ -32,7 +33,7 @@ def _broken(module: ModuleType) -> dict[str, type[MemoryStore]]:
 
 BROKEN = _broken(broken_store) | _broken(broken_table) | _broken(broken_directory)
 BROKEN |= _broken(broken_race) | _broken(broken_login) | _broken(broken_ends)
-BROKEN |= _broken(broken_copy)
+BROKEN |= _broken(broken_copy) | _broken(broken_tail)
 
 
 @pytest.mark.parametrize("name", BROKEN)

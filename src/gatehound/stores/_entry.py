@@ -15,9 +15,8 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from gatehound.model import Event
 from gatehound.stores import rule
-from gatehound.stores.answer import Before, EventQuery, Memory, Meta, NewSession, Standing
+from gatehound.stores.answer import Before, Memory, Meta, NewSession, Standing
 from gatehound.stores.record import Record, Security, Seen, Tombstone
 
 T = TypeVar("T")
@@ -210,14 +209,10 @@ def paged(
     return page, key(page[-1]) if len(found) > len(page) else ""
 
 
-def matches_event(event: Event, query: EventQuery) -> bool:
-    """True where an event is one that the query looks for."""
-    return (
-        (query.user_id is None or event.user_id == query.user_id)
-        and (query.public_id is None or event.public_id == query.public_id)
-        and (query.names is None or event.name in query.names)
-        and (query.since is None or round(event.at * 1000) >= query.since)
-    )
+def scanned(there: Sequence[T], key: Callable[[T], str], cursor: str, to: str) -> int:
+    """Count what lies behind a cursor, down to the next one ("": to the end)."""
+    below = cursor if _CURSOR.fullmatch(cursor) else ""
+    return sum((not below or key(item) < below) and key(item) >= to for item in there)
 
 
 def fits(given: Memory | None, stored: Memory) -> bool:

@@ -7,10 +7,11 @@ clock; every caller holds the first and passes the time.
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from gatehound.errors import StoreUnavailable
 from gatehound.model import EndReason, Event
 from gatehound.stores import rule
 from gatehound.stores._entry import SessionEntry, UserEntry
-from gatehound.stores.answer import Answer, Ends, Finished, NewSession, Revoked, Standing
+from gatehound.stores.answer import Answer, Ends, Finished, NewSession, Revoked, Standing, Tail
 from gatehound.stores.record import Record, Tombstone
 
 MAX_SESSIONS: Final = 1000  # of one user where the caller sets no limit
@@ -28,6 +29,7 @@ MAX_ENDS: Final = 10_000  # ends between two polls of a watch, which are 0.25 s 
 # A user is looked at twice, for the session and for its tombstone, and others come meanwhile:
 # with two looks for each who came the table would go on growing.
 _TIDY_USERS: Final = 8 * rule.TIDY_EVERY
+_PLACE: Final = re.compile(r"[0-9]{1,16}")
 _FULL: Final = "the memory store is full: it holds max_users=%d users"
 _log = logging.getLogger(__name__)
 
@@ -51,6 +53,23 @@ class EventLog:
     def newest_first(self, now: int) -> Iterator[Event]:
         self._drop_old(now)
         return (event for _, event in reversed(self._events))
+
+    def after(self, place: str, since: int | None, limit: int, now: int) -> Tail:
+        """Return those after a place, the number of an event, the oldest first."""
+        self._drop_old(now)
+        number = int(place) if _PLACE.fullmatch(place) else self._number + 1
+        if number > self._number:  # a place of none of ours
+            number = self._number if since is None else self._before(since)
+        newest_first = (event for _, event in reversed(self._events))
+        found = list(takewhile(lambda event: int(event.id) > number, newest_first))
+        told = tuple(reversed(found[-limit:]))
+        is_cut = len(found) > limit
+        return Tail(told, str(int(told[-1].id) if is_cut else self._number), is_cut)
+
+    def _before(self, moment: int) -> int:
+        """Return the number before that of the first event since a moment."""
+        numbers = (int(event.id) for at, event in self._events if at >= moment)
+        return next(numbers, self._number + 1) - 1
 
     def forget(self, user_id: str) -> None:
         kept = [item for item in self._events if item[1].user_id != user_id]

@@ -121,11 +121,15 @@ class Revoked(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """The living sessions of one user, oldest first; `finished` are those just noticed over."""
+    """The living sessions of one user, oldest first; `finished` are those just noticed over.
+
+    `disabled`: the user is, and has none.
+    """
 
     records: tuple[Record, ...]
     now: int
     finished: tuple[Finished, ...] = ()
+    disabled: bool = False
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -170,29 +174,48 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One page of sessions. `cursor` is "" on the last; a page may be short and not the last."""
+    """One page of sessions. `cursor` is "" on the last; a page may be short and not the last.
+
+    `looked_at` is how many sessions were looked at for it: as many as it has, where an index
+    finds what is asked for.
+    """
 
     records: tuple[Record, ...]
     now: int
     cursor: str = ""
+    looked_at: int = 0
 
 
 class EventQuery(msgspec.Struct, frozen=True):
-    """Which events; None means "any". Newest first. `cursor` and `limit` are as in Query."""
+    """Which events; None means "any". Newest first. `cursor` and `limit` are as in Query.
+
+    From `since` on, and before `until`; `network` is as in Query, and one of which an event says
+    no address is in none.
+    """
 
     user_id: str | None = None
     public_id: str | None = None
     names: Collection[str] | None = None
     since: int | None = None
+    until: int | None = None
+    network: tuple[bytes, int] | None = None
     cursor: str = ""
     limit: int = 50
 
 
 class EventPage(msgspec.Struct, frozen=True):
-    """One page of events, newest first. `cursor` is "" on the last."""
+    """One page of events, newest first. `cursor` is "" on the last; a page may be short before."""
 
     events: tuple[Event, ...]
     cursor: str = ""
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """Events after a place, the oldest first, and where to go on; `more`: there are some now."""
+
+    events: tuple[Event, ...]
+    place: str
+    more: bool = False
 
 
 class Ends(msgspec.Struct, frozen=True):

@@ -59,6 +59,7 @@ from gatehound.stores.answer import (
     Refused,
     Remembered,
     Revoked,
+    Tail,
 )
 from gatehound.stores.record import Seen
 
@@ -332,6 +333,33 @@ class Store(ABC):
     @abstractmethod
     async def events(self, query: EventQuery) -> EventPage:
         """Return events that match, newest first."""
+
+    @abstractmethod
+    async def tail(self, place: str, *, since: int | None = None, limit: int = 500) -> Tail:
+        """Return about `limit` of the events that came after a place, and where to go on.
+
+        `place` is what the answer before said; "" begins with those of `since` (None: from now
+        on, so that nothing comes yet). Who goes on from place to place sees each event that is
+        kept once, those of one user in their order, all others nearly so. A place that no answer
+        gave, or that a restored backup has not reached, begins anew as "".
+        """
+
+    @abstractmethod
+    async def shelf(self, name: str) -> Memory:
+        """Return what `put` wrote under a name; version 0 with b"" for nothing yet."""
+
+    @abstractmethod
+    async def put(self, name: str, memory: Memory) -> bool:
+        """Write under a name where its version is still `memory.version`, and raise that by one.
+
+        False, and nothing written, where another process was quicker. It stays for ever: for the
+        few notes of background work, and nothing of a user. `name` is 1 to 32 of a-z, 0-9 and
+        "-", `memory.data` has at most 256 KiB; else ValueError.
+        """
+
+    @abstractmethod
+    async def living(self) -> int:
+        """Count the sessions that nobody has found over yet, those of visitors too."""
 
     # --- for operators ---
 

@@ -22,13 +22,7 @@ from typing import Any, ClassVar
 from gatehound.errors import StoreMismatch
 from gatehound.model import EndReason, Event
 from gatehound.stores import _copying, rule
-from gatehound.stores._entry import (
-    differing,
-    fits,
-    matches_event,
-    paged,
-    place,
-)
+from gatehound.stores._entry import differing, fits, paged, place, scanned
 from gatehound.stores._step import Step
 from gatehound.stores._table import CounterTable, EventLog, Table
 from gatehound.stores.answer import (
@@ -49,6 +43,7 @@ from gatehound.stores.answer import (
     Remembered,
     Revoked,
     Standing,
+    Tail,
 )
 from gatehound.stores.base import Store
 from gatehound.stores.record import STANDING, Seen
@@ -77,6 +72,7 @@ class MemoryStore(Store):
         self._steps = Step(clock or _system_clock)
         self._meta: Meta | None = None
         self._counters = CounterTable()
+        self._shelves: dict[str, Memory] = {}
         self._table = Table(EventLog(max_events, event_retention), max_users)
 
     # --- life of the store ---
@@ -179,7 +175,8 @@ class MemoryStore(Store):
         with self._step() as now:
             user = self._table.user(alias)
             finished = self._table.end_expired(user, now)
-            return Listed(tuple(map(user.record, user.oldest_first())), now, finished)
+            records = tuple(map(user.record, user.oldest_first()))
+            return Listed(records, now, finished, user.disabled)
 
     async def epoch(self, alias: bytes) -> int:
         with self._step():
@@ -306,15 +303,13 @@ class MemoryStore(Store):
 
     async def search(self, query: Query) -> Page:
         with self._step() as now:
-            found = [
-                record
-                for user in self._table.users.values()
-                for record in map(user.record, user.living(now))
-                if rule.matches(record, query)
-            ]
-        found.sort(key=place, reverse=True)
+            alias, table = query.alias, self._table
+            users = table.users.values() if alias is None else [table.user(alias)]
+            there = [record for user in users for record in map(user.record, user.living(now))]
+        there.sort(key=place, reverse=True)
+        found = [record for record in there if rule.matches(record, query)]
         page, cursor = paged(found, place, query.cursor, query.limit)
-        return Page(page, now, cursor)
+        return Page(page, now, cursor, scanned(there, place, query.cursor, cursor))
 
     async def sweep(self, limit: int = 1000) -> tuple[Finished, ...]:
         with self._step() as now:
@@ -352,9 +347,30 @@ class MemoryStore(Store):
     async def events(self, query: EventQuery) -> EventPage:
         with self._step() as now:
             newest = self._table.log.newest_first(now)
-            found = [event for event in newest if matches_event(event, query)]
+            found = [event for event in newest if rule.matches_event(event, query)]
         page, cursor = paged(found, lambda event: event.id, query.cursor, query.limit)
         return EventPage(page, cursor)
+
+    async def tail(self, place: str, *, since: int | None = None, limit: int = 500) -> Tail:
+        with self._step() as now:
+            return self._table.log.after(place, since, min(max(limit, 1), rule.MAX_TAIL), now)
+
+    async def shelf(self, name: str) -> Memory:
+        rule.check_shelf(name)
+        with self._step():
+            return self._shelves.get(name, Memory())
+
+    async def put(self, name: str, memory: Memory) -> bool:
+        rule.check_shelf(name, memory.data)
+        with self._step():
+            if memory.version != self._shelves.get(name, Memory()).version:
+                return False
+            self._shelves[name] = Memory(memory.data, memory.version + 1)
+            return True
+
+    async def living(self) -> int:
+        with self._step():
+            return sum(len(user.sessions) for user in self._table.users.values())
 
     # --- for operators ---
 

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from msgspec.structs import replace
 
 from gatehound.model import EndReason, Event
-from gatehound.stores.answer import Finished, Holdings, Memory, NewSession, Query, Standing
+from gatehound.stores.answer import (
+    EventQuery,
+    Finished,
+    Holdings,
+    Memory,
+    NewSession,
+    Query,
+    Standing,
+)
 from gatehound.stores.record import ANONYMOUS, FLAGGED, Record, Security, Tombstone
 
 HOUR: Final = 3_600_000
@@ -28,6 +38,8 @@ MAX_DATA_VALUE_BYTES: Final = 65_536
 MAX_DATA_FIELDS: Final = 256
 MAX_AGENT_BYTES: Final = 512
 MAX_COUNTER_NAMES: Final = 10_000  # of one kind in one window; more are not counted
+MAX_SHELF_BYTES: Final = 256 * 1024  # read and written whole
+MAX_TAIL: Final = 1000  # events in one answer
 
 # With each so many logins a store that no clock of its own sweeps ends what is over, so that it
 # does not grow where nobody calls `sweep`: twice as many as came, so that it catches up.
@@ -38,6 +50,10 @@ TIDY_SESSIONS: Final = 2 * TIDY_EVERY
 SUPERSEDED_FOR: Final = 60_000
 # The old secret of a routine rotation, until the new one is first presented.
 UNCONFIRMED_FOR: Final = 600_000
+MAX_MOMENT: Final = 2**48 - 1  # as records keep times: the year 10889
+
+_SHELF_NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
+_MAPPED: Final = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2: an IPv4 address within IPv6
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")  # as HINCRBY reads one
 
 
@@ -155,6 +171,14 @@ def check_data_name(name: str) -> None:
         raise ValueError(f"data field name of {size} bytes: 1 to {MAX_DATA_NAME_BYTES} are allowed")
 
 
+def check_shelf(name: str, data: bytes = b"") -> None:
+    """Raise ValueError for a name or data that no shelf takes."""
+    if not _SHELF_NAME.fullmatch(name):
+        raise ValueError(f"shelf name {name!r} given: 1 to 32 of a-z, 0-9 and '-' are allowed")
+    if len(data) > MAX_SHELF_BYTES:
+        raise ValueError(f"shelf {name!r}: {len(data)} bytes given, {MAX_SHELF_BYTES} are allowed")
+
+
 def incremented(name: str, stored: bytes, by: int) -> int:
     """Add to the decimal integer in a data field; ValueError as `data_incr` says."""
     if not _INTEGER.fullmatch(stored):
@@ -178,11 +202,47 @@ def matches(record: Record, query: Query) -> bool:
     )
 
 
+def matches_event(event: Event, query: EventQuery) -> bool:
+    """True where an event is one that the query looks for."""
+    at = round(event.at * 1000)
+    return (
+        (query.user_id is None or event.user_id == query.user_id)
+        and (query.public_id is None or event.public_id == query.public_id)
+        and (query.names is None or event.name in query.names)
+        and (query.since is None or at >= query.since)
+        and (query.until is None or at < query.until)
+        and (query.network is None or _is_in(event.address, *query.network))
+    )
+
+
+def _is_in(text: str, network: bytes, length: int) -> bool:
+    """True where a text is an address of a network; both may be IPv4 in the dress of IPv6."""
+    if network.startswith(_MAPPED) and length >= 8 * len(_MAPPED):
+        network, length = network[len(_MAPPED) :], length - 8 * len(_MAPPED)
+    return _within(_packed(text), network, length)
+
+
+@lru_cache(4096)  # one client has many events
+def _packed(text: str) -> bytes:
+    """Return the bytes of an address, b"" for a text that is none."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return b""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).packed
+
+
 def _within(address: bytes, network: bytes, length: int) -> bool:
     if len(address) != len(network):
         return False
     shift = len(network) * 8 - length
     return int.from_bytes(address) >> shift == int.from_bytes(network) >> shift
+
+
+def clip_moment(moment: int) -> int:
+    """Clip what an admin may have typed to times that every store can compare with."""
+    return min(max(moment, 0), MAX_MOMENT)
 
 
 def clip_text(text: str) -> str:

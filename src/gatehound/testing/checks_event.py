@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
+from msgspec.structs import replace
+
 from gatehound.model import Event
 from gatehound.stores.answer import Created, EventQuery
 from gatehound.stores.record import ANONYMOUS
@@ -17,6 +21,10 @@ FULL = Event(
     detail={"text": "é", "int": -3, "float": 0.5, "true": True, "none": None, "big": 2**53 + 1},
     notify="both",
 )
+Told = list[tuple[str, str | None]]
+ANNAS: Told = [("session_created", "anna")]
+FORGED: Told = [("token_forged", None)]
+ADDRESSES = ("", "192.0.2.7", "::ffff:192.0.2.9", "2001:db8::1", "192.0.3.1", "rubbish", "::2")
 
 
 async def check_events_keep_everything(bench: Bench) -> None:
@@ -56,7 +64,7 @@ async def check_event_filters(bench: Bench) -> None:
     await bench.store.append(Event("session_created", "zoë", "bb"))
     bench.clock.advance(10)
     await bench.store.append(Event("token_forged"))
-    cases: tuple[tuple[EventQuery, list[tuple[str, str | None]]], ...] = (
+    cases: tuple[tuple[EventQuery, Told], ...] = (
         (EventQuery(user_id="anna"), [("session_created", "anna"), ("login_failed", "anna")]),
         (EventQuery(user_id="nobody"), []),
         (EventQuery(public_id="bb"), [("session_created", "zoë")]),
@@ -68,12 +76,41 @@ async def check_event_filters(bench: Bench) -> None:
         (EventQuery(since=start + 15_000), [("token_forged", None)]),
         (EventQuery(since=start + 5_000, user_id="anna"), [("session_created", "anna")]),
         (EventQuery(since=bench.clock() + 1), []),
+        (EventQuery(until=start + 10_000), [("login_failed", "anna")]),
+        (EventQuery(until=start + 10_001, user_id="zoë"), [("session_created", "zoë")]),
+        (EventQuery(since=start + 5_000, until=start + 15_000, public_id="aa"), ANNAS),
+        (EventQuery(until=start), []),
+        (EventQuery(until=0), []),
+        (EventQuery(since=10**30), []),
+        (EventQuery(since=-(10**30), until=10**30, names=["token_forged"]), FORGED),
         (EventQuery(user_id="anna", public_id="bb"), []),
     )
     for query, expected in cases:
         page = await bench.store.events(query)
         equal([(event.name, event.user_id) for event in page.events], expected, f"{query}")
         equal(page.cursor, "", f"cursor of {query}")
+
+
+async def check_events_of_a_network(bench: Bench) -> None:
+    for address in ADDRESSES:
+        await bench.store.append(Event("login_failed", address=address))
+        bench.clock.advance(ms=1)
+    both = ["::ffff:192.0.2.9", "192.0.2.7"]  # IPv4 in the dress of IPv6 is IPv4
+    cases: tuple[tuple[str, list[str]], ...] = (
+        ("192.0.2.0/24", both),
+        ("::ffff:192.0.2.0/120", both),
+        ("192.0.2.7/32", ["192.0.2.7"]),
+        ("0.0.0.0/0", ["192.0.3.1", *both]),
+        ("2001:db8::/32", ["2001:db8::1"]),
+        ("::/0", ["::2", "2001:db8::1"]),
+        ("203.0.113.0/24", []),
+    )
+    for text, expected in cases:
+        network = ip_network(text)
+        asked = (network.network_address.packed, network.prefixlen)
+        for limit in (1, 50):
+            found = await _page_through(bench, EventQuery(network=asked, limit=limit))
+            equal([event.address for event in found], expected, f"events of {text} by {limit}")
 
 
 async def _page_through(bench: Bench, query: EventQuery, *, write: bool = False) -> list[Event]:
@@ -84,7 +121,7 @@ async def _page_through(bench: Bench, query: EventQuery, *, write: bool = False)
         found += page.events
         if not page.cursor:
             return found
-        query = EventQuery(names=query.names, cursor=page.cursor, limit=query.limit)
+        query = replace(query, cursor=page.cursor)
         if write:
             await bench.store.append(Event("token_forged", reason="later"))
     raise AssertionError("paging does not come to an end")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from gatehound.model import EndReason
 from gatehound.stores.answer import Page, Query
 from gatehound.stores.record import FLAGGED, Record
@@ -157,3 +159,22 @@ async def check_search_survives_a_made_up_cursor(bench: Bench) -> None:
     for cursor in MADE_UP_CURSORS:
         page = await bench.store.search(Query(cursor=cursor))
         equal([r.sid for r in page.records], [first.sid], f"the page of cursor {cursor!r}")
+
+
+async def check_search_says_how_many_it_looked_at(bench: Bench) -> None:
+    """So that whoever waits for a rare one sees how far it is; none is counted on two pages."""
+    alias = bench.alias()
+    for number in range(10):
+        seen = bench.seen(country="NO" if number % 4 else "SE")
+        await bench.login(seen=seen, alias=alias if number < 3 else b"")
+        bench.clock.advance(1)
+    cases = ((Query(limit=3), 10), (Query(country="SE", limit=2), 3), (Query(alias, limit=2), 3))
+    for query, found in cases:
+        looked_at, asked = 0, query
+        for _ in range(20):
+            page = await bench.store.search(asked)
+            assert page.looked_at >= len(page.records), "it found more than it looked at"
+            looked_at, asked = looked_at + page.looked_at, replace(asked, cursor=page.cursor)
+            if not page.cursor:
+                break
+        assert found <= looked_at <= 10, f"{looked_at} of 10 were looked at for {query}"

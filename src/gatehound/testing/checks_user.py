@@ -20,6 +20,22 @@ EMPTY: Final[dict[str, Any]] = {
 }
 
 
+async def check_list_says_who_is_disabled(bench: Bench) -> None:
+    new, stranger = await bench.login(), await bench.login()
+    sessions = bench.store.sessions
+    equal((await sessions(new.alias)).disabled, False, "a user with a session")
+    await bench.store.disable(new.alias)
+    listed = await sessions(new.alias)
+    equal((listed.records, listed.disabled), ((), True), "a disabled user")
+    equal((await sessions(stranger.alias)).disabled, False, "another user")
+    equal((await sessions(bench.alias())).disabled, False, "an unknown user")
+    unknown = bench.alias()
+    await bench.store.disable(unknown)
+    equal((await sessions(unknown)).disabled, True, "a disabled user who never came")
+    await bench.store.enable(new.alias)
+    equal((await sessions(new.alias)).disabled, False, "an enabled user")
+
+
 async def check_disable_ends_all_sessions(bench: Bench) -> None:
     alias = bench.alias()
     made = [await bench.login(alias=alias, user_id="anna") for _ in range(3)]

@@ -297,17 +297,33 @@ class StoreMachine(MachineBase):
         self.model.write(event, self.now)
 
     @rule(user=st.none() | ask.users, names=st.none() | st.sampled_from(ask.NAMES),
-          since=st.sampled_from([None, 0, 60_000]), limit=ask.pages)  # fmt: skip
+          since=st.sampled_from([None, 0, 60_000]), until=st.sampled_from([None, 0, 60_000]),
+          limit=ask.pages)  # fmt: skip
     def read_events(
-        self, user: int | None, names: str | None, since: int | None, limit: int
+        self, user: int | None, names: str | None, since: int | None, until: int | None, limit: int
     ) -> None:
         query = EventQuery(
             user_id=None if user is None else ask.USERS[user],
             names=None if names is None else [names],
             since=None if since is None else self.now - since,
+            until=None if until is None else self.now - until,
             limit=limit,
         )
         self.events_of(query)
+
+    @rule(limit=ask.pages)
+    def follow(self, limit: int) -> None:
+        self.follow_on(limit)
+        for event in self.events_of(EventQuery(limit=1000)):
+            equal(self.followed.get(event.id), event, "what the tail told of an event")
+
+    @rule(late=st.sampled_from([0, 0, 1]))
+    def put(self, late: int) -> None:
+        equal(self.run(self.store.shelf("note")), self.note, "a shelf")
+        data, version = self.bench.mint(3), self.note.version
+        done = self.run(self.store.put("note", Memory(data, version + late)))
+        equal(done, not late, "put")
+        self.note = Memory(data, version + 1) if done else self.note
 
     # --- what is found ---
 
@@ -318,6 +334,12 @@ class StoreMachine(MachineBase):
         query = Query(alias, seen_before=before, limit=limit, **which)
         self.search_for(query)
         self.search_for(replace(query, seen_before=None, created_before=before))
+
+    @rule()
+    def count_the_living(self) -> None:
+        living, over = len(self.model.living(self.now)), len(self.model.over(self.now))
+        count = self.run(self.store.living())
+        assert living <= count <= living + over, f"{count} counted, {living} live, {over} are over"
 
     # --- what always holds ---
 

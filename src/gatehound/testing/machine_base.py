@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from gatehound._sync import run_sync
 from gatehound.model import Event
-from gatehound.stores.answer import EventQuery, NewSession, Query, Refused
+from gatehound.stores.answer import EventQuery, Memory, NewSession, Query, Refused
 from gatehound.stores.record import Record
 from gatehound.testing import machine_input as ask
 from gatehound.testing.bench import Bench, OpenStore, equal
@@ -37,6 +37,8 @@ class MachineBase(RuleBasedStateMachine):
         self.aliases = [self.bench.alias() for _ in ask.USERS]
         self.asked: list[NewSession] = []
         self.begun = dict.fromkeys(self.aliases, 0)
+        self.place, self.followed = "", dict[str, Event]()
+        self.note = Memory()
         self.is_sound = False  # after a step that failed nothing more is asked
         self._runner = asyncio.Runner() if self.store.suspends else None
 
@@ -78,6 +80,7 @@ class MachineBase(RuleBasedStateMachine):
         """List the sessions of a user, which notices what is over."""
         answer = self.run(self.store.sessions(alias))
         self.model.listed(alias, answer, self.now, is_first=is_first)
+        equal(answer.disabled, self.model.person(alias).disabled, "disabled, as the list says")
 
     def event(self, user: int, name: str = "session_flagged") -> Event:
         return Event(name, ask.USERS[user], reason=self.bench.mint(2).hex())
@@ -93,11 +96,26 @@ class MachineBase(RuleBasedStateMachine):
             memory = self.run(self.store.recall(new.alias, new.sid))
             self.model.recalled(new.alias, new.sid, memory, self.now)
 
-    def events_of(self, query: EventQuery) -> None:
+    def events_of(self, query: EventQuery) -> list[Event]:
         """Page through events, and judge them."""
         found: list[Event] = []
         self.all_pages(lambda cursor: self.store.events(replace(query, cursor=cursor)), found)
         self.model.saw_events(found, query, self.now)
+        return found
+
+    def follow_on(self, limit: int) -> None:
+        """Go on where the tail ended, until no more is there; each event comes once."""
+        since = None if self.place else 0
+        for _ in range(500):
+            tail = self.run(self.store.tail(self.place, since=since, limit=limit))
+            told = {event.id: event for event in tail.events}
+            assert len(told) == len(tail.events), "an event came twice in one answer"
+            assert not told.keys() & self.followed.keys(), "an event came twice"
+            self.followed |= told
+            self.place = tail.place
+            if not tail.more:
+                return
+        raise AssertionError("there is more, and more, and no end of it")
 
     def search_for(self, query: Query) -> None:
         found: list[Record] = []

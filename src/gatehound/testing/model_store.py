@@ -263,4 +263,6 @@ def _is_meant(told: Told, query: EventQuery) -> bool:
         return False
     if query.names is not None and told[0] not in query.names:
         return False
+    if query.until is not None and told[7] >= query.until:
+        return False
     return query.since is None or told[7] >= query.since

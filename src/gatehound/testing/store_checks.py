@@ -30,6 +30,8 @@ SUBJECTS: Final = (
     "user",
     "search",
     "event",
+    "tail",
+    "shelf",
     "ends",
     "count",
     "copy",

@@ -125,5 +125,10 @@ async def everything(store: RedisStore) -> None:
     await store.disable(two.alias, event)
     await store.sessions(one.alias)
     await store.sweep()
+    assert await store.put("work", Memory(b"note"))
+    assert (await store.shelf("work")).version == 1
+    assert await store.living() >= 1
+    told = await store.tail("", since=0)
+    await store.tail(told.place)
     await store.export(one.alias, one.user_id)
     assert (await store.data_get(one.alias, one.sid)) == {"a": b"2"}

@@ -23,6 +23,7 @@ from gatehound.model import EndReason, Event
 from gatehound.stores.answer import (
     Created,
     EventQuery,
+    Memory,
     Meta,
     Query,
     Refused,
@@ -50,6 +51,11 @@ def test_a_server_that_is_down_is_named_at_once(suspends: bool) -> None:
             lambda: load(store, session, 0),
             lambda: store.search(Query()),
             lambda: store.events(EventQuery()),
+            lambda: store.tail(""),
+            lambda: store.tail("", since=0),
+            lambda: store.shelf("work"),
+            lambda: store.put("work", Memory(b"x")),
+            store.living,
             lambda: store.agents([b"agent1"]),
             lambda: store.prepare(Meta(b"f" * 16, "n")),
         ):

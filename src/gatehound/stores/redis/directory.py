@@ -53,8 +53,19 @@ class Directory:
             records = await self._read(members, now)
             return [record if record and matches(record, query) else None for record in records]
 
-        found, last = await Merge(self._fill, before).page(query.limit, accept)
-        return Page(tuple(found), now, "" if last is None else _write_cursor(last))
+        merge = Merge(self._fill, before)
+        found, last = await merge.page(query.limit, accept)
+        cursor = "" if last is None else _write_cursor(last)
+        return Page(tuple(found), now, cursor, merge.looked_at)
+
+    async def living(self) -> int:
+        """Count what the directories hold; see Store.living."""
+        keys = [[bucket + b"i"] for bucket in self._calls.keys.buckets]
+        replies = await self._calls.run_each("living", keys)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return sum(reply[2] for reply in replies)
 
     async def sweep(self, limit: int) -> tuple[Finished, ...]:
         """End what is over; see Store.sweep."""
@@ -223,7 +234,7 @@ def _page_of(records: Sequence[tuple[Key, Record]], query: Query, now: int) -> P
     found = [(key, record) for key, record in records if matches(record, query)]
     page = found[: query.limit]
     cursor = _write_cursor(page[-1][0]) if len(found) > len(page) else ""
-    return Page(tuple(record for _, record in page), now, cursor)
+    return Page(tuple(record for _, record in page), now, cursor, len(page))
 
 
 def _write_cursor(key: Key) -> str:

@@ -186,6 +186,25 @@ def read_event(stream_id: bytes, bucket: int, fields: Mapping[bytes, bytes]) -> 
     )
 
 
+def read_exported(alias: bytes, reply: Sequence[Any]) -> dict[str, Any]:
+    """Build what Store.export returns of what a user's keys hold."""
+    user_id, roles, living, stones, user_memory, disabled = reply
+    memories = {item[0].hex(): read_memory(item[0], item[3]).data for item in living}
+    data = {item[0].hex(): pairs(item[4]) for item in living}
+    return {
+        "sessions": read_listed(alias, user_id, roles, living),
+        "ended": {sid.hex(): stone for sid, stone in read_stones(stones).items()},
+        "memory": {name: memory for name, memory in memories.items() if memory},
+        "user_memory": read_memory(alias, user_memory).data,
+        "data": {
+            sid: {to_text(name): value for name, value in fields.items()}
+            for sid, fields in data.items()
+            if fields
+        },
+        "disabled": bool(disabled),
+    }
+
+
 def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     """Turn name, value, name, value ... into a dict."""
     return dict(zip(flat[::2], flat[1::2], strict=True))

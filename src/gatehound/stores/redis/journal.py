@@ -17,6 +17,7 @@ from gatehound.stores.redis.call import Calls
 from gatehound.stores.redis.form import pack_event, read_event, to_bytes
 from gatehound.stores.redis.keys import BUCKETS, bucket_of_text
 from gatehound.stores.redis.merge import Key, Merge, Source
+from gatehound.stores.rule import clip_moment, matches_event
 
 _CHUNK: Final = 500
 # What Redis takes for the place of an entry: 64 bits, and not 0-0, below which nothing is.
@@ -43,15 +44,18 @@ class Journal:
     async def page(self, query: EventQuery) -> EventPage:
         """Return one page; see Store.events."""
         now = await self._calls.refresh(patient=True)
-        oldest = max(query.since or 0, now - self._calls.retention, 0)
+        oldest = max(clip_moment(query.since or 0), now - self._calls.retention, 0)
+        before = _start(query)
+        if before is not None and before <= (oldest, 0, 0):
+            return EventPage(())  # nothing is there, and 0-0 is no place for Redis
 
         async def fill(sources: Sequence[Source[Event]]) -> None:
             await self._fill(sources, oldest)
 
         async def accept(events: list[Event]) -> list[Event | None]:
-            return [event if _matches(query, event) else None for event in events]
+            return [event if matches_event(event, query) else None for event in events]
 
-        merge = Merge(fill, _read_cursor(query.cursor))
+        merge = Merge(fill, before)
         found, last = await merge.page(query.limit, accept)
         return EventPage(tuple(found), "" if last is None else _write_cursor(last))
 
@@ -114,13 +118,13 @@ def _below(source: Source[Event]) -> str:
     return f"{exclusive}{milliseconds}-{sequence}"
 
 
-def _matches(query: EventQuery, event: Event) -> bool:
-    return (
-        (query.user_id is None or event.user_id == query.user_id)
-        and (query.public_id is None or event.public_id == query.public_id)
-        and (query.names is None or event.name in query.names)
-        and (query.since is None or event.at * 1000 >= query.since)
-    )
+def _start(query: EventQuery) -> Key | None:
+    """Return the place before which a page begins; None for the newest event."""
+    cursor = _read_cursor(query.cursor)
+    if query.until is None:
+        return cursor
+    until = (clip_moment(query.until), 0, 0)
+    return until if cursor is None else min(cursor, until)
 
 
 def _write_cursor(key: Key) -> str:

@@ -97,6 +97,10 @@ class Keys:
         """The text of one User-Agent, whoever sent it."""
         return self._plain + b"ua:" + digest
 
+    def shelf(self, name: str) -> bytes:
+        """A note of background work."""
+        return self._plain + b"shelf:" + name.encode()
+
     def counters(self, kind: str, window: int, number: int) -> bytes:
         """The counters of one kind in the window `number` of `window` milliseconds."""
         return self._plain + f"c:{kind}:{window}:{number}".encode("utf-8", "surrogatepass")

@@ -144,7 +144,7 @@ class Loader:
 
     async def _end(self, alias: bytes, sid: bytes) -> Answer | None:
         """End what is over, with all its keys; None where somebody else was there first."""
-        now, user_id, roles, _, finished, stones, _ = await self._calls.run(
+        now, user_id, roles, _, finished, stones, *_ = await self._calls.run(
             "sessions", self._calls.keys.of_user(alias), alias, sid
         )
         for done in read_finished(alias, user_id, roles, finished, now):

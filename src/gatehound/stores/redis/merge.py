@@ -42,13 +42,17 @@ Fill = Callable[[Sequence[Source[T]]], Awaitable[None]]
 
 
 class Merge(Generic[T]):
-    """A merge by key. A source is read on, twice as far each time, when it runs empty."""
+    """A merge by key. A source is read on, twice as far each time, when it runs empty.
+
+    `looked_at` is how many items stand before the one that a page goes on from.
+    """
 
     def __init__(self, fill: Fill[T], before: Key | None, first: int = 4) -> None:
         self._fill = fill
         self._sources = [Source[T](bucket, before, first) for bucket in range(BUCKETS)]
         self._heap: list[tuple[Key, int]] = []
         self._hungry = list(self._sources)
+        self.looked_at = 0
 
     async def page(
         self, limit: int, accept: Callable[[list[T]], Awaitable[list[R | None]]]
@@ -63,6 +67,7 @@ class Merge(Generic[T]):
             chunk = await self.take(_CHUNK)
             accepted = await accept([item for _, item in chunk])
             for place, ((key, _), result) in enumerate(zip(chunk, accepted, strict=True), 1):
+                self.looked_at += 1
                 if result is not None:
                     found.append(result)
                 if len(found) == limit:

@@ -50,7 +50,7 @@ _USER_CONSTANTS: Final = {
     "USER_MEMORY_LIFE": rule.USER_MEMORY_LIFE,
 }
 # Scripts that need no more than the core: load is on the path of every request.
-_LEAN: Final = frozenset({"load", "data", "count", "everyone", "line"})
+_LEAN: Final = frozenset({"load", "data", "count", "everyone", "line", "shelf", "living", "last"})
 
 
 class Script(msgspec.Struct, frozen=True):

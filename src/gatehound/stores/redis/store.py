@@ -31,6 +31,7 @@ from gatehound.stores.answer import (
     Refused,
     Remembered,
     Revoked,
+    Tail,
 )
 from gatehound.stores.base import Store
 from gatehound.stores.record import STANDING, VERSION, Seen, check_version, methods_to_bits
@@ -65,10 +66,9 @@ class RedisStore(Store):
     records: while an older release runs beside this one, set it to the one that both read.
     `wait` is how many replicas a login, a rotation and an end of sessions wait for, up to 500 ms;
     it narrows the window in which a failover loses them, and guarantees nothing. Without
-    `multiplex` every command goes through redis-py's own client (see hot.py).
-    SettingsError where redis-py is missing, or
-    `url` or `namespace` cannot be used; nothing is opened. Set Redis's `maxmemory-policy` to
-    `noeviction`: with any other, signed-in people are signed out when memory is short.
+    `multiplex` every command goes through redis-py's own client (see hot.py). SettingsError where
+    redis-py is missing, or `url` or `namespace` cannot be used; nothing is opened. Set Redis's
+    `maxmemory-policy` to `noeviction`: else people are signed out when memory is short.
     """
 
     kind: ClassVar[str] = "redis"
@@ -132,10 +132,8 @@ class RedisStore(Store):
             *(new.replaces or b"", new.alias),
             *form.pack_event(event),
         )
-        keys, beside = (
-            self._keys.of_user(new.alias),
-            self._counters.keep_agent(new.seen.agent, new.agent),
-        )
+        keys = self._keys.of_user(new.alias)
+        beside = self._counters.keep_agent(new.seen.agent, new.agent)
         try:
             reply = await self._calls.run(
                 "create", keys, *args, patient=True, beside=beside, wait=True
@@ -212,13 +210,14 @@ class RedisStore(Store):
         return await self._listed(alias, "all")
 
     async def _listed(self, alias: bytes, ends: str) -> Listed:
-        now, user_id, roles, living, finished, _, _ = await self._calls.run(
+        now, user_id, roles, living, finished, _, _, disabled = await self._calls.run(
             "sessions", self._keys.of_user(alias), alias, ends
         )
         records = form.read_listed(alias, user_id, roles, living)
         cut = self._calls.clock.not_before
         valid = tuple(record for record in records if record.security.created >= cut)
-        return Listed(valid, now, form.read_finished(alias, user_id, roles, finished, now))
+        done = form.read_finished(alias, user_id, roles, finished, now)
+        return Listed(valid, now, done, bool(disabled))
 
     async def epoch(self, alias: bytes) -> int:
         own = await self._calls.read("HGET", self._keys.user(alias), "@e", anew=True)
@@ -295,27 +294,10 @@ class RedisStore(Store):
         return int(gone)
 
     async def export(self, alias: bytes, user_id: str) -> dict[str, Any]:
-        _, stored_id, roles, living, stones, user_memory, disabled = await self._calls.run(
-            "export", self._keys.of_user(alias), alias, patient=True
-        )
-        records = form.read_listed(alias, stored_id, roles, living)
-        ended = form.read_stones(stones)
-        memories = {item[0].hex(): form.read_memory(item[0], item[3]).data for item in living}
-        data = {item[0].hex(): form.pairs(item[4]) for item in living}
-        return {
-            "sessions": records,
-            "agents": await self.agents({record.seen.agent for record in records}),
-            "ended": {sid.hex(): stone for sid, stone in ended.items()},
-            "memory": {name: memory for name, memory in memories.items() if memory},
-            "user_memory": form.read_memory(alias, user_memory).data,
-            "data": {
-                sid: {form.to_text(name): value for name, value in fields.items()}
-                for sid, fields in data.items()
-                if fields
-            },
-            "events": await self._journal.all_of(user_id),
-            "disabled": bool(disabled),
-        }
+        _, *reply = await self._calls.run("export", self._keys.of_user(alias), alias, patient=True)
+        told = form.read_exported(alias, reply)
+        told["agents"] = await self.agents({record.seen.agent for record in told["sessions"]})
+        return told | {"events": await self._journal.all_of(user_id)}
 
     # --- everyone ---
 
@@ -353,6 +335,26 @@ class RedisStore(Store):
 
     async def events(self, query: EventQuery) -> EventPage:
         return await self._journal.page(query)
+
+    async def tail(self, place: str, *, since: int | None = None, limit: int = 500) -> Tail:
+        from gatehound.stores.redis.tail import tail
+
+        return await tail(self._calls, place, since, limit)
+
+    async def shelf(self, name: str) -> Memory:
+        from gatehound.stores.redis.shelf import read
+
+        rule.check_shelf(name)
+        return await read(self._calls, name)
+
+    async def put(self, name: str, memory: Memory) -> bool:
+        from gatehound.stores.redis.shelf import put
+
+        rule.check_shelf(name, memory.data)
+        return await put(self._calls, name, memory)
+
+    async def living(self) -> int:
+        return await self._directory.living()
 
     # --- for operators ---
 

@@ -12,7 +12,7 @@ from typing import Final
 from gatehound.model import EndReason
 from gatehound.stores.answer import Before, Dump, Holding, Holdings
 from gatehound.stores.rule import HOUR, USER_MEMORY_LIFE, ended_before
-from gatehound.stores.sqlite.ending import all_of, bury, draw_line, end, not_before
+from gatehound.stores.sqlite.ending import all_of, bury, draw_line, end, is_disabled, not_before
 from gatehound.stores.sqlite.ends import NOBODY, leave_trace
 from gatehound.stores.sqlite.evidence import OF_USER, fields, memory
 from gatehound.stores.sqlite.life import note_agent
@@ -56,13 +56,12 @@ def _held(tx: Tx, alias: bytes) -> Holdings:
         "SELECT sid, reason, at, until FROM tombstones WHERE alias = ? AND until > ? ORDER BY id",
         (alias, tx.now),
     )
-    marked = tx.db.execute("SELECT 1 FROM disabled WHERE alias = ?", (alias,)).fetchone()
     return Holdings(
         alias=alias,
         sessions=sessions,
         ended={sid: (to_tombstone(reason, at), until) for sid, reason, at, until in ended},
         epoch=_own_epoch(tx, alias),
-        disabled=marked is not None,
+        disabled=is_disabled(tx, alias),
         user_memory=memory(tx, alias, OF_USER).data,
         agents=agents(tx, {held.record.seen.agent for held in sessions}),
     )

@@ -14,7 +14,7 @@ from gatehound.stores.rule import (
     TOMBSTONE_MIN,
     TOMBSTONES_PER_USER,
 )
-from gatehound.stores.sqlite.ending import all_of, draw_line, expire
+from gatehound.stores.sqlite.ending import all_of, draw_line, expire, is_disabled
 from gatehound.stores.sqlite.evidence import OF_USER, fields, memory
 from gatehound.stores.sqlite.log import agents, drop_counters
 from gatehound.stores.sqlite.row import (
@@ -73,7 +73,14 @@ def search(tx: Tx, query: Query) -> Page:
     }
     found = [to_record(row) for row in tx.db.execute(_statement(query), values)]
     page = tuple(found[:limit])
-    return Page(page, tx.now, _cursor(page[-1]) if len(found) > limit else "")
+    to = _cursor(page[-1]) if len(found) > limit else ""
+    return Page(page, tx.now, to, len(page))
+
+
+def living(tx: Tx) -> int:
+    """Count all sessions."""
+    (count,) = tx.db.execute("SELECT count(*) FROM sessions").fetchone()
+    return int(count)
 
 
 def _statement(query: Query) -> str:
@@ -229,7 +236,6 @@ def export(tx: Tx, alias: bytes, user_id: str) -> dict[str, Any]:
         "SELECT sid, reason, at FROM tombstones WHERE alias = ? AND until > ? ORDER BY id",
         (alias, tx.now),
     )
-    marked = tx.db.execute("SELECT 1 FROM disabled WHERE alias = ?", (alias,)).fetchone()
     return {
         "sessions": records,
         "agents": agents(tx, {record.seen.agent for record in records}),
@@ -240,7 +246,7 @@ def export(tx: Tx, alias: bytes, user_id: str) -> dict[str, Any]:
         "events": [
             to_event(row) for row in tx.db.execute(EVENT + _EVENTS_OF + " ORDER BY id DESC", key)
         ],
-        "disabled": marked is not None,
+        "disabled": is_disabled(tx, alias),
     }
 
 

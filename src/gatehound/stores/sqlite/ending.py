@@ -179,6 +179,12 @@ def disable(tx: Tx, alias: bytes, event: Event | None) -> Revoked:
     return revoke(tx, alias, None, None, EndReason.DISABLED, event)
 
 
+def is_disabled(tx: Tx, alias: bytes) -> bool:
+    """Say whether a user is marked."""
+    mark = tx.db.execute("SELECT 1 FROM disabled WHERE alias = ?", (alias,)).fetchone()
+    return mark is not None
+
+
 def enable(tx: Tx, alias: bytes) -> bool:
     """Remove the mark of a disabled user; False if there was none."""
     return bool(tx.db.execute("DELETE FROM disabled WHERE alias = ?", (alias,)).rowcount)

@@ -25,6 +25,7 @@ from gatehound.stores.sqlite.ending import (
     end,
     epoch,
     expire,
+    is_disabled,
     living,
     not_before,
     stored,
@@ -51,7 +52,7 @@ class Upgrade:
 
 def create(tx: Tx, new: NewSession, event: Event | None) -> Created | Refused:
     """Create a session as the contract says, in its order."""
-    if tx.db.execute("SELECT 1 FROM disabled WHERE alias = ?", (new.alias,)).fetchone():
+    if is_disabled(tx, new.alias):
         return Refused("disabled", tx.now)
     records = all_of(tx, new.alias)
     finished = expire(tx, records)
@@ -131,7 +132,7 @@ def sessions(tx: Tx, alias: bytes) -> Listed:
     records = all_of(tx, alias)
     finished = expire(tx, records)
     lives = tuple(record for record in records if record.expiry(tx.now) is None)
-    return Listed(lives, tx.now, finished)
+    return Listed(lives, tx.now, finished, not lives and is_disabled(tx, alias))
 
 
 def look_at_all(tx: Tx, alias: bytes) -> Listed | None:
@@ -139,13 +140,14 @@ def look_at_all(tx: Tx, alias: bytes) -> Listed | None:
     records = all_of(tx, alias)
     if any(record.expiry(tx.now) for record in records):
         return None
-    return Listed(tuple(records), tx.now)
+    return Listed(tuple(records), tx.now, disabled=not records and is_disabled(tx, alias))
 
 
 def list_living(tx: Tx, alias: bytes) -> Listed:
     """List the living sessions of a user where nothing can be written now."""
     records = all_of(tx, alias)
-    return Listed(tuple(record for record in records if not record.expiry(tx.now)), tx.now)
+    lives = tuple(record for record in records if not record.expiry(tx.now))
+    return Listed(lives, tx.now, disabled=not lives and is_disabled(tx, alias))
 
 
 # --- load ---

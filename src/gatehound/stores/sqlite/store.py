@@ -35,6 +35,7 @@ from gatehound.stores.answer import (
     Refused,
     Remembered,
     Revoked,
+    Tail,
 )
 from gatehound.stores.base import Store
 from gatehound.stores.record import Seen
@@ -45,8 +46,9 @@ from gatehound.stores.rule import (
     check_data,
     check_data_name,
     check_memory,
+    check_shelf,
 )
-from gatehound.stores.sqlite import copying, directory, ending, ends, evidence, life, log
+from gatehound.stores.sqlite import copying, directory, ending, ends, evidence, life, log, shelf
 from gatehound.stores.sqlite.link import Kind, Link
 from gatehound.stores.sqlite.place import check_name
 from gatehound.stores.sqlite.row import Tx, write_event
@@ -304,6 +306,22 @@ class SQLiteStore(Store):
             lambda tx: log.events(tx, query, self._retention), Kind.LOOK, aside=True
         )
 
+    async def tail(self, place: str, *, since: int | None = None, limit: int = 500) -> Tail:
+        return await self._run(
+            lambda tx: log.tail(tx, place, since, limit, self._retention), Kind.READ, aside=True
+        )
+
+    async def shelf(self, name: str) -> Memory:
+        check_shelf(name)
+        return await self._run(lambda tx: shelf.shelf(tx, name), Kind.LOOK)
+
+    async def put(self, name: str, memory: Memory) -> bool:
+        check_shelf(name, memory.data)
+        return await self._run(lambda tx: shelf.put(tx, name, memory), Kind.WRITE)
+
+    async def living(self) -> int:
+        return await self._run(directory.living, Kind.LOOK, aside=True)
+
     # --- for operators ---
 
     async def findings(self) -> list[Finding]:
@@ -326,7 +344,7 @@ def _ping(tx: Tx) -> int:
 
 def _prepare(tx: Tx, meta: Meta) -> list[str]:
     """Write what is not there yet; name what differs, without showing a fingerprint."""
-    stored = dict(tx.db.execute("SELECT name, value FROM meta"))
+    stored = dict(tx.db.execute("SELECT name, value FROM meta WHERE name NOT LIKE 'shelf:%'"))
     given = {"fingerprint": meta.fingerprint, "namespace": meta.namespace, "layout": meta.layout}
     problems = []
     for name, value in given.items():

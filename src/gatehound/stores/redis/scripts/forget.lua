@@ -19,4 +19,7 @@ for _, sid in ipairs(user.damaged) do
   drop(sid)
 end
 redis.call('DEL', L, H)
+for sid, session in pairs(user.sessions) do
+  delist(sid, created(session.security))
+end
 return {TAG, NOW, gone}

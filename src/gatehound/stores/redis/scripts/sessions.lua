@@ -4,7 +4,7 @@
 -- KEYS    u, l, x, h of the alias, i, ev
 -- ARGV[5] alias  [6] 'all', 'none', or the sid of the only one to end
 -- Reply: tag, now, user id, roles, living ({sid, security, seen}, oldest first), finished,
---        tombstones ({sid, tombstone}), epoch
+--        tombstones ({sid, tombstone}), epoch, 1 for a disabled user and 0 for others
 
 open(KEYS[1]:sub(1, -2 - #ARGV[5]), ARGV[5])
 local user = read_user(true) -- one that cannot be read must not hide the others
@@ -25,4 +25,5 @@ for sid, stone in pairs(user.stones) do
     stones[#stones + 1] = {sid, stone}
   end
 end
-return {TAG, NOW, user.id, user.roles, list, user.finished, stones, user['@e'] or '0'}
+return {TAG, NOW, user.id, user.roles, list, user.finished, stones, user['@e'] or '0',
+  redis.call('EXISTS', X)}
