@@ -71,6 +71,12 @@ def nest_environment(environ: Mapping[str, str], prefix: str) -> dict[str, Any]:
     return tree
 
 
+def seconds_of(text: str) -> float | None:
+    """Read a span such as 90s, 60m, 12h or 14d; None where it is none."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    return float(match[1]) * _UNITS[match[2] or "s"] if match else None
+
+
 def in_words_of(line: str, cls: type[msgspec.Struct], text: bool, prefix: str) -> str:
     """Write the setting that a problem begins with as the operator wrote it."""
     key, colon, rest = line.partition(":")
@@ -151,7 +157,7 @@ def _leaf(reading: _Reading, hint: Any, value: Any, path: tuple[str, ...]) -> An
             value = _flag(value)
         return msgspec.convert(value, hint, strict=not reading.text)
     except msgspec.ValidationError as error:
-        is_secret = "key" in path[-1] or "secret" in path[-1]
+        is_secret = any(word in path[-1] for word in ("key", "secret", "smtp", "webhook"))
         shown = "a secret" if is_secret else repr(value)
         why = "" if get_origin(hint) is Literal else f" ({error})"
         reading.problems.append(
@@ -164,9 +170,9 @@ def _duration(
     reading: _Reading, value: Any, path: tuple[str, ...], *, optional: bool
 ) -> float | Any:
     if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip().lower())
-        if match:
-            return float(match[1]) * _UNITS[match[2] or "s"]
+        seconds = seconds_of(value)
+        if seconds is not None:
+            return seconds
     elif type(value) in (int, float) and math.isfinite(value) and value >= 0:
         return float(value)
     reading.problems.append(

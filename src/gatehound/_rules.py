@@ -18,7 +18,13 @@ from gatehound.stores import store_url_problem
 from gatehound.stores.record import READS
 
 if TYPE_CHECKING:  # Settings itself asks here, so this is for annotations alone
-    from gatehound.settings import RoleSettings, SessionSettings, Settings
+    from gatehound.settings import (
+        NotifySettings,
+        RoleSettings,
+        SessionSettings,
+        Settings,
+        WebSettings,
+    )
 
 MIN_KEY_LENGTH: Final = 32  # characters; `gatehound keygen` makes 43, which are 256 bits
 MAX_LIFE: Final = 400 * 86400  # seconds; browsers keep no cookie longer (RFC 6265bis 5.5)
@@ -37,14 +43,64 @@ _LOCAL_URL: Final = r"/(?![/\\])[^\x00-\x20\x7f\\#]*"
 
 def problems_between(settings: Settings) -> Iterator[str]:
     """Yield what is wrong between the settings, a line each."""
+    yield from _profile_problems(settings)
     yield from _key_problems(settings)
     yield from _time_problems(settings)
     yield from _other_problems(settings)
 
 
+def doubts(settings: Settings, *, has_data: bool) -> Iterator[str]:
+    """Yield what is allowed and worth a line at the start, because it asks for more than it does.
+
+    `has_data`: a database of networks is open, or nobody would look at it.
+    """
+    mode, web = settings.detection.mode, settings.web
+    if settings.development:
+        yield "development mode: answers loopback only, and never real users"
+    if not has_data:
+        yield (
+            "detection.city_database and detection.asn_database are not set: only browsers, "
+            "address prefixes and lists are evidence; with both, providers and countries are"
+        )
+    if settings.policy.terminate is not None and mode not in ("step-up", "strict"):
+        yield (
+            f"policy.terminate is set and detection.mode is {mode}, which ends nothing: set the "
+            "mode to step-up or strict, or leave policy.terminate out"
+        )
+    if web.path is not None and web.require_fresh and web.step_up_url is None:
+        yield (
+            f"web.path is set and web.step_up_url is not: {settings.session.fresh_for / 60:g} "
+            "minutes after signing in nobody sees their sessions without doing so anew; set it, or "
+            "web.require_fresh to false"
+        )
+    if web.admin_path is not None and web.require_fresh and web.step_up_url is None:
+        yield (
+            f"web.admin_path is set and web.step_up_url is not: {settings.session.fresh_for / 60:g}"
+            " minutes after signing in no admin ends anything without doing so anew; set it, or "
+            "web.require_fresh to false"
+        )
+    if mode in ("step-up", "strict") and web.step_up_url is None:
+        yield (
+            f"detection.mode is {mode} and web.step_up_url is not set: nobody can be asked to "
+            "sign in again, so a step-up becomes a notification"
+        )
+
+
 def is_said(line: str, problems: list[str]) -> bool:
     """True where the setting that a rule complains of could not even be read."""
     return any(problem.startswith(line.split(":", 1)[0] + ":") for problem in problems)
+
+
+def _profile_problems(settings: Settings) -> Iterator[str]:
+    roles = ((f"roles.{name}.profile", role.profile) for name, role in settings.roles.items())
+    for where, names in (("profile", settings.profile), *roles):
+        if not names:
+            continue
+        from gatehound.profiles import PROFILES  # most settings name none
+
+        for name in names:
+            if name not in PROFILES:
+                yield f"{where}: {name!r} given; allowed are {', '.join(PROFILES)}"
 
 
 def _key_problems(settings: Settings) -> Iterator[str]:
@@ -162,40 +218,64 @@ def _other_problems(settings: Settings) -> Iterator[str]:
     yield from _step_up_problems(settings)
     yield from _page_problems(settings)
     yield from _csrf_problems(settings)
+    if settings.notify != type(settings.notify)():
+        from gatehound import _notify_rules  # few processes send anything
+
+        yield from _notify_rules.problems(settings.notify)
+        yield from _look_problems("notify", settings.notify, LANGUAGES)
 
 
 def _page_problems(settings: Settings) -> Iterator[str]:
-    path, url = settings.web.path, settings.web.sign_in_url
-    if path is not None and not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+", path):
+    for name in ("path", "admin_path"):
+        yield from _path_problems(settings, name)
+    if settings.web.admin_path is not None and settings.web.admin_path == settings.web.path:
         yield (
-            f"web.path: {path!r} given; allowed is a path such as /account/sessions, of letters, "
-            "digits and . _ ~ -, without a slash at its end"
+            f"web.admin_path: {settings.web.admin_path!r} given, which is web.path too: give the "
+            "pages of admins a path of their own, such as /admin/security"
         )
-    elif path is not None and f"{path}/".startswith(settings.ignore_paths):
-        yield (
-            f"web.path: {path!r} given, which ignore_paths names: no session is looked up there, "
-            "so that everybody would be told to sign in; take it out of ignore_paths"
-        )
-    for name, other in (("sign_in_url", url), ("step_up_url", settings.web.step_up_url)):
-        if path is not None and other is not None and _is_below(other, path):
-            yield (
-                f"web.{name}: {other!r} given, which is below web.path {path!r}, where only pages "
-                "of gatehound are: move one of the two"
-            )
     for name in ("sign_in_url", "password_url", "home_url"):
         given = getattr(settings.web, name)
         if given is not None and not re.fullmatch(_LOCAL_URL, given):
             yield f"web.{name}: {given!r} given; allowed is a path of this site, such as /sign-in"
-    folder, language = settings.web.templates, settings.web.language
-    if language not in ("auto", *LANGUAGES) and not _has_words(folder, language):
+    yield from _look_problems("web", settings.web, ("auto", *LANGUAGES))
+
+
+def _look_problems(
+    group: str, look: WebSettings | NotifySettings, allowed: tuple[str, ...]
+) -> Iterator[str]:
+    folder, language = look.templates, look.language
+    if language not in allowed and not _has_words(folder, language):
         yield (
-            f"web.language: {language!r} given; allowed are auto, {', '.join(LANGUAGES)}, and "
-            "what the folder web.templates has as locale/LANGUAGE/LC_MESSAGES/gatehound.mo"
+            f"{group}.language: {language!r} given; allowed are {', '.join(allowed)}, and "
+            f"what the folder {group}.templates has as locale/LANGUAGE/LC_MESSAGES/gatehound.mo"
         )
     if folder is not None and not Path(folder).is_dir():
         yield (
-            f"web.templates: {folder!r} given, which is no folder here; make it, or leave it out"
+            f"{group}.templates: {folder!r} given, which is no folder here; make it, or leave "
+            "it out"
         )
+
+
+def _path_problems(settings: Settings, name: str) -> Iterator[str]:
+    path, url = getattr(settings.web, name), settings.web.sign_in_url
+    if path is None:
+        return
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+", path):
+        yield (
+            f"web.{name}: {path!r} given; allowed is a path such as /account/sessions, of letters, "
+            "digits and . _ ~ -, without a slash at its end"
+        )
+    elif f"{path}/".startswith(settings.ignore_paths):
+        yield (
+            f"web.{name}: {path!r} given, which ignore_paths names: no session is looked up there, "
+            "so that everybody would be told to sign in; take it out of ignore_paths"
+        )
+    for other_name, other in (("sign_in_url", url), ("step_up_url", settings.web.step_up_url)):
+        if other is not None and _is_below(other, path):
+            yield (
+                f"web.{other_name}: {other!r} given, which is below web.{name} {path!r}, where "
+                "only pages of gatehound are: move one of the two"
+            )
 
 
 def _has_words(folder: str | None, language: str) -> bool:

@@ -8,15 +8,16 @@ may call these may act on every user: who that is, is the app's decision.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
 from gatehound._sync import Plain, run_sync
 from gatehound.detection.would import WAYS
-from gatehound.errors import SettingsError, StoreMismatch, UsageError
 from gatehound.listing import (
     Bulk,
+    FailedLogins,
     SessionPage,
     UserId,
     exported,
@@ -27,16 +28,15 @@ from gatehound.listing import (
     user_text,
 )
 from gatehound.model import EndReason, Event, Session
-from gatehound.stores import open_store, store_url_problem
-from gatehound.stores.answer import EventPage, EventQuery, Listed, Query
+from gatehound.stores.answer import EventPage, EventQuery, Listed, Query, Tail
 from gatehound.telling import Telling
 
 if TYPE_CHECKING:  # what few processes ask for is loaded when they do
     from gatehound.clientip.check import Finding
     from gatehound.stores.copying import Copied
+    from gatehound.tally import Tally
 
 DAY: Final = 86_400_000  # milliseconds
-BATCH: Final = 500  # sessions that terminate_where reads at once
 
 
 class Admin(Telling):
@@ -85,7 +85,34 @@ class Admin(Telling):
         query = self._query(user_id, flagged, country, network, created_before, seen_before)
         query = replace(query, cursor=cursor, limit=limit)
         page = await found_by(self.store, query, anonymous=anonymous)
-        return SessionPage(tuple(await self._shown(page.records)), page.cursor)
+        return SessionPage(tuple(await self._shown(page.records)), page.cursor, page.looked_at)
+
+    async def find_users(self, text: str, *, limit: int = 20) -> dict[str, str]:
+        """Return the users that a text may mean: id -> name, "" where no name is known.
+
+        By `users.find`, at most `limit` of them; without it the text is the id.
+        """
+        found = [text] if self.users.find is None else self.users.find(text)
+        ids = [str(user_id) for user_id in islice(found, limit)]
+        names = self.users.describe(ids) if self.users.describe else {}
+        return {user_id: names.get(user_id, ("", ""))[0] for user_id in ids}
+
+    async def is_disabled(self, user_id: UserId) -> bool:
+        """Say whether `disable_user` was called, and `enable_user` not since."""
+        return (await self.store.sessions(self.alias(user_text(user_id)))).disabled
+
+    async def failed_logins(self) -> FailedLogins:
+        """Sum up the failed logins of this hour, which the app reported with `login_failed`.
+
+        All are 0 where `detection.mode` is off: then nothing is counted.
+        """
+        from gatehound import guessing
+
+        return await guessing.report(self)
+
+    async def living(self) -> int:
+        """Count the sessions that nobody has found over yet, those of visitors too."""
+        return await self.store.living()
 
     async def events(
         self,
@@ -94,20 +121,36 @@ class Admin(Telling):
         public_id: str | None = None,
         names: Collection[str] | None = None,
         since: float | None = None,
+        until: float | None = None,
+        network: str | None = None,
         cursor: str = "",
         limit: int = 50,
     ) -> EventPage:
-        """Return events that match, newest first; `since` is seconds since 1970."""
+        """Return events that match, newest first.
+
+        From `since` on and before `until`, seconds since 1970; `network` is an address or CIDR
+        text, ValueError where it cannot be read. A page may be short, and not the last.
+        """
         return await self.store.events(
             EventQuery(
                 user_id=None if user_id is None else user_text(user_id),
                 public_id=public_id,
                 names=names,
                 since=milliseconds(since),
+                until=milliseconds(until),
+                network=network_of(network),
                 cursor=cursor,
                 limit=limit,
             )
         )
+
+    async def tail(self, place: str = "", *, since: float | None = None, limit: int = 500) -> Tail:
+        """Return the events that came after a place, the oldest first, and where to go on.
+
+        `place` is what the answer before said; "" begins with those of `since` (seconds since
+        1970; None: from now on).
+        """
+        return await self.store.tail(place, since=milliseconds(since), limit=limit)
 
     # --- end ---
 
@@ -133,37 +176,23 @@ class Admin(Telling):
         dry_run: bool = True,
         limit: int | None = None,
         cursor: str = "",
+        keep: str = "",
     ) -> Bulk:
         """End sessions that match, newest first; a dry run only counts them.
 
         The conditions are those of `search`. At most `limit` sessions (None: all), so that a long
         run can show how far it is, stop, and go on with the `cursor` of the answer; it is ""
         where none is left. A run that was broken off without one
-        is simply started again. UsageError without any condition: that would be
+        is simply started again. `keep` is the public id of a session that stays, such as that of
+        the admin who asks. UsageError without any condition: that would be
         `terminate_everyone`.
         """
+        from gatehound import bulk
+
         conditions = (user_id, flagged, country, network, created_before, seen_before)
-        # "" is what an empty form field sends: no condition, and never "every session".
-        if all(condition is None or condition == "" for condition in conditions):
-            raise UsageError(
-                "terminate_where() without a condition would end every session: "
-                "give one, or call terminate_everyone()"
-            )
-        if "" in conditions:
-            raise UsageError("terminate_where() was given an empty condition: leave it out")
-        if limit is not None and (isinstance(limit, bool) or limit < 1):
-            raise UsageError(f"limit {limit!r} given; allowed is a whole number from 1, or None")
-        query = self._query(user_id, flagged, country, network, created_before, seen_before)
-        query, seen, count = replace(query, cursor=cursor), 0, 0
-        while True:
-            room = BATCH if limit is None else min(BATCH, limit - seen)
-            page = await found_by(self.store, replace(query, limit=room))
-            for record in page.records:
-                count += dry_run or await self.terminate(record.user_id, record.public_id)
-            seen += len(page.records)
-            if not page.cursor or seen == limit:
-                return Bulk(count, page.cursor)
-            query = replace(query, cursor=page.cursor)
+        bulk.check(conditions, limit)
+        query = replace(self._query(*conditions), cursor=cursor)
+        return await bulk.end_where(self, query, dry_run=dry_run, limit=limit, keep=keep)
 
     def _query(
         self,
@@ -264,29 +293,9 @@ class Admin(Telling):
         SettingsError for a URL that cannot be used, StoreMismatch where the other store was first
         used with another identity_key or namespace, UsageError where it is this store.
         """
-        from gatehound.stores.copying import copy_store
+        from gatehound import bulk
 
-        problem = store_url_problem(store_url)
-        if problem is None and store_url.startswith("memory:"):
-            problem = "memory:// would be gone when the copy is done"
-        if problem is not None:
-            raise SettingsError(f"the store to copy to: {problem}")
-        await self.store.prepare(self.meta)
-        target = open_store(
-            store_url,
-            namespace=self.settings.namespace,
-            suspends=self.store.suspends,
-            event_retention=int(self.settings.privacy.event_retention * 1000),
-            write_version=self.settings.store_options.write_version,
-        )
-        try:
-            await target.prepare(self.meta)
-            return await copy_store(self.store, target, progress=progress)
-        except StoreMismatch as error:
-            problems = [f"the store to copy to: {line}" for line in error.problems]
-            raise StoreMismatch(problems) from error
-        finally:
-            await target.close()
+        return await bulk.copy_to(self, store_url, progress)
 
     async def observed(self) -> dict[str, int]:
         """Return how many sessions became suspicious since midnight (UTC), whatever the mode did.
@@ -298,6 +307,12 @@ class Admin(Telling):
         counted = await self.store.counts("would", window=DAY)
         return {name: counted.get(name, 0) for name in WAYS}
 
+    async def tally(self) -> Tally:
+        """Count sign-ins, ends, flags and failures by hour, from the event log; see Tally."""
+        from gatehound.tally import tally
+
+        return await tally(self.store, retention=self.settings.privacy.event_retention)
+
     async def describe(self) -> str:
         """Say the active policy in words, for documentation and audits."""
         from gatehound import audit
@@ -305,14 +320,15 @@ class Admin(Telling):
         return audit.describe(self.settings)
 
     async def check(self) -> list[Finding]:
-        """Look for settings and surroundings that an operator should know of.
+        """Look for settings and surroundings that an operator should know of, worst first.
 
         Raises StoreUnavailable where the store does not answer.
         """
         from gatehound import audit
 
         await self.store.ping()
-        return [*audit.findings(self.settings, self.detection), *await self.store.findings()]
+        found = audit.findings(self.settings, self.detection, self.store)
+        return audit.worst_first([*found, *await self.store.findings()])
 
     def refresh(self) -> bool:
         """Read the databases and lists that changed, now; True where others are in use afterwards.
@@ -357,7 +373,12 @@ class SyncAdmin:
 
     sessions_of = Plain(Admin.sessions_of)
     search = Plain(Admin.search)
+    find_users = Plain(Admin.find_users)
+    is_disabled = Plain(Admin.is_disabled)
+    living = Plain(Admin.living)
+    failed_logins = Plain(Admin.failed_logins)
     events = Plain(Admin.events)
+    tail = Plain(Admin.tail)
     terminate = Plain(Admin.terminate)
     terminate_user = Plain(Admin.terminate_user)
     terminate_where = Plain(Admin.terminate_where)
@@ -370,6 +391,7 @@ class SyncAdmin:
     sweep = Plain(Admin.sweep)
     copy_to = Plain(Admin.copy_to)
     observed = Plain(Admin.observed)
+    tally = Plain(Admin.tally)
     describe = Plain(Admin.describe)
     check = Plain(Admin.check)
     close = Plain(Admin.close)

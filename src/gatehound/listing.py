@@ -26,48 +26,90 @@ from gatehound.stores.record import (
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 UserId: TypeAlias = str | int
-# Of one search: so many pages may hold visitors alone before a page without anybody is shown.
+# Of one search: so many pages may hold others alone before a page without anybody is shown.
 EMPTY_PAGES: Final = 20
 
 
 class Users(msgspec.Struct, frozen=True):
-    """How gatehound learns names: both callables are optional, and ids are shown without.
+    """How gatehound learns names: each callable is optional, and ids are shown without.
 
     `describe` takes user ids and returns {id: (name, avatar URL or "")}; `find` takes what an
-    admin typed and returns the ids that it may mean.
+    admin typed and returns the ids that it may mean. `mail` takes user ids and returns
+    {id: mail address}, leaving out those who get no mail.
     """
 
     describe: Callable[[Collection[str]], Mapping[str, tuple[str, str]]] | None = None
     find: Callable[[str], Iterable[str]] | None = None
+    mail: Callable[[Collection[str]], Mapping[str, str]] | None = None
 
 
 class SessionPage(msgspec.Struct, frozen=True):
-    """One page of sessions, newest first; `cursor` is "" on the last."""
+    """One page of sessions, newest first; `cursor` is "" on the last.
+
+    `looked_at` is how many were looked at for it: Redis has no index by flag, country, address
+    or last activity.
+    """
 
     sessions: tuple[Session, ...]
     cursor: str = ""
+    looked_at: int = 0
 
 
 async def found_by(store: Store, query: Query, *, anonymous: bool = False) -> Page:
     """Search sessions of users or, with `anonymous`, those of visitors who are nobody.
 
-    A page may be short, or empty, and not the last.
+    A page may be short, or empty, and not the last: where a store found nobody among thousands, it
+    ends there, so that whoever asks can say so.
     """
-    pages = EMPTY_PAGES
+    pages, looked_at = EMPTY_PAGES, 0
     while True:
         page = await store.search(query)
+        looked_at += page.looked_at
         kept = [one for one in page.records if bool(one.security.flags & ANONYMOUS) is anonymous]
         pages -= 1
-        if kept or not page.cursor or not pages:
-            return replace(page, records=tuple(kept))
+        if kept or not (page.records and page.cursor and pages):
+            return replace(page, records=tuple(kept), looked_at=looked_at)
         query = replace(query, cursor=page.cursor)
 
 
 class Bulk(msgspec.Struct, frozen=True):
-    """What `terminate_where` did: how many sessions, and where to go on ("": at the end)."""
+    """What `terminate_where` did: how many sessions, and where to go on ("": at the end).
+
+    `looked_at` is how many were looked at, matching or not.
+    """
 
     count: int
     cursor: str = ""
+    looked_at: int = 0
+
+
+class FailedNetwork(msgspec.Struct, frozen=True):
+    """One network from which logins failed: how often, and for how many users.
+
+    `prefix` is a /24 of IPv4 or a /48 of IPv6, "" where no address may be kept; `place` and
+    `organisation` are "" where nothing is known.
+    """
+
+    prefix: str
+    attempts: int
+    users: int
+    place: str = ""
+    organisation: str = ""
+
+
+class FailedLogins(msgspec.Struct, frozen=True):
+    """The failed logins of this hour of the clock (UTC), of the whole site.
+
+    `users` and `networks` are counted up to 10,000. `worst` are the networks that failed for most
+    users, the worst first; `guessed` says how many users reached
+    `detection.failed_logins.attempts_per_user`.
+    """
+
+    attempts: int
+    users: int
+    networks: int
+    worst: tuple[FailedNetwork, ...]
+    guessed: int
 
 
 async def shown(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -64,7 +64,7 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long sessions live, and how many a user may have."""
 
     idle_timeout: Duration = 3600.0  # Guard Dog's default; NIST 800-63B AAL2: at most 1 h
-    absolute_timeout: Duration = 12 * 3600.0  # NIST 800-63B AAL2 re-authentication: 12 h
+    absolute_timeout: Duration = 12 * 3600.0  # NIST SP 800-63B-3, 4.2.3: 12 h (revision 4: 24 h)
     remember_timeout: Duration = 14 * 86400.0  # WordPress's "remember me"
     remember_idle_timeout: Duration = 14 * 86400.0
     touch_interval: Duration = 60.0  # one write a minute a session is all that sliding needs
@@ -78,8 +78,12 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoleSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stricter or looser for one role; None leaves it as it is for everyone."""
+    """What is stricter or looser for one role; None leaves it as it is for everyone.
 
+    `profile` fills in what the role leaves out; `from_dict` and `from_env` read it.
+    """
+
+    profile: tuple[str, ...] | None = None
     idle_timeout: Duration | None = None
     absolute_timeout: Duration | None = None
     remember_timeout: Duration | None = None
@@ -148,6 +152,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     templates: str | None = None  # a folder whose templates go before ours
     # Who sees how an address was found: it names the proxies of the site.
     trace_roles: tuple[str, ...] = ("admin", "administrator")
+    admin_path: str | None = None  # below which the middleware serves the pages of admins
+    admin_roles: tuple[str, ...] = ("admin", "administrator")  # who may see and end everybody's
 
 
 class CSRFSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +162,51 @@ class CSRFSettings(msgspec.Struct, frozen=True, kw_only=True):
     protect: bool = False  # programs that use cookies would have to change: the app decides
     exempt: tuple[str, ...] = ()  # hooks that other sites' pages call
     trusted_origins: tuple[str, ...] = ()  # nobody: a sub-domain is another site too
+
+
+class NotifySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who hears of what happened, and how; see gatehound.notify."""
+
+    smtp: str | None = None  # smtp:// or smtps://, with a password: never shown
+    mail_from: str | None = None  # the address that mail comes from
+    admins: tuple[str, ...] = ()  # addresses; all of them get what is for admins
+    users: bool = False  # Guard Dog's default: mail that nobody announced looks like fraud
+    webhook: str | None = None
+    webhook_secrets: tuple[str, ...] = ()  # newest first, whsec_ and base64; each signs
+    log: bool = False  # one line to the logger gatehound.notify
+    site_url: str | None = None  # what links in mails begin with: no request is there to tell
+    site_name: str | None = None  # None: the host of site_url
+    per_hour: int = 3  # mails to one person; one theft makes one to three
+    per_two_days: int = 10
+    language: str = "en"  # no browser asks for one
+    templates: str | None = None  # a folder whose templates go before ours
+    thread: bool = True  # False: only `gatehound notify` sends
+
+    @property
+    def is_on(self) -> bool:
+        """True where a channel is named."""
+        return bool(self.smtp or self.webhook or self.log)
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"NotifySettings(users={self.users}, {len(self.admins)} admins)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show none to rich either, whose tracebacks show local variables."""
+        return [("users", self.users)]
+
+
+class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where figures go; see gatehound.telemetry. Off, it is not even loaded."""
+
+    opentelemetry: bool = False  # spans and metrics, by the global providers
+    prometheus: bool = False  # metrics, in the default registry of prometheus-client
+    log: Literal["lines", "json"] = "lines"  # what a guard without `sinks` writes of events
+
+    @property
+    def measures(self) -> bool:
+        """True where a guard is measured, whatever it is given."""
+        return self.opentelemetry or self.prometheus
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +222,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The whole tree; build it with `from_dict` or `from_env`."""
 
+    # Named bundles that lie under what is given, the later over the earlier: gatehound.profiles.
+    profile: tuple[str, ...] = ()
     secret_keys: tuple[str, ...] = ()  # newest first; older ones still open cookies
     identity_key: str = ""  # never rotated: it names users in the store
     namespace: Annotated[str, msgspec.Meta(pattern=NAMESPACE_PATTERN)] = "default"
@@ -190,6 +243,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     privacy: PrivacySettings = msgspec.field(default_factory=PrivacySettings)
     web: WebSettings = msgspec.field(default_factory=WebSettings)
     csrf: CSRFSettings = msgspec.field(default_factory=CSRFSettings)
+    telemetry: TelemetrySettings = msgspec.field(default_factory=TelemetrySettings)
+    notify: NotifySettings = msgspec.field(default_factory=NotifySettings)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Settings:
@@ -212,12 +267,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def _read(cls, data: Mapping[str, Any], *, text: bool, prefix: str, separator: str) -> Settings:
         problems: list[str] = []
-        settings = read_struct(cls, data, problems, text=text, prefix=prefix, separator=separator)
+        tree, explain = _with_profiles(data)
+        settings = read_struct(cls, tree, problems, text=text, prefix=prefix, separator=separator)
         if settings.development:
             settings = _for_development(settings, data)
         # A value that could not be read stands at its default here, so that the rules
         # between settings are still checked and all problems come in one message.
-        told = [in_words_of(line, cls, text, prefix) for line in settings.problems()]
+        told = [in_words_of(explain(line), cls, text, prefix) for line in settings.problems()]
         problems += [line for line in told if not is_said(line, problems)]
         if problems:
             raise SettingsError(problems)
@@ -293,6 +349,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __rich_repr__(self) -> list[tuple[str, object]]:
         """Show none to rich either, whose tracebacks show local variables."""
         return [("namespace", self.namespace)]
+
+
+def _with_profiles(data: Mapping[str, Any]) -> tuple[Mapping[str, Any], Callable[[str], str]]:
+    """Fill in what profiles say, and return what tells of it in a problem; most name none."""
+    roles = data.get("roles")
+    groups = (data, *(roles.values() if isinstance(roles, Mapping) else ()))
+    if not any(isinstance(group, Mapping) and "profile" in group for group in groups):
+        return data, str
+    from gatehound import profiles
+
+    return profiles.filled(data), lambda line: profiles.told(line, data)
 
 
 def _for_development(settings: Settings, data: Mapping[str, Any]) -> Settings:
