@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from msgspec.structs import replace
 
 from gatehound.admin import DAY, Admin
-from gatehound.detection import Judgement, Reuse
+from gatehound.detection import Judgement, Reuse, describe
 from gatehound.errors import GatehoundError, StoreError, UsageError
 from gatehound.events import coarse
 from gatehound.listing import present
@@ -101,7 +101,12 @@ class Acting(Admin):
             return
         reason = EndReason.SUSPICIOUS
         event = self.event(
-            "session_terminated", passage, record, reason=reason.value, notify="both"
+            "session_terminated",
+            passage,
+            record,
+            reason=reason.value,
+            detail=self.place_and_device(passage),  # of who used it, and not of the sign-in
+            notify="both",
         )
         passage.record = None
         self.doubt(record.sid)
@@ -277,6 +282,13 @@ class Acting(Admin):
             packed = None  # nobody's own: when it is, it is new, and its network is learned
         passage.agent_digest, pair = self.detection.context(packed, agent)
         return pair
+
+    def place_and_device(self, passage: Passage) -> Detail:
+        """Say for people where a request came from, and in which browser."""
+        return {
+            "device": describe(passage.request.agent).label,
+            "place": self.network_of(passage.client_ip.address).place,
+        }
 
     def network_of(self, address: IPAddress | None) -> Network:
         """Look an address up; an empty network for None."""

@@ -11,10 +11,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from gatehound.detection import describe
 from gatehound.errors import LoginRefused, StoreUnavailable, UsageError
 from gatehound.guard import Guard
-from gatehound.model import Detail, Event, Network
+from gatehound.model import Event, Network
 from gatehound.passage import LoginAttempt, Passage
 from gatehound.stores.answer import Created, NewSession, Refused
 from gatehound.stores.record import REMEMBERED, Seen, methods_to_bits, secret_hash
@@ -56,15 +55,6 @@ async def create(
     return result, secret, replace(event, at=result.now / 1000)
 
 
-def place_and_device(guard: Guard, passage: Passage) -> Detail:
-    """Say for people where a request came from, and in which browser."""
-    address = passage.client_ip.address
-    return {
-        "device": describe(passage.request.agent).label,
-        "place": guard.networks.lookup(address).place if address is not None else "",
-    }
-
-
 def aal_of(methods: tuple[str, ...]) -> int:
     """Authenticator assurance level after NIST 800-63B: 2 for two factors, else 1."""
     return 2 if len(set(methods)) > 1 or STRONG & set(methods) else 1
@@ -87,7 +77,7 @@ def check_names(
 
 def _created_event(guard: Guard, passage: Passage, new: NewSession) -> Event:
     """The event of a login, with what people want to know of it."""
-    detail = {**place_and_device(guard, passage), "methods": ", ".join(new.methods)}
+    detail = {**guard.place_and_device(passage), "methods": ", ".join(new.methods)}
     event = guard.event("session_created", passage, detail=detail)
     return replace(event, user_id=new.user_id, public_id=new.sid.hex())
 

@@ -59,6 +59,10 @@ NAMES: Final = {
     "everyone_terminated": "All sessions of the site were ended.",
 }
 
+    "notification_failed": "A notice did not get through, and is not tried again.",
+    "admin_acted": "An admin did something on the pages of admins.",
+    "login_spray": "Logins of many users failed from one network.",
+    "login_guessing": "Many logins of one user failed.",
 # Made by requests, at the rate a stranger likes: so many a minute are told one by one, the
 # rest as one count.
 FLOODABLE: Final = {
@@ -71,6 +75,8 @@ FLOODABLE: Final = {
     "login_over_http": 1,
     "sessions_moved": 1,
     "detector_failed": 10,
+    "login_spray": 10,
+    "login_guessing": 10,
 }
 FLOOD_WINDOW: Final = 60.0  # seconds
 

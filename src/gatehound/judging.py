@@ -129,6 +129,7 @@ class Judging(Acting):
         wants = self._wants_siblings(passage, record, network)
         siblings = await self._siblings(record) if wants else ()
         seen = self._observed(passage, record, network, pair, siblings)
+        seen = await self._with_attacks(passage, record, seen)
         memory, user_memory = await self.store.recall(record.alias, record.sid)
         attempts = ATTEMPTS
         while True:
@@ -299,6 +300,18 @@ class Judging(Acting):
         if action is judgement.verdict.action:
             return judgement
         return replace(judgement, verdict=replace(judgement.verdict, action=action))
+
+    async def _with_attacks(
+        self, passage: Passage, record: Record, seen: Observation
+    ) -> Observation:
+        """Say of a sign-in what was attacked with wrong passwords within the hour."""
+        if not passage.is_new_login or "failed_logins" not in self.detection.needs:
+            return seen
+        from gatehound import guessing
+
+        address = None if seen.network_unusable else passage.client_ip.address
+        attacked = await guessing.attacks_on(self, address, record.alias)
+        return replace(seen, failed_logins=attacked) if attacked else seen
 
     def _wants_siblings(self, passage: Passage, record: Record, network: Network) -> bool:
         """True where a detector wants the user's other living sessions.

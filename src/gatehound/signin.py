@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gatehound import anonymous, presession
 from gatehound.cookies import REMEMBERED as COOKIE_REMEMBERED
 from gatehound.cookies import Ticket
-from gatehound.creation import aal_of, check_names, create, place_and_device
+from gatehound.creation import aal_of, check_names, create
 from gatehound.errors import (
     FreshLoginRequired,
     LoginRefused,
@@ -284,7 +284,7 @@ async def _tell_new_device(guard: Guard, passage: Passage, record: Record) -> No
         passage,
         record,
         reason=found.reason,
-        detail=place_and_device(guard, passage),
+        detail=guard.place_and_device(passage),
         notify="user" if tells else "",
     )
     await guard.tell(event)

@@ -232,12 +232,13 @@ class Visit(_Shown):
 
     @noted
     async def login_failed(self, user_id: UserId | None, reason: str) -> None:
-        """Report failed credentials, for the log; nobody is locked out by it."""
-        user = None if user_id is None else clip_text(str(user_id)[:200]) or None
-        if not self._guard.admits("login_failed"):
-            return
-        event = self._guard.event("login_failed", self._passage, reason=clip_text(reason[:200]))
-        await self._guard.tell(replace(event, user_id=user))
+        """Report failed credentials, for the log and its alarms; nobody is locked out by it.
+
+        `user_id` is what was typed, as `login` would take it, and None where nothing was.
+        """
+        from gatehound import failing
+
+        await failing.login_failed(self._guard, self._passage, user_id, reason)
 
     @noted
     async def logout(self) -> bool:

@@ -396,7 +396,9 @@ def test_functions_are_wrapped_and_may_say_what_they_need() -> None:
     lean.needs = frozenset({"device"})  # type: ignore[attr-defined] # as the docs allow
     first, second = as_detectors([night_owl, lean])
     assert (first.name, second.name) == ("night_owl", "lean")
-    assert first.needs == {"memory", "user_memory", "siblings", "network", "device"}
+    assert first.needs == {
+        *("memory", "user_memory", "siblings", "network", "device", "failed_logins"),
+    }
     assert second.needs == {"device"}
 
 

@@ -66,7 +66,7 @@ def test_built_in_detectors_follow_the_settings(city_database: str, tmp_path: Pa
     ]
     assert names(placed, disable=DETECTORS) == []
     assert detection(networks=placed).needs == {
-        "memory", "user_memory", "siblings", "network", "device",
+        "memory", "user_memory", "siblings", "network", "device", "failed_logins",
     }  # fmt: skip
     assert "siblings" not in detection().needs
 

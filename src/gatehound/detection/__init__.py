@@ -15,6 +15,7 @@ from gatehound.detection.activity import Activities, ActivitySettings
 from gatehound.detection.detectors import (
     AddressHidden,
     AgentChange,
+    AmidAttack,
     Detector,
     GeoAnomaly,
     ImpossibleTravel,
@@ -43,6 +44,7 @@ __all__ = [
     "ActivitySettings",
     "AddressHidden",
     "AgentChange",
+    "AmidAttack",
     "Detection",
     "DetectionSettings",
     "Detector",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gatehound.detection.detectors import (
     AddressHidden,
     AgentChange,
+    AmidAttack,
     Detector,
     GeoAnomaly,
     ImpossibleTravel,
@@ -42,6 +43,7 @@ def built_in(
         ),
         Reuse(),
         NewDevice(),
+        AmidAttack(),
         SessionAge(),
         AddressHidden(),
         PopulationMove(population),

@@ -28,7 +28,7 @@ Setting: TypeAlias = Literal["city", "asn", "anonymous", "connection"]
 Place: TypeAlias = tuple[float, float]
 
 # (setting, part of the type's name)
-_TYPES: Final[tuple[tuple[Setting, str], ...]] = (
+TYPES: Final[tuple[tuple[Setting, str], ...]] = (
     ("city", "City"),
     ("city", "Country"),
     ("city", "Enterprise"),
@@ -171,6 +171,24 @@ _NOTHING: Final = Facts()
 
 def open_database(setting: Setting, path: str) -> Database:
     """Open a file for one setting; Unusable says why it does not do, and what would."""
+    reader = open_reader(path)
+    metadata = reader.metadata()
+    records = _probed(reader)
+    kind = metadata.database_type
+    if wrong := _unsuitable(setting, kind, records):
+        raise Unusable(wrong)
+    return Database(
+        setting,
+        reader.get,
+        # An own build of the same second still has another size.
+        metadata.build_epoch + Path(path).stat().st_size,
+        {key for record in records for key in record_keys(record)},
+        is_v4_only=metadata.ip_version == 4,
+    )
+
+
+def open_reader(path: str) -> Reader:
+    """Open any MaxMind DB file; Unusable says why it cannot be."""
     try:
         import maxminddb
     except ImportError:
@@ -182,24 +200,13 @@ def open_database(setting: Setting, path: str) -> Database:
         raise Unusable("there is no such file; correct the path, or leave it empty")
     try:
         reader = maxminddb.open_database(path)
-        metadata = reader.metadata()
+        reader.metadata()
     except Exception as error:  # no access, no MaxMind DB, a broken one
         raise Unusable(
             f"it cannot be opened as a MaxMind DB file ({type(error).__name__}); "
             "download it again, and let the process read it"
         ) from None
-    records = _probed(reader)
-    kind = metadata.database_type
-    if wrong := _unsuitable(setting, kind, records):
-        raise Unusable(wrong)
-    return Database(
-        setting,
-        reader.get,
-        # An own build of the same second still has another size.
-        metadata.build_epoch + Path(path).stat().st_size,
-        {key for record in records for key in _keys(record)},
-        is_v4_only=metadata.ip_version == 4,
-    )
+    return reader
 
 
 def _probed(reader: Reader) -> list[Any]:
@@ -214,10 +221,10 @@ def _probed(reader: Reader) -> list[Any]:
 
 def _unsuitable(setting: Setting, kind: str, records: Iterable[Any]) -> str:
     """Say what is wrong with a sound file for this setting, "" for nothing."""
-    meant = {row[0] for row in _TYPES if row[1] in kind}
+    meant = {row[0] for row in TYPES if row[1] in kind}
     about = f"it is of type {kind!r}"
     if not meant:
-        keys = {key for record in records for key in _keys(record)}
+        keys = {key for record in records for key in record_keys(record)}
         meant = {name for name, (_, known) in _NEEDED.items() if not keys.isdisjoint(known)}
         about += f" with the keys {', '.join(sorted(keys)[:_MAX_KEYS]) or 'of no record'}"
     if setting in meant:
@@ -232,14 +239,15 @@ def _unsuitable(setting: Setting, kind: str, records: Iterable[Any]) -> str:
 
 
 def _types(setting: Setting) -> str:
-    return " or ".join(row[1] for row in _TYPES if row[0] == setting)
+    return " or ".join(row[1] for row in TYPES if row[0] == setting)
 
 
-def _keys(record: Any) -> Iterator[str]:
+def record_keys(record: Any) -> Iterator[str]:
+    """Yield the keys of a record, those inside others with a dot for each level."""
     if isinstance(record, dict):
         for key, value in record.items():
             yield key
-            yield from (f"{key}.{inner}" for inner in _keys(value))
+            yield from (f"{key}.{inner}" for inner in record_keys(value))
 
 
 def _plan_of(setting: Setting, keys: Collection[str]) -> tuple[tuple[int, _Read], ...]:
@@ -279,7 +287,7 @@ def _split(path: str) -> tuple[str, ...]:
     return tuple(path.split("."))
 
 
-def _at(found: Any, path: tuple[str, ...]) -> Any:
+def follow(found: Any, path: tuple[str, ...]) -> Any:
     """Follow a path through maps."""
     for name in path:
         if not isinstance(found, dict):
@@ -292,7 +300,7 @@ def _first(
     paths: _Paths, read: Callable[[object], Any], missing: Any, found: Mapping[str, Any]
 ) -> Any:
     for path in paths:
-        if value := read(_at(found, path)):
+        if value := read(follow(found, path)):
             return value
     return missing
 
@@ -332,7 +340,7 @@ def _location(place: tuple[_Paths, ...], found: Mapping[str, Any]) -> Place | No
 def _degrees(found: Mapping[str, Any], paths: _Paths, most: float) -> float | None:
     """Read a number up to `most` on both sides, also where it is written as text."""
     for path in paths:
-        value = _at(found, path)
+        value = follow(found, path)
         try:
             number = float(value) if isinstance(value, (int, float, str)) else math.nan
         except ValueError:

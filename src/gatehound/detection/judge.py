@@ -12,6 +12,7 @@ wait, and gathering them would need an event loop and a task for each.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
@@ -90,7 +91,7 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
 
 
 class Detection:
-    """All that judges, behind one door. Immutable after construction; callable from any thread.
+    """All that judges, behind one door. Callable from any thread.
 
     `detectors` None means the built-in ones as the settings say; anything else is used as given:
     Detector objects or functions of an Observation. `enabled` is False in mode `off`, and then
@@ -136,7 +137,10 @@ class Detection:
             isinstance(one, Reputation) or (isinstance(one, IPShift) and one.strict)
             for one in self.detectors
         )
-        self.contexts = lru_cache(_CACHED_CONTEXTS)(self._context)
+        self._lists = tuple(one for one in self.detectors if isinstance(one, Reputation))
+        self._know_no_contexts()
+        for one in self._lists:
+            one.tell(self._know_no_contexts)
         self._lengths = (32, 128) if exact else (networks.v4_prefix, networks.v6_prefix)
 
     def context(self, packed: bytes | None, agent: str) -> tuple[bytes, bytes]:
@@ -150,10 +154,24 @@ class Detection:
     def pair(self, packed: bytes | None, agent_digest: bytes) -> bytes:
         """Return the 6 bytes to compare with a session's recent pairs; equal is unchanged.
 
-        `packed` is `ClientIP.packed`.
+        `packed` is `ClientIP.packed`. An address that comes onto a list of reputation, or leaves
+        it, makes another pair, so that a session which stays there is looked at once more.
         """
         v4_prefix, v6_prefix = self._lengths
+        if self._lists and packed is not None:
+            agent_digest += self._standing(packed)
         return pair(packed, agent_digest, v4_prefix, v6_prefix)
+
+    def _standing(self, packed: bytes) -> bytes:
+        """Return what the lists say of an address; a damaged one, which is told of, nothing."""
+        asn = self.networks.lookup_packed(packed).asn
+        with contextlib.suppress(Exception):
+            return b"".join(one.standing(packed, asn) for one in self._lists)
+        return b""
+
+    def _know_no_contexts(self) -> None:
+        """Work every context out anew: a cache of its own, which nobody fills from old lists."""
+        self.contexts = lru_cache(_CACHED_CONTEXTS)(self._context)
 
     async def judge(
         self,
@@ -269,7 +287,7 @@ class Detection:
         return [line for one in self._files() for line in one.findings()]
 
     def _files(self) -> list[Networks | Reputation]:
-        return [self.networks, *(one for one in self.detectors if isinstance(one, Reputation))]
+        return [self.networks, *self._lists]
 
     def reasons(self, memory: bytes) -> tuple[str, ...]:
         """Return what is remembered against a session in plain words, strongest first."""

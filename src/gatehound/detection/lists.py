@@ -5,6 +5,8 @@
     2001:db8::/32,US,US-CA  of a CSV the first column counts (RFC 8805, Apple's relay list)
     AS64496                 all networks of a provider, where an ASN database says whose they are
 
+A MaxMind DB file (.mmdb) is a list too: see list_database.py.
+
 Lines are merged, and looked up by bisection, so a look-up costs the same for ten lines and for
 250,000. IPv4 lies in the same table as ::ffff:0:0/96, where IPv6 has it too (RFC 4291 2.5.5.2).
 
@@ -19,10 +21,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from gatehound.detection.reload import Source, Unusable
 
+if TYPE_CHECKING:
+    from gatehound.detection.list_database import ListDatabase
+
+Listed: TypeAlias = "AddressList | ListDatabase"
 Address: TypeAlias = IPv4Address | IPv6Address
 # The first and the last address of a line, both in it, as numbers of 128 bits.
 Span: TypeAlias = tuple[int, int]
@@ -75,10 +81,19 @@ class AddressList:
         return len(self._first_high)
 
 
-def sources(setting: str, paths: Iterable[str]) -> tuple[Source[AddressList], ...]:
+def sources(setting: str, paths: Iterable[str]) -> tuple[Source[Listed], ...]:
     """Return a source for each file that the setting names; a bare text is one path."""
     paths = (paths,) if isinstance(paths, str) else paths
-    return tuple(Source(setting, path, read_list) for path in paths)
+    return tuple(_source(setting, path) for path in paths)
+
+
+def _source(setting: str, path: str) -> Source[Listed]:
+    found: Source[Any] | None = None
+    if ".mmdb" in path.lower():  # loaded for who has one
+        from gatehound.detection.list_database import list_database
+
+        found = list_database(setting, path)
+    return found or Source(setting, path, read_list)
 
 
 def read_list(path: str) -> AddressList:

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from msgspec.structs import asdict
 
 from gatehound.detection.databases import Database, Facts, Setting, open_database
-from gatehound.detection.lists import AddressList, sources
+from gatehound.detection.lists import Listed, sources
 from gatehound.detection.neighbours import continent
 from gatehound.detection.reload import MONOTONIC, Clock, Contents, Files, Source
 from gatehound.detection.settings import NetworkListSettings
@@ -180,7 +180,7 @@ class Networks:
         databases: dict[Setting, Database | None] = {
             setting: contents.of(source) for setting, source in self._databases.items()
         }
-        lists: list[tuple[NetworkKind, AddressList | None]] = [
+        lists: list[tuple[NetworkKind, Listed | None]] = [
             (kind, contents.of(source)) for kind, source in self._lists
         ]
         view = _View(self, databases, lists, self._build(contents))
@@ -197,12 +197,12 @@ class _View:
         self,
         networks: Networks,
         databases: Mapping[Setting, Database | None],
-        lists: Iterable[tuple[NetworkKind, AddressList | None]],
+        lists: Iterable[tuple[NetworkKind, Listed | None]],
         build: int,
     ) -> None:
         self._networks = networks
         self._databases = databases
-        self._lists: list[tuple[NetworkKind, AddressList]] = [
+        self._lists: list[tuple[NetworkKind, Listed]] = [
             (kind, one) for kind, one in lists if one is not None
         ]
         self._build = build
@@ -278,7 +278,7 @@ def _database(setting: Setting, path: str) -> Source[Database]:
 
 def _list_sources(
     lists: NetworkListSettings | Mapping[str, Iterable[str]], problems: list[str]
-) -> list[tuple[NetworkKind, Source[AddressList]]]:
+) -> list[tuple[NetworkKind, Source[Listed]]]:
     """Return the sources of all lists, in the order in which they are asked."""
     given: Mapping[str, Iterable[str]]
     given = asdict(lists) if isinstance(lists, NetworkListSettings) else lists

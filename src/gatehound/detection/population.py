@@ -99,6 +99,10 @@ class Population:
 
         self._group_of = group_of
 
+    def is_shared(self, packed: bytes) -> bool:
+        """True for an address of a network that many users share by right."""
+        return self._group_of(packed, "none") == ""
+
     def tell(self) -> Crowd | None:
         """Return the crowd for the one who tells of it; a process says it once in its life."""
         if not self.is_due:

@@ -139,10 +139,9 @@ class Files(Generic[T]):
         self.state = State(contents, combine(contents))
         self.due = monotonic() + every if loaded and every > 0 else math.inf
 
-    def look(self) -> None:
-        """Refresh if it is due and no other thread is at it."""
-        if self._is_my_turn():
-            self.refresh()
+    def look(self) -> bool:
+        """Refresh if it is due and no other thread is at it; True for another view."""
+        return self._is_my_turn() and self.refresh()
 
     def refresh(self) -> bool:
         """Look at every file now; True where another view is in use afterwards.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import asdict
 
 from gatehound.model import Duration
 
@@ -27,10 +28,13 @@ DETECTORS: Final = (
     "reputation",
     "reuse",
     "new_device",
+    "failed_logins",
     "session_age",
     "address_hidden",
     "population",
 )
+
+MOST_FAILED: Final = 1000  # shared networks are allowed ten times that; a store tells 10,000 apart
 
 
 class NetworkListSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,20 @@ class ReputationSettings(msgspec.Struct, frozen=True, kw_only=True):
     malicious: tuple[str, ...] = ()  # what becomes of it says policy.malicious
 
 
+class FailedLoginSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """From how many failed logins of an hour on admins are told of an attack; nobody is locked out.
+
+    Users may share a /24 with a whole city (RFC 6269). Where one login in twenty is mistyped,
+    twenty users failing are 400 who sign in from there within the hour, or somebody who tries
+    names.
+    """
+
+    users_per_network: int = 20
+    # Auth0 blocks an address that fails 10 times for a user; NIST SP 800-63B (5.2.2) allows an
+    # account 100 in a row. A person who mistypes gives up between these, and a guesser does not.
+    attempts_per_user: int = 20
+
+
 class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked at, and how far it may go.
 
@@ -74,6 +92,7 @@ class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     connection_database: str = ""
     network_lists: NetworkListSettings = NetworkListSettings()
     reputation: ReputationSettings = ReputationSettings()
+    failed_logins: FailedLoginSettings = FailedLoginSettings()
     # How often files are looked at for a change; 0 never. A stat a minute costs nothing.
     reload_every: Duration = 60.0
     # Networks that many users share and that are no proxy of ours: an office, a campus.
@@ -105,4 +124,10 @@ class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"detection.half_life: {self.half_life!r} was given with a window of "
                 f"{self.window!r}; it is 1 second up to the window"
             )
+        lines += [
+            f"detection.failed_logins.{name}: {given!r} was given; it is 2 or more, and at most "
+            f"{MOST_FAILED}: one failed login is no attack"
+            for name, given in asdict(self.failed_logins).items()
+            if not 2 <= given <= MOST_FAILED
+        ]
         return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gatehound.detection.detectors.address_hidden import AddressHidden
 from gatehound.detection.detectors.agent_change import AgentChange
 from gatehound.detection.detectors.base import NEEDS, Detector, Observation, Slot, as_detectors
+from gatehound.detection.detectors.failed_logins import AmidAttack
 from gatehound.detection.detectors.geo_anomaly import GeoAnomaly
 from gatehound.detection.detectors.impossible_travel import ImpossibleTravel
 from gatehound.detection.detectors.interleaving import Interleaving
@@ -21,6 +22,7 @@ __all__ = [
     "NEEDS",
     "AddressHidden",
     "AgentChange",
+    "AmidAttack",
     "Detector",
     "GeoAnomaly",
     "IPShift",

@@ -18,7 +18,9 @@ from gatehound.detection.novelty import Level, level_of
 from gatehound.errors import SettingsError
 from gatehound.model import Activity, Device, Network, Request, Session, Signal
 
-NEEDS: Final = frozenset({"memory", "user_memory", "siblings", "network", "device"})
+NEEDS: Final = frozenset(
+    {"memory", "user_memory", "siblings", "network", "device", "failed_logins"}
+)
 
 Findings: TypeAlias = Iterable[Signal] | AsyncIterable[Signal] | Signal | None
 Inspect: TypeAlias = Callable[["Observation"], Findings | Awaitable[Findings]]
@@ -78,11 +80,11 @@ class Observation(msgspec.Struct, frozen=True):
 
     `session` is the session as it was stored before this request; at login, as it was created.
     `is_new_context` is False where this network and agent are one of the two that the session used
-    last. `siblings` are the user's other living sessions. `known` is what this session has learned;
-    `user_known` what all sessions of the user have, once it is a day old or was proven. While a
-    session is flagged neither grows; a detector that learns in its slot should look at
-    `session.flagged` and do the same. `agent_digest` stands for the User-Agent text. `now` is
-    seconds since 1970.
+    last, and the lists of reputation say the same of the address as then. `siblings` are the user's
+    other living sessions. `known` is what this session has learned; `user_known` what all sessions
+    of the user have, once it is a day old or was proven. While a session is flagged neither grows;
+    a detector that learns in its slot should look at `session.flagged` and do the same.
+    `agent_digest` stands for the User-Agent text. `now` is seconds since 1970.
 
     `is_login` is True at a sign-in, and `known_device` where the browser brought the cookie that
     an earlier sign-in of this user left. `previous` is the network that the session was last
@@ -94,6 +96,8 @@ class Observation(msgspec.Struct, frozen=True):
     contexts that it used last, and `previous_agent` is the digest of the other one's User-Agent.
     `network_unusable` is True while addresses are those of a proxy that is set wrong; `network` is
     empty then. `level` is what `novelty` says, worked out once; None leaves that to it.
+    `failed_logins` says at a sign-in what was attacked with wrong passwords within the hour: its
+    `network`, its `user`, or both.
 
     What is not named in the detector's `needs` may be empty.
     """
@@ -121,6 +125,7 @@ class Observation(msgspec.Struct, frozen=True):
     user_known: Known = Known()
     memory: Slot = msgspec.field(default_factory=Slot)
     user_memory: Slot = msgspec.field(default_factory=Slot)
+    failed_logins: frozenset[str] = frozenset()
 
     @property
     def novelty(self) -> Level:
@@ -164,10 +169,10 @@ class Detector:
 
     `name` is unique among the detectors of a guard. `needs` says what has to be loaded: any of
     `memory` (`known` and the slot), `user_memory` (`user_known` and that slot), `siblings`,
-    `network`, `device`. Under WSGI an `inspect` that really waits fails, naming the detector's
-    code. An exception is reported as an event, and the other detectors go on. `has_slots` False
-    says that it leaves `memory` and `user_memory` of the observation alone, which saves making
-    them; then both are empty, and what is written there is lost.
+    `network`, `device`, `failed_logins`. Under WSGI an `inspect` that really waits fails, naming
+    the detector's code. An exception is reported as an event, and the other detectors go on.
+    `has_slots` False says that it leaves `memory` and `user_memory` of the observation alone,
+    which saves making them; then both are empty, and what is written there is lost.
     """
 
     name: str = ""
