@@ -11,9 +11,11 @@ from __future__ import annotations
 import inspect
 import ipaddress
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Final, Literal
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -57,12 +59,12 @@ NAMES: Final = {
     "user_enabled": "A disabled user may sign in again.",
     "user_forgotten": "Everything stored about a user was erased.",
     "everyone_terminated": "All sessions of the site were ended.",
-}
-
     "notification_failed": "A notice did not get through, and is not tried again.",
     "admin_acted": "An admin did something on the pages of admins.",
     "login_spray": "Logins of many users failed from one network.",
     "login_guessing": "Many logins of one user failed.",
+}
+
 # Made by requests, at the rate a stranger likes: so many a minute are told one by one, the
 # rest as one count.
 FLOODABLE: Final = {
@@ -73,10 +75,10 @@ FLOODABLE: Final = {
     "session_reuse": 10,
     "login_failed": 60,
     "login_over_http": 1,
-    "sessions_moved": 1,
-    "detector_failed": 10,
     "login_spray": 10,
     "login_guessing": 10,
+    "sessions_moved": 1,
+    "detector_failed": 10,
 }
 FLOOD_WINDOW: Final = 60.0  # seconds
 
@@ -91,6 +93,33 @@ class LogSink:
         """Log the event; suspicious ones as warnings."""
         if self._logger.isEnabledFor(level := _level(event)):
             self._logger.log(level, "%s %s", event.name, as_json(event))
+
+
+class JSONLogSink:
+    """Write each event as one JSON object a line, for programs that collect logs.
+
+    The record carries the same as a dict, `gatehound`, for a formatter that makes JSON itself.
+    While a span of OpenTelemetry is open, the line names it.
+    """
+
+    def __init__(self, logger: str = "gatehound.events") -> None:
+        self._logger = logging.getLogger(logger)
+
+    def __call__(self, event: Event) -> None:
+        """Log the event; suspicious ones as warnings."""
+        level = _level(event)
+        if not self._logger.isEnabledFor(level):
+            return
+        at = datetime.fromtimestamp(event.at or time.time(), UTC)
+        told = {
+            "time": at.isoformat(timespec="milliseconds"),
+            "level": logging.getLevelName(level).lower(),
+            "name": event.name,
+            **as_fields(event),
+            **_span(),
+        }
+        line = msgspec.json.encode(told).decode()
+        self._logger.log(level, "%s", line, extra={"gatehound": told})
 
 
 class Events:
@@ -184,8 +213,13 @@ def coarse(address: str, precision: Precision) -> str:
 
 def as_json(event: Event) -> str:
     """Write the fields that are set as one JSON object, for logs and exports."""
+    at = round(event.at, 3)
+    return msgspec.json.encode(({"at": at} if at else {}) | as_fields(event)).decode()
+
+
+def as_fields(event: Event) -> dict[str, Any]:
+    """Return the fields that are set, but for the name and the time."""
     fields = {
-        "at": round(event.at, 3) or None,
         "user_id": event.user_id,
         "public_id": event.public_id,
         "address": event.address,
@@ -193,7 +227,18 @@ def as_json(event: Event) -> str:
         "notify": event.notify,
         "detail": dict(event.detail),
     }
-    return msgspec.json.encode({k: v for k, v in fields.items() if v}).decode()
+    return {name: value for name, value in fields.items() if value}
+
+
+def _span() -> dict[str, str]:
+    """Name the span that is open, in a process that has loaded OpenTelemetry."""
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is None:
+        return {}
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return {}
+    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
 
 
 _CALM: Final = frozenset(
@@ -208,6 +253,7 @@ _CALM: Final = frozenset(
         "device_bound",
         "user_enabled",
         "user_forgotten",
+        "admin_acted",
     }
 )
 

@@ -16,8 +16,9 @@ import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+from gatehound._rules import doubts
 from gatehound._sync import run_sync
 from gatehound.acting import Hijacked
 from gatehound.admin import SyncAdmin
@@ -34,7 +35,7 @@ from gatehound.errors import (
     StoreMismatch,
     StoreUnavailable,
 )
-from gatehound.events import Events, LogSink, Sink
+from gatehound.events import Events, JSONLogSink, LogSink, Sink
 from gatehound.listing import Users
 from gatehound.model import Activity, Event, Request
 from gatehound.outage import Outage
@@ -47,6 +48,10 @@ from gatehound.stores.base import Store
 from gatehound.stores.record import ANONYMOUS, Record, secret_hash
 from gatehound.tokens import CSRFTokens, NoticeTokens
 from gatehound.turning import Turning
+
+if TYPE_CHECKING:  # loaded where it is on
+    from gatehound.notify import Letter, Notifier
+    from gatehound.telemetry import Telemetry
 
 # Any agent will do: it loads the rules of the User-Agent parser.
 CHROME_LIKE: Final = "Mozilla/5.0 (X11; Linux x86_64) Chrome/126.0.0.0 Safari/537.36"
@@ -69,7 +74,9 @@ class Guard(Turning):
     of request one is; None from it leaves that to the settings. `on_hijack` is called with the
     Session and the Verdict when a session has to prove itself, or is ended, because of evidence:
     the place to force a new password. It may be a coroutine function, which must not wait under
-    WSGI; what it raises is logged.
+    WSGI; what it raises is logged. `telemetry` is one of gatehound.telemetry, or several.
+    `notify` is called with each Letter to a user or to the admins, in a thread of its own; where it
+    raises, it is called again later.
 
     Everything that can be wrong raises SettingsError here. No connection and no file stays
     open afterwards, so a Guard may be built before a server forks its workers.
@@ -85,9 +92,12 @@ class Guard(Turning):
         store: Store | None = None,
         activity: Callable[[Request], Activity | None] | None = None,
         on_hijack: Hijacked | None = None,
+        telemetry: Telemetry | Sequence[Telemetry] | None = None,
+        notify: Callable[[Letter], object] | None = None,
     ) -> None:
         self.settings = settings = _settings_from(settings)
-        _check_arguments(users=users, store=store, activity=activity, on_hijack=on_hijack)
+        functions = {"activity": activity, "on_hijack": on_hijack, "notify": notify}
+        _check_arguments(users=users, store=store, **functions)
         self.resolver = settings.resolver()
         keys: _Keys = {"secret_keys": settings.secret_keys, "namespace": settings.namespace}
         shape = settings.cookie_shape()
@@ -108,11 +118,15 @@ class Guard(Turning):
         self.detection = Detection(settings.detection, settings.policy, self.networks, detectors)
         self.users = users or Users()
         self.on_hijack = on_hijack
-        sinks = (LogSink(),) if sinks is None else sinks
+        if sinks is None:
+            sinks = (JSONLogSink() if settings.telemetry.log == "json" else LogSink(),)
         self.recent = None
         if settings.outage.policy == "stale_ok":
             self.recent = RecentSessions(settings.outage.stale_for)
             sinks = (self.recent.hear, *sinks)
+        self.notifier = self._notifier(notify)
+        if self.notifier is not None and settings.notify.thread:
+            sinks = (*sinks, self.notifier.hear)
         self._events = Events(sinks, precision=settings.privacy.address_precision)
         self._identity = hashlib.sha256(settings.identity_key.encode()).digest()
         self.limits = lru_cache(1024)(settings.limits)
@@ -125,8 +139,16 @@ class Guard(Turning):
         self._suspends = True
         self._state = {"prepared": False}  # this and the next are shared with the blocking twin
         self._outage = Outage()
-        self._warn()
+        if telemetry is not None or settings.telemetry.measures:
+            from gatehound.telemetry.guarded import measure  # what is off is not loaded
+
+            measure(self, telemetry)
+        has_data = self.networks.has_city or self.networks.has_asn
+        for doubt in doubts(settings, has_data=has_data or not self.detection.enabled):
+            log.warning("%s", doubt)
         describe(CHROME_LIKE)  # loading the rules takes a while: here, and once for all forks
+        if self.notifier is not None:
+            self.blocking()  # its thread has no event loop
         if settings.check_store_at_start:
             self._check_store()
 
@@ -291,6 +313,14 @@ class Guard(Turning):
             multiplex=self.settings.store_options.multiplex,
         )
 
+    def _notifier(self, call: Callable[[Letter], object] | None) -> Notifier | None:
+        """Build what tells people, where somebody is to be told."""
+        if call is None and not self.settings.notify.is_on:
+            return None
+        from gatehound.notify import Notifier  # it does I/O, and few processes need it
+
+        return Notifier(self, call=call)
+
     async def ready(self) -> None:
         """Compare the store with the settings, before its first use."""
         if not self._state["prepared"]:
@@ -314,36 +344,6 @@ class Guard(Turning):
             ) from error
         finally:
             run_sync(plain.store.close())
-
-    def _warn(self) -> None:
-        settings = self.settings
-        if settings.development:
-            log.warning("development mode: answers loopback only, and never real users")
-        mode = settings.detection.mode
-        if self.detection.enabled and not (self.networks.has_city or self.networks.has_asn):
-            log.warning(
-                "detection.city_database and detection.asn_database are not set: only browsers, "
-                "address prefixes and lists are evidence; with both, providers and countries are"
-            )
-        if settings.policy.terminate is not None and mode not in ("step-up", "strict"):
-            log.warning(
-                "policy.terminate is set and detection.mode is %s, which ends nothing: set the "
-                "mode to step-up or strict, or leave policy.terminate out",
-                mode,
-            )
-        web = settings.web
-        if web.path is not None and web.require_fresh and web.step_up_url is None:
-            log.warning(
-                "web.path is set and web.step_up_url is not: %g minutes after signing in nobody "
-                "sees their sessions without doing so anew; set it, or web.require_fresh to false",
-                settings.session.fresh_for / 60,
-            )
-        if mode in ("step-up", "strict") and settings.web.step_up_url is None:
-            log.warning(
-                "detection.mode is %s and web.step_up_url is not set: nobody can be asked to "
-                "sign in again, so a step-up becomes a notification",
-                mode,
-            )
 
 
 def _check_arguments(**given: Any) -> None:
