@@ -1,4 +1,4 @@
-"""Bring the translations of the pages up to date; run it again and the bytes are the same.
+"""Bring the translations of pages and letters up to date; run it again and the bytes are the same.
 
     python tests/make_words.py
 
@@ -25,7 +25,12 @@ from gatehound.model import EndReason
 
 SOURCE: Final = Path(__file__).parents[1] / "src" / "gatehound"
 FOLDER: Final = SOURCE / "web" / "locale"
-METHODS: Final = [("web/templates/**.html", "jinja2"), ("web/**.py", "python")]
+METHODS: Final = [
+    ("web/templates/**.html", "jinja2"),
+    ("web/**.py", "python"),
+    ("notify/templates/**", "jinja2"),
+    ("notify/**.py", "python"),
+]
 
 
 COMMENT: Final = "# What the pages say; see tests/make_words.py."

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 from gatehound.cli.commands import gatehound as command
 from gatehound.cli.ip import ip
-from gatehound.cli.ip.output import fold
+from gatehound.cli.output import fold
 from gatehound.clientip import cloudflare
 
 # The package re-exports the command under the module's own name.
@@ -773,7 +773,7 @@ def transcripts() -> list[tuple[str, str]]:
     text = PAGE + README
     block = r"^```console\n\$ gatehound (ip (?:.*\\\n)*.+)\n((?s:.*?))^```$"
     found = re.findall(block, text, re.MULTILINE)
-    assert len(found) == text.count("```console") > 3
+    assert len(found) == text.count("```console\n$ gatehound ip ") > 3
     return [(line.replace("\\\n", " "), told) for line, told in found]
 
 

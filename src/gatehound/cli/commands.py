@@ -10,9 +10,14 @@ from __future__ import annotations
 import click
 
 from gatehound import __version__
+from gatehound.cli.check import check
 from gatehound.cli.demo import demo
+from gatehound.cli.describe import describe
+from gatehound.cli.events import events
 from gatehound.cli.ip import ip
 from gatehound.cli.keygen import keygen
+from gatehound.cli.notify import notify
+from gatehound.cli.sessions import sessions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,5 +26,5 @@ def gatehound() -> None:
     """Session security for any WSGI or ASGI app."""
 
 
-for _command in (demo, ip, keygen):
+for _command in (check, demo, describe, events, ip, keygen, notify, sessions):
     gatehound.add_command(_command)

@@ -25,6 +25,8 @@ from gatehound import Event, FreshLoginRequired, Guard, LoginRefused, Visit, cur
 from gatehound.cli.demo.replay import TITLES, replay, sign_in_elsewhere
 from gatehound.cli.demo.words import ago, until
 from gatehound.cli.demo.world import (
+    ADMIN_PATH,
+    ADMINS,
     DEVICES,
     OFFERED,
     PLACE_COOKIE,
@@ -131,6 +133,7 @@ class Demo:
             thief=thief,
             again="again" in request.query_params,
             modes=self._modes(thief),
+            admin_path=ADMIN_PATH if visit.user_id in ADMINS else "",
             now=time.time(),
         )
 
@@ -195,7 +198,7 @@ class Demo:
     # --- forms ---
 
     async def sign_in(self, request: Request) -> Response:
-        """Sign in as one of two users; there are no passwords in this demo."""
+        """Sign in as one of the users; there are no passwords in this demo."""
         if not _same_origin(request):
             return self._told("Refused", "This form was not sent by a page of this demo.", 403)
         visit: Visit = current(request)
@@ -203,12 +206,13 @@ class Demo:
         user, place = form.get("user", ""), place_of(form.get("place", ""))
         if user not in USERS:
             await visit.login_failed(user[:64], "unknown user")
-            return self._told("Sign-in failed", "The users of this demo are Alice and Bob.", 403)
+            names = ", ".join(USERS)
+            return self._told("Sign-in failed", f"The users of this demo are {names}.", 403)
         if place != _place(request):
             # The edge goes by the cookie: the same form again, now from the chosen network.
             return _with_place(RedirectResponse("/sign-in", 307, HEADERS), place)
         attempt = await visit.begin_login(user)
-        await visit.login(user, attempt)
+        await visit.login(user, attempt, roles=("admin",) if user in ADMINS else ())
         return _to("/")
 
     async def sign_out(self, request: Request, visit: Visit, form: dict[str, str]) -> Response:

@@ -28,7 +28,9 @@ from gatehound import Event, Guard, Settings, SettingsError
 from gatehound.asgi import App, GatehoundMiddleware
 from gatehound.cli.demo.app import Demo
 from gatehound.cli.demo.edge import Edge
+from gatehound.cli.demo.world import ADMIN_PATH, USERS
 from gatehound.events import Sink, as_json
+from gatehound.listing import Users
 
 Echo = Callable[[str], Any]
 # The check's ports: under the range from which systems give out client ports.
@@ -73,7 +75,11 @@ def built(
             str(stack.enter_context(as_file(package / name)))
             for name in ("demo-city.mmdb", "demo-asn.mmdb")
         )
-        guard = Guard(_settings(folder, city, asn), sinks=sinks)
+        users = Users(
+            describe=lambda ids: {one: (USERS[one], "") for one in ids if one in USERS},
+            find=lambda text: [one for one in USERS if text.lower() in USERS[one].lower()],
+        )
+        guard = Guard(_settings(folder, city, asn), sinks=sinks, users=users)
         yield Edge(GatehoundMiddleware(Demo(guard, here).app(), guard)), guard
 
 
@@ -156,6 +162,7 @@ def _settings(folder: Path, city: str, asn: str) -> Settings:
                 "trusted_proxies": ["127.0.0.0/8", "::1"],
             },
             "detection": {"city_database": city, "asn_database": asn},
+            "web": {"admin_path": ADMIN_PATH, "sign_in_url": "/", "home_url": "/"},
         }
     )
 

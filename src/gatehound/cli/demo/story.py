@@ -19,6 +19,7 @@ from gatehound.cli.demo.browser import Browser, Exchange
 from gatehound.cli.demo.replay import forged
 from gatehound.cli.demo.server import Echo, Trouble, served
 from gatehound.cli.demo.world import (
+    ADMIN_PATH,
     CHROME,
     FIREFOX,
     HAMBURG,
@@ -33,6 +34,8 @@ from gatehound.cli.demo.world import (
 from gatehound.errors import GatehoundError
 
 COOKIE: Final = "gatehound"
+_ADMIN_FORM: Final = r'name="token" value="([^"]+)"'
+_ADMIN_END: Final = r'name="session" value="([^"]+)"'
 _FORM: Final = r'action="{path}">\s*<input type="hidden" name="csrf" value="([^"]+)">'
 _SIGNAL: Final = r'<td class="number">([^<]+)</td><td>([^<]+)<br><code>([^<]+)</code>'
 
@@ -245,6 +248,30 @@ def too_many(story: Story) -> None:
     story.laptop = newest
 
 
+def admin_ends(story: Story) -> None:
+    """Carol, an admin, looks for Alice's sessions and ends one"""
+    carol = story.browser(CHROME, OFFICE)
+    carol.post("/sign-in", {"user": "carol", "place": OFFICE.key})
+    refused = story.laptop.get(f"{ADMIN_PATH}/sessions")
+    story.check("Alice may not see the pages of admins", refused.status == 403)
+    found = story.show(carol.get(f"{ADMIN_PATH}/sessions?q=alice"))
+    story.check("Carol finds her by name", found.header("location") == "user?id=alice")
+    page = carol.get(f"{ADMIN_PATH}/user?id=alice").body
+    tokens, named = re.findall(_ADMIN_FORM, page), re.findall(_ADMIN_END, page)
+    story.check("and sees five sessions", len(set(named)) == 5)
+    mine = story.laptop.get("/who").json()["sessions"]
+    target = next(one["public_id"] for one in mine if one["current"])
+    form = {"token": tokens[0], "user": "alice", "session": target}
+    answer = story.show(carol.post(f"{ADMIN_PATH}/end", form))
+    story.check("what she ends is over", "gh-done=ended" in answer.header("location"))
+    told = story.ask(story.laptop)
+    reason = "An administrator ended this session."
+    story.check(f"Alice is told: {reason}", told["ended"] == reason)
+    log = carol.get(f"{ADMIN_PATH}/events?name=admin_acted").body
+    story.check("and the log names who did it", "ended a session" in log and "carol" in log)
+    story.sign_in(story.laptop)
+
+
 def signs_out(story: Story) -> None:
     """Alice signs out, and the thief comes back with the cookie"""
     thief = story.browser(CHROME, HOME)
@@ -275,5 +302,6 @@ SCENES: Final = (
     careless_thief,
     confirmed,
     too_many,
+    admin_ends,
     signs_out,
 )

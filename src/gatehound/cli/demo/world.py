@@ -68,7 +68,9 @@ DEVICES: Final = MappingProxyType(
     }
 )
 
-USERS: Final = MappingProxyType({"alice": "Alice", "bob": "Bob"})
+USERS: Final = MappingProxyType({"alice": "Alice", "bob": "Bob", "carol": "Carol, an admin"})
+ADMINS: Final = ("carol",)
+ADMIN_PATH: Final = "/admin"
 PLACE_COOKIE: Final = "demo_place"
 
 

@@ -1,7 +1,7 @@
 """`gatehound ip`: explain an answer, check the options, refresh Cloudflare's list.
 
-Reading order: arguments (what may be given), options (what holds), then a file a command, and
-output. Like every command, these import nothing but click until they run.
+Reading order: arguments (what may be given), options (what holds), then a file a command.
+Like every command, these import nothing but click until they run.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import IO, Any, Final, TypeVar
 
 import click
 
-from gatehound.cli.ip.output import Unable
+from gatehound.cli.output import Unable
 
 F = TypeVar("F", bound=Callable[..., Any])
 Lines = tuple[tuple[bytes, bytes], ...]
@@ -18,10 +18,6 @@ Lines = tuple[tuple[bytes, bytes], ...]
 # a blank before the colon, because proxies disagree on what it means.
 _LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
 _REQUEST_LINE: Final = re.compile(rb"[A-Z]+ \S+ HTTP/[0-9.]+")
-
-AS_JSON: Final = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else."
-)
 
 
 def _read_pairs(

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gatehound.cli.ip.arguments import AS_JSON, Lines, is_unix, takes_options, takes_request
-from gatehound.cli.ip.output import Unable, tell, tell_json
+from gatehound.cli.finding import LEVELS, lines_of
+from gatehound.cli.ip.arguments import Lines, is_unix, takes_options, takes_request
+from gatehound.cli.output import AS_JSON, Unable, tell, tell_json
 
 if TYPE_CHECKING:
     from gatehound.clientip import ClientIPResolver
     from gatehound.clientip.check import Finding
-
-LEVELS: Final = ("note", "warning", "danger")
 
 _PORT: Final = 1
 """Of the peer; any but 0, which the checks take for the mark of a server that rewrites it."""
@@ -92,18 +91,6 @@ def _written(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def lines_of(findings: tuple[Finding, ...]) -> list[str]:
-    """Write findings for people, two lines each."""
-    return [
-        line
-        for one in findings
-        for line in (
-            f"{one.level}: {one.text} ({one.code})",
-            f"  Fix: {one.fix.removesuffix('.')}.",
-        )
-    ]
 
 
 def _tree(

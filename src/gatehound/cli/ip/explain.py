@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatehound.cli.ip.arguments import AS_JSON, Lines, is_unix, takes_options, takes_request
-from gatehound.cli.ip.check import lines_of, scope_of
-from gatehound.cli.ip.output import fold, tell, tell_json
+from gatehound.cli.finding import lines_of
+from gatehound.cli.ip.arguments import Lines, is_unix, takes_options, takes_request
+from gatehound.cli.ip.check import scope_of
+from gatehound.cli.output import AS_JSON, fold, tell, tell_json
 
 if TYPE_CHECKING:
     from gatehound.clientip import ClientIP

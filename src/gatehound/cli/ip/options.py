@@ -7,10 +7,8 @@ tree of settings nothing but `client_ip` is looked at.
 from __future__ import annotations
 
 import difflib
-import json
 import logging
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +16,8 @@ from typing import Any, Final
 import msgspec
 
 from gatehound._reading import nest_environment, read_struct
-from gatehound.cli.ip.output import Unable
+from gatehound.cli.config import load
+from gatehound.cli.output import Unable
 from gatehound.clientip import ClientIPResolver
 from gatehound.errors import SettingsError
 from gatehound.settings import ClientIPSettings, Settings
@@ -77,7 +76,7 @@ def _read(config: Path | None, pairs: Mapping[str, str]) -> tuple[ClientIPSettin
         tree = nest_environment(os.environ, PREFIX)
         said = _branch(tree, problems, text=True)
     else:
-        said = _branch(_client_ip_of(_load(config)), problems, text=False)
+        said = _branch(_client_ip_of(load(config, '{"client_ip": ...}')), problems, text=False)
     changes = _read_typed(pairs, problems)
     return msgspec.structs.replace(said, **changes), problems
 
@@ -132,23 +131,6 @@ def _meant(tree: Mapping[str, Any]) -> str:
 def _nearest(name: str, names: Sequence[str]) -> str:
     """Find the name that was meant; "" where none is near."""
     return next(iter(difflib.get_close_matches(name.lower().replace("-", "_"), names, n=1)), "")
-
-
-def _load(config: Path) -> dict[str, Any]:
-    kind = config.suffix.lower()
-    if kind not in (".toml", ".json"):
-        raise Unable(
-            f"--config: {str(config)!r} given; allowed are .toml and .json; name the file by "
-            "what it holds"
-        )
-    try:
-        text = config.read_text(encoding="utf-8")
-        tree = tomllib.loads(text) if kind == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
-        raise Unable(f"--config: {str(config)!r} cannot be read: {error}") from None
-    if not isinstance(tree, dict):
-        raise Unable(f'--config: {str(config)!r} holds no object; write {{"client_ip": ...}}')
-    return tree
 
 
 def _read_typed(pairs: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatehound.cli.ip.arguments import AS_JSON, takes_options
-from gatehound.cli.ip.output import Unable, fold, tell, tell_json
+from gatehound.cli.ip.arguments import takes_options
+from gatehound.cli.output import AS_JSON, Unable, fold, tell, tell_json
 
 if TYPE_CHECKING:
     from gatehound.clientip.cloudflare import Ranges

@@ -1,4 +1,4 @@
-"""What people and programs read: folded lines, one JSON object, errors that end with 2.
+"""What people and programs read: folded lines, JSON objects, errors and their exit codes.
 
 Whatever is printed here may hold what a stranger sent or a file holds, so that nothing of it
 can move the cursor, and no piece of it can stand where a line of ours begins.
@@ -22,19 +22,39 @@ NARROWEST: Final = 40
 
 HANG: Final = "    "
 
+AS_JSON: Final = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else."
+)
+
 _QUOTED: Final = re.compile(r"""(?<!\S)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _HELD: Final = "\x00"  # stands for a blank that must stay; `printable` lets none through
 
 
-class Unable(click.ClickException):
-    """What was given cannot be used; exit code 1 is left to an answer that people can act on."""
-
-    exit_code = 2
+class Told(click.ClickException):
+    """An error of ours, told in folded lines on standard error."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print each line of the message by itself, folded."""
         for line in f"Error: {self.message}".splitlines():
             click.echo(fold(line), file=file, err=file is None)
+
+
+class Nothing(Told):
+    """Nothing is there that the command could act on: an answer, and no fault."""
+
+    exit_code = 1
+
+
+class Unable(Told):
+    """What was given cannot be used; exit code 1 is left to an answer that people can act on."""
+
+    exit_code = 2
+
+
+class Silent(Told):
+    """The store does not answer."""
+
+    exit_code = 3
 
 
 def fold(line: str) -> str:
@@ -63,6 +83,11 @@ def tell(lines: Iterable[str]) -> None:
     """Print lines, folded; an empty one stays empty."""
     for line in lines:
         click.echo(fold(line))
+
+
+def tell_aside(line: str) -> None:
+    """Print a line on standard error, folded: what is no part of the answer."""
+    click.echo(fold(line), err=True)
 
 
 def tell_json(tree: Mapping[str, Any]) -> None:

@@ -1,0 +1,162 @@
+"""`gatehound events export`: the log of the store for other programs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+import click
+
+from gatehound.cli import STOPPED
+from gatehound.cli.filters import EventFilter, takes_events
+from gatehound.cli.opening import GuardCommand, Source, opened, takes_settings
+from gatehound.cli.output import Unable, tell_aside
+from gatehound.cli.progress import Advance, ignore, progress
+
+if TYPE_CHECKING:
+    from gatehound.admin import SyncAdmin
+    from gatehound.model import Event
+
+PAGE: Final = 1000
+
+
+@click.command(cls=GuardCommand)
+@takes_events
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="One JSON object a line, or rows for spreadsheets.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="Write to this file, which appears when it is whole; without it to standard output.",
+)
+@click.option("--cursor", default="", metavar="C", help="Go on where a run was stopped.")
+@takes_settings
+@click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
+def export(
+    wanted: EventFilter,
+    form: str,
+    output: Path | None,
+    cursor: str,
+    source: Source,
+    as_json: bool,
+) -> None:
+    """Write events, newest first, for other programs.
+
+    In a CSV file what looks like a formula gets a ' before it, and controls are escaped; JSON
+    lines hold exact values. Exits with 0, 1 where nothing matches, 2 where something given is
+    wrong, 3 where the store does not answer, and 130 where it was stopped.
+    """
+    if as_json and form == "csv":
+        raise Unable("--json and --format csv given; leave one of them out")
+    if output is not None and str(output) == "-":
+        output = None
+    with opened(source) as guard, _target(output) as file, _shown(output) as advance:
+        pages = _Pages(guard.sync, wanted, cursor, advance)
+        try:
+            for line in _lines(pages, form, header=not cursor):
+                file.write(line)
+            file.flush()
+        except KeyboardInterrupt:
+            pages.tell_stop(output)
+            raise SystemExit(STOPPED) from None
+    raise SystemExit(0 if pages.count else 1)
+
+
+class _Pages:
+    """The events of a store, a page at a time, and where the last whole page ended."""
+
+    def __init__(
+        self, admin: SyncAdmin, wanted: EventFilter, cursor: str, advance: Advance
+    ) -> None:
+        self._admin = admin
+        self._wanted = wanted
+        self._advance = advance
+        self.cursor = cursor
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Event]:
+        while True:
+            page = self._admin.events(**self._wanted.conditions(), cursor=self.cursor, limit=PAGE)
+            yield from page.events
+            self.cursor = page.cursor
+            self.count += len(page.events)
+            self._advance(len(page.events))
+            if not page.cursor:
+                return
+
+    def tell_stop(self, output: Path | None) -> None:
+        """Say what there is of it, and how to go on."""
+        if output is not None:
+            tell_aside(f"Stopped: {str(output)!r} was not written.")
+            return
+        again = f"add --cursor {self.cursor}" if self.cursor else "repeat the command"
+        tell_aside(f"Stopped after {self.count:,} events; to go on, {again}.")
+
+
+def _lines(events: Iterable[Event], form: str, *, header: bool) -> Iterator[str]:
+    from gatehound.exporting import as_line, csv_rows
+
+    if form == "csv":
+        yield from csv_rows(events, header=header)
+        return
+    for event in events:
+        yield f"{as_line(event)}\n"
+
+
+def _shown(output: Path | None) -> contextlib.AbstractContextManager[Advance]:
+    """Show how far it is, unless the events themselves go to the same terminal."""
+    if output is None and sys.stdout.isatty():
+        return contextlib.nullcontext(ignore)
+    return progress("Events")
+
+
+@contextlib.contextmanager
+def _target(output: Path | None) -> Iterator[IO[str]]:
+    """Open where to write; a file is put in its place when all is written."""
+    if output is None:
+        yield sys.stdout
+        return
+    target = _real(output)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        # For its owner alone: it says who was where and when.
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    except OSError as error:
+        raise Unable(
+            f"-o: {str(output)!r} cannot be written: {error.strerror or error}; nothing was "
+            "changed; choose another path"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _real(output: Path) -> Path:
+    """Follow links; refuse to put a file in the place of a device."""
+    try:
+        target = output.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link that turns round, a null byte
+        raise Unable(f"-o: {str(output)!r} leads nowhere: {error}; choose another path") from None
+    if target.exists() and not target.is_file():
+        raise Unable(
+            f"-o: {str(output)!r} is no ordinary file; choose another path, or leave it out"
+        )
+    return target
