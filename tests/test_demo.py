@@ -319,7 +319,7 @@ def test_only_a_short_urlencoded_form_is_read(alice: Browser) -> None:
 def test_a_refused_login_is_explained(
     here: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse(*_: Any) -> None:
+    async def refuse(*_: Any, **named: Any) -> None:
         raise LoginRefused("disabled", "this user is disabled")
 
     monkeypatch.setattr(Visit, "login", refuse)

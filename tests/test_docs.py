@@ -33,7 +33,7 @@ from gatehound.clientip.check import Finding
 from gatehound.data import Data
 from gatehound.detection import Slot
 from gatehound.events import NAMES, LogSink
-from gatehound.listing import SessionPage
+from gatehound.listing import FailedLogins, SessionPage
 from gatehound.stores.answer import EventPage
 
 ROOT = Path(__file__).parent.parent
@@ -173,7 +173,8 @@ def test_log_levels_are_said(caplog: pytest.LogCaptureFixture) -> None:
 
 
 API = {name: getattr(gatehound, name) for name in gatehound.__all__} | {
-    one.__name__: one for one in (ClientIP, Data, EventPage, Finding, SessionPage, Slot)
+    one.__name__: one
+    for one in (ClientIP, Data, EventPage, FailedLogins, Finding, SessionPage, Slot)
 }
 # What the guard is made of inside is public to the library, and not to apps.
 WHOLE = set(API) - {"EndReason", "Guard", "Request", "Settings", "Slot", "SyncVisit"}
@@ -403,7 +404,10 @@ def test_public_names_are_pinned() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["gatehound", "gatehound.clientip", "gatehound.detection", "gatehound.testing"],
+    [
+        *("gatehound", "gatehound.clientip", "gatehound.detection", "gatehound.telemetry"),
+        "gatehound.testing",
+    ],
 )
 def test_public_names_are_sorted_and_there(name: str) -> None:
     module = importlib.import_module(name)

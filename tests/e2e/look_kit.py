@@ -24,7 +24,9 @@ RULES: Final = (
     "best-practice",
 )
 
-CONTROLS: Final = "document.querySelectorAll('a[href], button, input:not([type=hidden])')"
+CONTROLS: Final = (
+    "document.querySelectorAll('a[href], button, input:not([type=hidden]), select, summary')"
+)
 _FOCUSED: Final = f"""() => {{
   const one = document.activeElement, box = one.getBoundingClientRect();
   const style = getComputedStyle(one);
@@ -32,8 +34,10 @@ _FOCUSED: Final = f"""() => {{
     index: [...{CONTROLS}].indexOf(one),
     left: box.left,
     top: box.top + scrollY,
+    bottom: box.bottom + scrollY,
     seen: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2
-      && one.matches(":focus-visible") && box.top >= 0 && box.bottom <= innerHeight,
+      // A page scrolls by whole pixels, so that less than one may be outside.
+      && one.matches(":focus-visible") && box.top > -1 && box.bottom < innerHeight + 1,
   }};
 }}"""
 _STRUCTURE: Final = f"""() => {{
@@ -53,7 +57,11 @@ _STRUCTURE: Final = f"""() => {{
       demand(id === null || document.getElementById(id)?.textContent.trim(), name + " to nothing");
     }}
   }}
-  for (const one of {CONTROLS}) demand(one.innerText.trim(), "a control without a text");
+  const called = (one) => [...(one.labels ?? [])].map((label) => label.innerText).join("").trim();
+  for (const one of {CONTROLS}) {{
+    const isField = ["INPUT", "SELECT"].includes(one.tagName);  // the others say it themselves
+    demand(isField ? called(one) : one.innerText.trim(), "a control without a text");
+  }}
   demand(all("[style], style, script:not([src])").length === 0, "code in the page");
   demand(!/user-scalable|maximum-scale/.test(all("[name=viewport]")[0].content), "no zoom");
   return wrong;
@@ -87,6 +95,7 @@ class Window:
     base: str
     look: Look
     told: list[str] = field(default_factory=list)
+    path: str = PATH  # below which the pages are
 
     def begin(self, base: str) -> None:
         """Be as new, at a site."""
@@ -100,7 +109,7 @@ class Window:
 
     def open(self, path: str) -> Response:
         """Go to one of the pages."""
-        response = self.page.goto(f"{self.base}{PATH}{path}")
+        response = self.page.goto(f"{self.base}{self.path}{path}")
         assert response is not None
         return response
 

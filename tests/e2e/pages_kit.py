@@ -119,8 +119,10 @@ class Site:
 
 
 @contextmanager
-def site(started: Servers, world: str, store: str, **environ: str) -> Iterator[Site]:
-    """Start the shop with the pages in it, over a store, on TLS."""
+def site(
+    started: Servers, world: str, store: str, *, app: str = "shop", **environ: str
+) -> Iterator[Site]:
+    """Start the shop, or an `app` around it, with the pages in it, over a store, on TLS."""
     folder = started.folder
     if not (folder / "cert.pem").exists():
         certificate(started)
@@ -140,12 +142,12 @@ def site(started: Servers, world: str, store: str, **environ: str) -> Iterator[S
     if world == "asgi":
         port = uvicorn(
             started,
-            "shop:asgi",
+            f"{app}:asgi",
             {**given, "UVICORN_SSL_KEYFILE": key, "UVICORN_SSL_CERTFILE": cert},
         )
     else:
         options = {"GUNICORN_CMD_ARGS": f"--keyfile {key} --certfile {cert}"}
-        port = gunicorn(started, "shop:wsgi", {**given, **options}, threads=4)
+        port = gunicorn(started, f"{app}:wsgi", {**given, **options}, threads=4)
     guard = Guard(
         {
             "secret_keys": [KEYS["GATEHOUND_SECRET_KEYS"]],

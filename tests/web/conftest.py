@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from admin_kit import desk, make_desk
 from web_kit import clock, make_place, place, world
 
-__all__ = ["clock", "make_place", "place", "world"]
+__all__ = ["clock", "desk", "make_desk", "make_place", "place", "world"]

@@ -13,14 +13,16 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from admin_kit import PAGES, admin_of, forms_of, rob, see, sign_in, token_of
 from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from web_kit import FIREFOX, Place
+from web_kit import FIREFOX, ORIGIN, Place
 
 import make_words
 from gatehound import SettingsError
 from gatehound._rules import LANGUAGES
+from gatehound._sync import run_sync
 from gatehound.model import METHODS, EndReason
 from gatehound.testing import FakeClock
 from gatehound.web.render import language_for, words_of
@@ -186,6 +188,28 @@ def test_german_pages(place: Place, clock: FakeClock) -> None:
     for path in ("/sessions/address", "/sessions/ended", "/sessions/nowhere"):
         assert left_in_english(home.get(path, headers=german).text) == set()
     assert '<html lang="en">' in home.get("/sessions/", headers={"accept-language": "fr"}).text
+
+
+def test_german_pages_of_admins(desk: Place, clock: FakeClock) -> None:
+    german = {"accept-language": "de"}
+    (ann,) = sign_in(desk, "ann")
+    rob(ann, clock)
+    admin = admin_of(desk)
+    own = left_in_english("".join(run_sync(desk.guard.describe())))  # the policy is in English
+    for page in (*PAGES, "address", "user?id=nobody", "user", "sessions?network=x", "nowhere"):
+        answer = see(admin, page, headers=german)
+        assert answer.headers["content-language"] == "de"
+        assert left_in_english(answer.text) - own == set(), page
+    answer = see(admin, "sessions", headers=german)
+    for text in ("Sitzungen", "Verdächtig", "Markierung aufheben", "Nicht aktiv seit", "1 Stunde"):
+        assert text in answer.text
+    (form,) = forms_of(see(admin, "matching?user=ann"), "matching")
+    sent = {"token": token_of(admin), **form}
+    headers = {"origin": ORIGIN, "accept-language": "de"}
+    done = admin.ask("POST", "/admin/matching", data=sent, headers=headers)
+    assert "1 Sitzung beendet." in done.text
+    other = desk.person().login("eve")
+    assert "Diese Seiten sind für Verwalter" in see(other, headers=german).text
 
 
 def left_in_english(page: str) -> set[str]:

@@ -1,7 +1,8 @@
 """What gatehound itself says over HTTP: answers, headers on the app's responses, and pages.
 
-`Pages` are the pages of a user, to be mounted, and `render_sessions` their list for a page of the
-app. They need the extra `web`, and are loaded when they are asked for: most processes show none.
+`Pages` are the pages of a user, `AdminPages` those of admins, both to be mounted, and
+`render_sessions` the list of a user for a page of the app. They need the extra `web`, and are
+loaded when they are asked for: most processes show none.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from gatehound.guard import Guard
     from gatehound.settings import Settings
+    from gatehound.web.admin.pages import AdminPages
     from gatehound.web.crosssite import Gate
     from gatehound.web.fragment import render_sessions
     from gatehound.web.pages import Pages
 
-__all__ = ["Pages", "gate", "mounted", "path_in", "render_sessions"]
+__all__ = ["AdminPages", "Pages", "gate", "mounted", "path_in", "render_sessions"]
 
 _PLACES = {
+    "AdminPages": "gatehound.web.admin.pages",
     "Pages": "gatehound.web.pages",
     "render_sessions": "gatehound.web.fragment",
 }
@@ -43,15 +46,16 @@ def gate(guard: Guard) -> Gate | None:
 
 
 def mounted(settings: Settings, app: Any, world: Literal["asgi", "wsgi"]) -> Any:
-    """Return an app that serves the pages below `web.path` and `app` elsewhere; None without one.
+    """Return an app that serves the pages below their paths and `app` elsewhere.
 
-    SettingsError where it is set and jinja2 is not installed.
+    The paths are `web.path` and `web.admin_path`; None without either. SettingsError where one is
+    set and jinja2 is not installed.
     """
-    if settings.web.path is None:
+    if settings.web.path is None and settings.web.admin_path is None:
         return None
-    from gatehound.web.mount import Mounted
+    from gatehound.web.mount import mounted_in
 
-    return getattr(Mounted(settings.web.path), world)(app)
+    return mounted_in(settings.web, app, world)
 
 
 def path_in(scope: Mapping[str, Any]) -> str:

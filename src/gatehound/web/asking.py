@@ -30,11 +30,22 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 class Ask:
     """What a page is asked; `path` is below where the pages are, "" or with a slash first.
 
-    `body` is b"" for a request that has none, and None where it is too long.
+    `body` is b"" for a request that has none, and None where it is too long. `is_sync`: it came
+    through WSGI.
     """
 
-    def __init__(self, visit: Visit, path: str, query: str, body: bytes | None, raw: str) -> None:
+    def __init__(
+        self,
+        visit: Visit,
+        path: str,
+        query: str,
+        body: bytes | None,
+        raw: str,
+        *,
+        is_sync: bool = False,
+    ) -> None:
         self.visit = visit
+        self.is_sync = is_sync
         # A slash that was sent encoded is none for the browser, and links would lead elsewhere.
         self.is_ambiguous = "%2f" in raw.lower()
         self.request: Request = visit._passage.request
@@ -98,7 +109,8 @@ def from_environ(environ: Mapping[str, Any], visit: SyncVisit) -> Ask:
     path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
     # Not in PEP 3333: gunicorn and werkzeug have one of them, uWSGI and mod_wsgi the other.
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    return Ask(visit._target, path, environ.get("QUERY_STRING", ""), body, raw.partition("?")[0])
+    query = environ.get("QUERY_STRING", "")
+    return Ask(visit._target, path, query, body, raw.partition("?")[0], is_sync=True)
 
 
 async def _received(receive: Receive) -> bytes | None:

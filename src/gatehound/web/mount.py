@@ -1,25 +1,43 @@
-"""Serve the pages from the middleware itself, below `web.path`, for apps that mount nothing."""
+"""Serve pages from the middleware itself, below the paths of `web`, for apps that mount nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from gatehound.settings import WebSettings
 from gatehound.web import path_in
 from gatehound.web.asking import Receive
 from gatehound.web.pages import Pages
-from gatehound.web.serving import Scope, Send
+from gatehound.web.serving import Scope, Send, Served
 
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 WsgiApp: TypeAlias = Callable[[Any, Any], Iterable[bytes]]
 
 
+def mounted_in(web: WebSettings, app: Any, world: Literal["asgi", "wsgi"]) -> Any:
+    """Return an app that serves each kind of page below its path, and `app` elsewhere.
+
+    Of a path below the other one the longer is asked first.
+    """
+    kinds: list[tuple[str, type[Served]]] = []
+    if web.path is not None:
+        kinds.append((web.path, Pages))
+    if web.admin_path is not None:
+        from gatehound.web.admin.pages import AdminPages
+
+        kinds.append((web.admin_path, AdminPages))
+    for path, kind in sorted(kinds, key=lambda one: len(one[0])):
+        app = getattr(Mounted(path, kind()), world)(app)
+    return app
+
+
 class Mounted:
     """The pages below one path, and an app everywhere else."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, pages: Served) -> None:
         self._path = path
-        self._pages = Pages()
+        self._pages = pages
 
     def asgi(self, app: AsgiApp) -> AsgiApp:
         """Return an app that hands each scope to the pages or to `app`."""

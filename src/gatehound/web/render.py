@@ -130,6 +130,11 @@ def machine_stamp(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
+def combine(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of both, those of `other` first."""
+    return {**one, **other}
+
+
 @lru_cache(maxsize=8)
 def environment(folder: str | None) -> Environment:
     """Return the templates, those of `folder` first; SettingsError where jinja2 is not there."""
@@ -145,7 +150,7 @@ def environment(folder: str | None) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    made.filters.update(stamp=stamp, machine_stamp=machine_stamp)
+    made.filters.update(stamp=stamp, machine_stamp=machine_stamp, combine=combine)
     return made
 
 

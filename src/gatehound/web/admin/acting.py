@@ -1,0 +1,48 @@
+"""What every act of an admin needs, and leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from msgspec.structs import replace
+
+from gatehound.errors import StoreError
+from gatehound.model import NOTHING, Detail
+from gatehound.web.asking import Ask
+from gatehound.web.demand import demand_fresh, with_done
+from gatehound.web.reply import Reply
+from gatehound.web.serving import Served, to
+
+
+async def refused(pages: Served, ask: Ask) -> Reply | None:
+    """Refuse a form without its token, or without a fresh sign-in; None where it may act."""
+    if (refusal := pages.forged(ask)) is not None:
+        return refusal
+    await demand_fresh(ask.visit)
+    return None
+
+
+async def note(ask: Ask, what: str, detail: Detail = NOTHING) -> None:
+    """Leave an event that says which admin did what, from where and to whom."""
+    guard, passage = ask.visit._guard, ask.visit._passage
+    event = guard.event("admin_acted", passage, passage.record, reason=what, detail=detail)
+    await guard.tell(replace(event, at=0.0))  # it happens now, and after what it tells of
+
+
+@asynccontextmanager
+async def told_of_failure(ask: Ask, what: str, detail: Detail) -> AsyncIterator[None]:
+    """Leave the event also where the store fails: what was asked may have happened all the same.
+
+    The sinks get it in any case, its log where it answers again.
+    """
+    try:
+        yield
+    except StoreError:
+        await note(ask, f"{what}; the store failed, and it may be incomplete", detail)
+        raise
+
+
+def back(ask: Ask, page: str, done: str) -> Reply:
+    """Go to one of these pages, with a word of what was done."""
+    return to(with_done(f"{ask.root}{page}", done))

@@ -1,0 +1,164 @@
+"""Everybody's sessions, those of one user, and what an admin does to them."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+from gatehound.errors import UsageError
+from gatehound.listing import user_text
+from gatehound.model import Detail, Session
+from gatehound.web.admin import scan
+from gatehound.web.admin.acting import back, note, refused, told_of_failure
+from gatehound.web.admin.filters import SPANS, SessionFilter
+from gatehound.web.asking import Ask
+from gatehound.web.demand import done_in
+from gatehound.web.reply import Reply
+from gatehound.web.serving import Served, to
+
+EVENTS: Final = 20  # of one user, below their sessions
+
+
+async def listed(pages: Served, ask: Ask) -> Reply:
+    """List everybody's sessions, newest first, or those that match."""
+    guard, given = ask.visit._guard, ask.parameters
+    wanted = SessionFilter.read(given)
+    text = given.get("q", "").strip()
+    if text:
+        return await _people(pages, ask, text)
+    found: list[Session] = []
+    progress = scan.so_far(given)
+    if not wanted.problems:
+        now = await guard.store.ping() / 1000
+        found, progress = await scan.find(guard, wanted.conditions(now), progress)
+    more = urlencode(
+        {**wanted.given, "cursor": progress.cursor, "looked": progress.looked_at}
+        | {"count": progress.count}
+    )
+    return pages.page(
+        ask,
+        "admin/sessions.html",
+        400 if wanted.problems else 200,
+        sessions=found,
+        wanted=wanted,
+        spans=SPANS,
+        progress=progress,
+        more=f"sessions?{more}" if progress.cursor else "",
+        done=done_in(ask.query),
+        finds_names=guard.users.find is not None,
+        token=ask.visit.csrf_token(pages.form),
+        own=ask.visit._passage.record,
+    )
+
+
+async def _people(pages: Served, ask: Ask, text: str) -> Reply:
+    """Show whom a text may mean, or go straight to the only one."""
+    found = await ask.visit._guard.find_users(text)
+    if len(found) == 1:
+        return to(f"user?{urlencode({'id': next(iter(found))})}")
+    return pages.page(ask, "admin/people.html", people=found, text=text)
+
+
+async def of_user(pages: Served, ask: Ask) -> Reply:
+    """Show one user: their sessions, whether they are disabled, and what happened of late."""
+    guard = ask.visit._guard
+    if (user := user_of(ask.parameters.get("id", ""))) is None:
+        return pages.told(ask, 404, "no_user")
+    sessions = await guard.sessions_of(user)
+    names = guard.users.describe([user]) if guard.users.describe else {}
+    latest = await guard.events(user_id=user, limit=EVENTS)
+    return pages.page(
+        ask,
+        "admin/user.html",
+        user=user,
+        user_name=names.get(user, ("", ""))[0],
+        sessions=sessions,
+        disabled=await guard.is_disabled(user),
+        events=latest.events,
+        has_more=bool(latest.cursor),
+        done=done_in(ask.query),
+        token=ask.visit.csrf_token(pages.form),
+        own=ask.visit._passage.record,
+    )
+
+
+async def end(pages: Served, ask: Ask) -> Reply:
+    """End one session of a user."""
+    if (refusal := await refused(pages, ask)) is not None:
+        return refusal
+    if (user := user_of(ask.form.get("user", ""))) is None:
+        return pages.told(ask, 404, "no_user")
+    public_id = ask.form.get("session", "")
+    detail: Detail = {"user": user, "session": public_id}
+    async with told_of_failure(ask, "ended a session", detail):
+        ended = await ask.visit._guard.terminate(user, public_id)
+    if ended:
+        await note(ask, "ended a session", detail)
+    return back(ask, page_of(user), "ended" if ended else "gone")
+
+
+async def end_user(pages: Served, ask: Ask) -> Reply:
+    """End all sessions of a user."""
+    if (refusal := await refused(pages, ask)) is not None:
+        return refusal
+    if (user := user_of(ask.form.get("user", ""))) is None:
+        return pages.told(ask, 404, "no_user")
+    async with told_of_failure(ask, "ended all sessions of a user", {"user": user}):
+        count = await ask.visit._guard.terminate_user(user)
+    await note(ask, "ended all sessions of a user", {"user": user, "count": count})
+    return back(ask, page_of(user), "all-ended" if count else "nothing")
+
+
+async def clear(pages: Served, ask: Ask) -> Reply:
+    """Say that a flagged session is fine."""
+    if (refusal := await refused(pages, ask)) is not None:
+        return refusal
+    if (user := user_of(ask.form.get("user", ""))) is None:
+        return pages.told(ask, 404, "no_user")
+    public_id = ask.form.get("session", "")
+    detail: Detail = {"user": user, "session": public_id}
+    async with told_of_failure(ask, "cleared a flag", detail):
+        cleared = await ask.visit._guard.clear_flag(user, public_id)
+    if cleared:
+        await note(ask, "cleared a flag", detail)
+    return back(ask, page_of(user), "cleared" if cleared else "gone")
+
+
+async def disable(pages: Served, ask: Ask) -> Reply:
+    """End all sessions of a user, and refuse new ones."""
+    if (refusal := await refused(pages, ask)) is not None:
+        return refusal
+    user, own = user_of(ask.form.get("user", "")), ask.visit._passage.record
+    if user is None:
+        return pages.told(ask, 404, "no_user")
+    if own is not None and own.user_id == user:
+        return pages.told(ask, 403, "yourself")  # nobody could undo it
+    async with told_of_failure(ask, "disabled a user", {"user": user}):
+        count = await ask.visit._guard.disable_user(user)
+    await note(ask, "disabled a user", {"user": user, "count": count})
+    return back(ask, page_of(user), "disabled")
+
+
+async def enable(pages: Served, ask: Ask) -> Reply:
+    """Let a disabled user sign in again."""
+    if (refusal := await refused(pages, ask)) is not None:
+        return refusal
+    if (user := user_of(ask.form.get("user", ""))) is None:
+        return pages.told(ask, 404, "no_user")
+    async with told_of_failure(ask, "enabled a user", {"user": user}):
+        enabled = await ask.visit._guard.enable_user(user)
+    if enabled:
+        await note(ask, "enabled a user", {"user": user})
+    return back(ask, page_of(user), "enabled" if enabled else "nothing")
+
+
+def user_of(text: str) -> str | None:
+    """Return a user id; None for what cannot be one."""
+    try:
+        return user_text(text)
+    except UsageError:
+        return None
+
+
+def page_of(user: str) -> str:
+    return f"user?{urlencode({'id': user})}"
