@@ -55,7 +55,7 @@ def test_count_ends_nobody(desk: Place, crowd: list[Person]) -> None:
     admin = admin_of(desk)
     answer = see(admin, f"matching?{HERE}")
     assert said_in(answer) == ["5 sessions match."]  # the admin's own is not among them
-    assert "Your own session stays. Nothing has ended yet." in answer.text
+    assert "Nothing has ended yet. Your own session stays" in answer.text
     assert "203.0.113.0/24" in answer.text
     assert living(crowd) == list(range(7))
     assert acts_in(desk) == []

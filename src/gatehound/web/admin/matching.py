@@ -1,7 +1,7 @@
 """End all sessions that match: first how many that would be, then in slices that can be stopped.
 
-What is posted carries the whole filter, so that each slice ends what the admin saw, and no more: a
-session that matches later than `asked` (when counting began) is left alone.
+What is posted carries the whole filter. Who signs in later than `asked` (when counting began) is
+left alone; a session that was there and comes to match meanwhile ends too.
 """
 
 from __future__ import annotations
