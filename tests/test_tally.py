@@ -95,6 +95,17 @@ def test_of_a_flood_one_event_stands_for_many(store: Any) -> None:
     assert counted(store).series("failed", [START]) == [60]
 
 
+def test_end_of_all_ends_as_many_as_it_says(store: Any, clock: FakeClock) -> None:
+    write(store, "session_created", 7)
+    write(store, "everyone_terminated", count=6)
+    write(store, "everyone_terminated")  # of a release that did not say
+    clock.advance(HOUR)
+    write(store, "session_created", 2)
+    found = counted(store)
+    assert found.series("ends", [START, START + 1]) == [6, 0]
+    assert levels(3, found, [START, START + 1]) == [1, 3]
+
+
 def test_long_log_is_counted_in_several_calls(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tally, "BATCH", 3)
     write(store, "session_created", 10)
@@ -236,7 +247,8 @@ def test_tally_is_a_naive_count_however_it_is_cut(steps: list[tuple[str, Any]], 
                 write(store, name, **({} if value is None else {"count": value}))
                 for kind, names in KINDS.items():
                     if name in names:
-                        naive.setdefault(kind, Counter())[clock() // 1000 // HOUR] += value or 1
+                        many = value or int(name != "everyone_terminated")
+                        naive.setdefault(kind, Counter())[clock() // 1000 // HOUR] += many
         while not (found := counted(store)).complete:
             pass
     last = clock() // 1000 // HOUR

@@ -2,7 +2,8 @@
 
 Belongs here: the closed list of names, redaction, and the sinks that need no network.
 A sink is any callable that takes an Event. It is called on the request's own thread or
-loop, so it must return at once; what it raises is logged and changes nothing.
+loop, so it must return at once; what it raises is logged and changes nothing. With
+notification_failed alone it is called from the thread of the notifier, also under ASGI.
 Secrets never reach an event: a session is named by its public id, which authenticates nobody.
 """
 
@@ -60,10 +61,27 @@ NAMES: Final = {
     "user_forgotten": "Everything stored about a user was erased.",
     "everyone_terminated": "All sessions of the site were ended.",
     "notification_failed": "A notice did not get through, and is not tried again.",
-    "admin_acted": "An admin did something on the pages of admins.",
+    "admin_acted": "An admin did something on the pages of admins, or by a command.",
     "login_spray": "Logins of many users failed from one network.",
     "login_guessing": "Many logins of one user failed.",
 }
+
+# What goes to the sinks alone, and is never in the log of the store: strangers make it, the store
+# is what failed, or a user was erased. A test emits each and looks.
+SINKS_ONLY: Final = frozenset(
+    {
+        "login_over_http",
+        "notification_failed",
+        "record_unreadable",
+        "store_down",
+        "token_forged",
+        "token_replayed",
+        "token_unknown",
+        "user_forgotten",
+    }
+)
+# No code of this release emits these.
+RESERVED: Final = frozenset({"device_bound", "device_proof_failed"})
 
 # Made by requests, at the rate a stranger likes: so many a minute are told one by one, the
 # rest as one count.
@@ -143,6 +161,7 @@ class Events:
         self._precision: Precision = precision
         self._monotonic = monotonic
         self._floods: dict[str, _Flood] = {}
+        self._unwritten: dict[str, Event] = {}  # one a name: it stays small in an outage
 
     def emit(self, event: Event) -> None:
         """Hand an event to every sink; never raises. One without a time gets the local one."""
@@ -182,15 +201,38 @@ class Events:
         flood.held += 1
         return False
 
-    def _tell_held(self) -> None:
+    def unwritten(self, *, ends: bool = False) -> Event | None:
+        """Take out a count that the store has to have; None: there is none.
+
+        Of windows that are over; `ends`: of all, because nothing comes after this.
+        """
+        self._tell_held(ends=ends)
+        try:
+            return self._unwritten.popitem()[1]
+        except KeyError:
+            return None
+
+    def keep(self, event: Event) -> None:
+        """Put back a count that the store did not take; it is added to what came since."""
+        since = self._unwritten.pop(event.name, None)
+        if since is not None:
+            event = replace(event, detail={"count": _count_of(event) + _count_of(since)})
+        self._unwritten[event.name] = event
+
+    def _tell_held(self, *, ends: bool = False) -> None:
         """Tell how many were held back in windows that are over."""
         now = self._monotonic()
-        over = [n for n, f in self._floods.items() if now - f.since >= FLOOD_WINDOW]
+        over = [n for n, f in self._floods.items() if ends or now - f.since >= FLOOD_WINDOW]
         for name in over:
             flood = self._floods.pop(name, None)
-            if flood is not None and flood.held:
-                detail = {"count": flood.held}
-                self._hand_out(Event(name, reason="more of them", detail=detail, at=time.time()))
+            if flood is None or not flood.held:
+                continue
+            # It happened in the window, however long ago that is.
+            at = time.time() - max(now - flood.since - FLOOD_WINDOW, 0.0)
+            event = Event(name, reason="more of them", detail={"count": flood.held}, at=at)
+            self._hand_out(event)
+            if name not in SINKS_ONLY:
+                self.keep(event)
 
 
 class _Flood(msgspec.Struct):
@@ -199,6 +241,11 @@ class _Flood(msgspec.Struct):
     since: float
     told: int = 0
     held: int = 0
+
+
+def _count_of(event: Event) -> int:
+    count = event.detail["count"]
+    return count if isinstance(count, int) else 0
 
 
 def coarse(address: str, precision: Precision) -> str:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from gatehound._text import printable
 from gatehound.model import Event
 
 FIELDS: Final = (
@@ -32,7 +34,11 @@ COLUMNS: Final = ("id", "time", *FIELDS[2:])
 
 # OWASP, "CSV Injection": a cell that begins with one of these is a formula to a spreadsheet.
 # Some take their full-width forms for the same, so that the normal form (NFKC) is compared.
-_FORMULA: Final = frozenset("=+-@\t\r\n")
+_FORMULA: Final = frozenset("=+-@")
+_BLANK: Final = frozenset("\t\r\n")
+# Where the list separator of a system is no comma (a German Excel takes ";"), what follows one
+# inside of a cell begins another, past a quote and blanks. A tab inside is an escape already.
+_BEGINNING: Final = re.compile(r'(^|(?<=[;,])[" ]*)(.)')
 
 
 def as_line(event: Event) -> str:
@@ -65,18 +71,23 @@ def csv_rows(events: Iterable[Event], *, header: bool = True) -> Iterator[str]:
 def harmless(cell: str) -> str:
     """Return a cell that no spreadsheet takes for a formula, and that stays on its line.
 
-    What begins like a formula gets a ' before it. Controls, and marks that turn the direction of
-    text, are written as escapes.
+    What begins like a formula gets a ' before it, also behind a separator inside of the cell.
+    Controls, and marks that turn the direction of text, are written as escapes.
     """
-    shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in cell)
-    first = unicodedata.normalize("NFKC", cell[:1])[:1]
-    return f"'{shown}" if first in _FORMULA else shown
+    shown = _BEGINNING.sub(_disarmed, printable(cell))
+    return f"'{shown}" if cell[:1] in _BLANK else shown
 
 
 def moment(at: float) -> str:
     """Write seconds since 1970 as RFC 3339 does, in UTC."""
     exact = datetime.fromtimestamp(round(at, 3), UTC)
     return exact.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _disarmed(found: re.Match[str]) -> str:
+    before, first = found.groups()
+    is_formula = unicodedata.normalize("NFKC", first)[:1] in _FORMULA
+    return f"{before}'{first}" if is_formula else found[0]
 
 
 def _cells(event: Event) -> Iterator[str]:

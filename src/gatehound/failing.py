@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gatehound import guessing
 from gatehound.errors import SettingsError, StoreError, UsageError
 from gatehound.guard import Guard
-from gatehound.guessing import Attack
+from gatehound.guessing import MORE, Attack
 from gatehound.listing import UserId, user_text
 from gatehound.model import Detail, Event
 from gatehound.passage import Passage
@@ -40,6 +40,8 @@ async def login_failed(guard: Guard, passage: Passage, user_id: UserId | None, r
             guard.announce(event)
         else:
             await guard.tell(event)
+    elif not is_down:
+        await guard.tell_held()  # of other names, and of nothing in most cases
     for attack in found:
         if guard.admits(f"login_{'spray' if attack.on == 'network' else 'guessing'}"):
             await guard.tell(_alarm(guard, passage, attack, shown))
@@ -62,6 +64,8 @@ def _name(user_id: UserId | None) -> str | None:
 
 def _alarm(guard: Guard, passage: Passage, attack: Attack, user: str | None) -> Event:
     """Make the event of an attack. Never for the user: anybody could fill their mailbox."""
+    if attack.name == MORE:
+        return _overflow(guard, passage, attack)
     if attack.on == "user":
         reason = f"{attack.attempts} sign-ins of one user failed within the hour"
         detail = {"attempts": attack.attempts, "networks": attack.others}
@@ -80,3 +84,15 @@ def _alarm(guard: Guard, passage: Passage, attack: Attack, user: str | None) -> 
     }
     event = guard.event("login_spray", passage, reason=reason, detail=where, notify="admins")
     return replace(event, public_id=None)
+
+
+def _overflow(guard: Guard, passage: Passage, attack: Attack) -> Event:
+    """Make the event of more users or networks than are told apart: whose they are is not known."""
+    name = "login_guessing" if attack.on == "user" else "login_spray"
+    reason = (
+        f"sign-ins of more than {attack.others:,} {attack.on}s failed within the hour: "
+        "the others are not told apart, and attacks on them not named"
+    )
+    detail = {f"{attack.on}s": attack.others}
+    event = guard.event(name, passage, reason=reason, detail=detail, notify="admins")
+    return replace(event, public_id=None, user_id=None)

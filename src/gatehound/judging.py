@@ -18,7 +18,7 @@ from gatehound.detection import Judgement, Observation, describe
 from gatehound.detection.device import MAX_AGENT, unmasked
 from gatehound.errors import StoreError
 from gatehound.listing import present_on
-from gatehound.model import Action, Detail, Device, Event, Network, Notify, Session, Verdict
+from gatehound.model import Action, Detail, Device, Event, Network, Notify, Session, Signal, Verdict
 from gatehound.passage import Passage
 from gatehound.standing import flags_of, is_quarantined, is_suspicious, standing_action, with_flags
 from gatehound.stores.answer import Memory, Remembered
@@ -364,9 +364,10 @@ class Judging(Acting):
             "score": round(verdict.score, 2),
             "signals": ", ".join(signal.code for signal in verdict.signals),
         }
-        why = "; ".join(signal.reason for signal in verdict.signals)
+        why = _reasons(verdict.signals)
         if new & (FLAGGED | NOTIFIED):
             notify: Notify = "both" if new & NOTIFIED else ""
+            detail = {**detail, **self.place_and_device(passage)}  # of who used it just now
             events.append(
                 self.event(
                     "session_flagged", passage, record, reason=why, detail=detail, notify=notify
@@ -387,3 +388,8 @@ class Judging(Acting):
             await self.tell(self.event("detector_failed", passage, passage.record, detail=detail))
         for name in judgement.reached:
             await self.store.count("would", name, window=DAY)
+
+
+def _reasons(signals: tuple[Signal, ...]) -> str:
+    """Join the reasons by "; ", which is in none of them: whoever reads it can split it again."""
+    return "; ".join(dict.fromkeys(one.reason.replace("; ", ", ") for one in signals if one.reason))

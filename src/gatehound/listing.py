@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gatehound.detection import Detection, Networks, describe
 from gatehound.errors import UsageError
-from gatehound.model import Network, Session
+from gatehound.model import NOTHING, Detail, Network, Session
 from gatehound.stores.answer import Page, Query
 from gatehound.stores.base import Store
 from gatehound.stores.record import (
@@ -110,6 +110,26 @@ class FailedLogins(msgspec.Struct, frozen=True):
     networks: int
     worst: tuple[FailedNetwork, ...]
     guessed: int
+
+
+def query_for(
+    alias_of: Callable[[str], bytes],
+    user_id: UserId | None,
+    flagged: bool | None,
+    country: str | None,
+    network: str | None,
+    created_before: float | None,
+    seen_before: float | None,
+) -> Query:
+    """Turn conditions as admin code gives them into what a store looks for."""
+    return Query(
+        alias=None if user_id is None else alias_of(user_text(user_id)),
+        flagged=flagged,
+        country=country.upper() if country else None,
+        network=network_of(network),
+        created_before=milliseconds(created_before),
+        seen_before=milliseconds(seen_before),
+    )
 
 
 async def shown(
@@ -216,6 +236,18 @@ def network_of(text: str | None) -> tuple[bytes, int] | None:
         return None
     network = ipaddress.ip_network(text, strict=False)
     return network.network_address.packed, network.prefixlen
+
+
+def country_of(text: str | None) -> str | None:
+    """Read a country as sessions name it; ValueError for what is no code of two letters."""
+    if text is None or (len(text) == 2 and text.isascii() and text.isalpha()):
+        return text and text.upper()
+    raise ValueError(f"{text!a} given; allowed are two letters of ISO 3166, such as DE")
+
+
+def named_by(by: str) -> Detail:
+    """Return the detail of what an admin did: who that was, nothing where nobody is named."""
+    return {"by": by} if by else NOTHING
 
 
 def milliseconds(seconds: float | None) -> int | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
@@ -160,6 +160,18 @@ class Request(ABC):
     @abstractmethod
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
         """Ask the resolver for the client's address."""
+
+
+def is_loopback(host: str) -> bool:
+    """True for a name or an address, without a port, that is this machine for everybody.
+
+    RFC 6761, 6.3: "localhost" and every name below it; browsers see it the same way.
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        name = host.lower()
+        return name == "localhost" or name.endswith(".localhost")
 
 
 NetworkKind: TypeAlias = Literal[

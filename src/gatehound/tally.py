@@ -28,7 +28,10 @@ ATTEMPTS: Final = 5
 # What is counted, and which events are.
 KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "logins": ("session_created",),
-    "ends": ("session_terminated", "session_terminated_limit", "session_expired"),
+    "ends": (
+        *("session_terminated", "session_terminated_limit", "session_expired"),
+        "everyone_terminated",
+    ),
     "flags": ("session_flagged",),
     "failed": ("login_failed", "login_refused"),
     "step_ups": ("step_up_required",),
@@ -112,9 +115,12 @@ def _add(kept: _Kept, event: Event) -> None:
     kind = _KIND_OF.get(event.name)
     if kind is None:
         return
-    many = event.detail.get("count")  # of a flood, one event says how many more there were
+    # Of a flood, and of the end of all, one event says how many there were.
+    many = event.detail.get("count")
+    if not isinstance(many, int):
+        many = 0 if event.name == "everyone_terminated" else 1
     hour, counts = int(event.at // HOUR), kept.counts.setdefault(kind, {})
-    counts[hour] = counts.get(hour, 0) + (many if isinstance(many, int) else 1)
+    counts[hour] = counts.get(hour, 0) + many
 
 
 def _forget(kept: _Kept, now: int) -> None:

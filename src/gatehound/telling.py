@@ -15,7 +15,7 @@ from gatehound.detection import Detection, Networks
 from gatehound.errors import StoreError
 from gatehound.events import Events
 from gatehound.listing import Users, shown
-from gatehound.model import Event, Session
+from gatehound.model import NOTHING, Detail, Event, Session
 from gatehound.recent import RecentSessions
 from gatehound.settings import Settings
 from gatehound.stores.answer import Finished, Memory, Meta
@@ -62,6 +62,7 @@ class Telling:
         record: Record,
         why: str,
         *,
+        detail: Detail = NOTHING,
         learn: Callable[[bytes, bytes], tuple[bytes, bytes]] | None = None,
         seen: Seen | None = None,
         agent: str = "",
@@ -71,9 +72,7 @@ class Telling:
         `learn` makes new memories of session and user out of the old ones; None learns nothing,
         because whose the flagged context was, nobody has proved.
         """
-        event = Event(
-            "session_cleared", user_id=record.user_id, public_id=record.public_id, reason=why
-        )
+        event = Event("session_cleared", record.user_id, record.public_id, why, detail=detail)
         memory, user_memory = await self.store.recall(record.alias, record.sid)
         attempts, flags = CLEAR_ATTEMPTS, record.security.flags
         while True:
@@ -119,8 +118,26 @@ class Telling:
         """
         event = self._events.redacted(event)
         with contextlib.suppress(StoreError):
+            await self._write_held()
             await self.store.append(event)
         self._events.emit(event)
+
+    async def tell_held(self, *, ends: bool = False) -> None:
+        """Write how many events of a flood were held back in windows that are over.
+
+        `ends`: in all of them, because this process is about to go. A store that is down gets
+        the count later.
+        """
+        with contextlib.suppress(StoreError):
+            await self._write_held(ends=ends)
+
+    async def _write_held(self, *, ends: bool = False) -> None:
+        while (held := self._events.unwritten(ends=ends)) is not None:
+            try:
+                await self.store.append(held)
+            except StoreError:
+                self._events.keep(held)
+                raise
 
     def announce(self, event: Event) -> None:
         """Hand to the sinks what the store has written with a change."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 
 from gatehound.guard import Guard
+from gatehound.model import is_loopback
 from gatehound.passage import Passage
 
 log = logging.getLogger("gatehound")
@@ -22,7 +22,7 @@ def note_plain_http(guard: Guard, passage: Passage) -> None:
     host = passage.client_ip.host or request.host
     if not cookie.secure or scheme in ("https", "wss") or cookie.name in request.cookie:
         return
-    if not host or is_loopback(host):
+    if not host or is_own_host(host):
         return
     if not guard.has_warned("login_over_http"):
         log.warning(
@@ -37,13 +37,7 @@ def note_plain_http(guard: Guard, passage: Passage) -> None:
         guard.announce(guard.event("login_over_http", passage, reason=reason))
 
 
-def is_loopback(host: str) -> bool:
+def is_own_host(host: str) -> bool:
     """True for a Host header for which browsers keep Secure cookies over plain HTTP too."""
-    name, _, port = host.lower().rpartition(":")
-    name = name if name and port.isdigit() else host.lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    name, _, port = host.rpartition(":")
+    return is_loopback((name if name and port.isdigit() else host).strip("[]"))

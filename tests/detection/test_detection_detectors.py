@@ -199,12 +199,12 @@ def test_reasons_say_what_stayed_the_same() -> None:
     def reason(network: Network, agent: str = kit.CHROME_WINDOWS) -> str:
         return moved(observe(agent, network=network, known=known(ISP)))[0].reason
 
-    assert reason(CELL) == "New network in the same country; browser unchanged"
-    assert reason(ISP_OTHER) == "New address of a known provider; browser unchanged"
-    assert reason(FRANCE) == "Network in a neighbouring country (FR); browser unchanged"
-    assert reason(SPAIN) == "Network in another country (ES); browser unchanged"
+    assert reason(CELL) == "New network in the same country, browser unchanged"
+    assert reason(ISP_OTHER) == "New address of a known provider, browser unchanged"
+    assert reason(FRANCE) == "Network in a neighbouring country (FR), browser unchanged"
+    assert reason(SPAIN) == "Network in another country (ES), browser unchanged"
     assert reason(AMERICA, kit.SAFARI_MAC) == (
-        "Network on another continent (US); browser not seen before"
+        "Network on another continent (US), browser not seen before"
     )
 
 

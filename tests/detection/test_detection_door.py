@@ -349,7 +349,7 @@ def test_real_look_ups_end_to_end(networks: Networks) -> None:
     story.step(home)
     judged = story.step(paris)
     assert [signal.reason for signal in judged.fresh] == [
-        "Network in a neighbouring country (FR); browser unchanged"
+        "Network in a neighbouring country (FR), browser unchanged"
     ]
 
 

@@ -18,6 +18,7 @@ from gatehound.detection.policy import STRICT_FLAG, PolicySettings
 from gatehound.model import Action, Network
 
 NETWORK, USER = frozenset({"network"}), frozenset({"user"})
+MORE = frozenset({"more"})
 POLICY = PolicySettings()
 CODE = "signed_in_amid_attack"
 BOTH_REASON = (
@@ -35,6 +36,10 @@ BOTH_REASON = (
         (USER, ATTACK, "Signed in after many failed attempts at this account"),
         (NETWORK | USER, BOTH, BOTH_REASON),
         (frozenset({"moon"}), 0, ""),
+        (MORE, ATTACK,
+         "Signed in while sign-ins fail of more accounts or networks than are told apart"),
+        (MORE | USER, ATTACK, "Signed in after many failed attempts at this account"),
+        (MORE | NETWORK | USER, BOTH, BOTH_REASON),
     ],
 )  # fmt: skip
 def test_what_is_found(attacked: frozenset[str], weight: float, reason: str) -> None:

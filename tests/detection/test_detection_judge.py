@@ -246,7 +246,7 @@ def test_reasons_are_remembered_in_plain_words_strongest_first() -> None:
     assert story.detection.reasons(story.memory) == (
         "Operating system changed to macOS",
         "Browser changed to Safari",
-        "Network in a neighbouring country (FR); browser not seen before",
+        "Network in a neighbouring country (FR), browser not seen before",
     )
     assert story.detection.reasons(b"") == story.detection.reasons(b"\xff") == ()
 

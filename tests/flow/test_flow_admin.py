@@ -140,7 +140,9 @@ def test_ending_everyone(site: Site, admin: Face, clock: FakeClock) -> None:
     assert browsers["bob"].see().ended.reason.value == "everyone"
     browsers["bob"].login("bob")
     assert browsers["bob"].see().user_id == "bob"
-    assert admin.events(names=["everyone_terminated"]).events
+    (told,) = admin.events(names=["everyone_terminated"]).events
+    assert (told.detail, told.reason) == ({"count": 3}, "by an admin")
+    assert admin.tally().series("ends", [int(clock() // 3_600_000)]) == [3]
 
 
 def test_ending_everyone_tells_also_where_it_breaks_off(
@@ -160,6 +162,8 @@ def test_ending_everyone_tells_also_where_it_breaks_off(
     ]
     Face(site.guard, world).terminate_everyone()
     assert events[-1].reason == "by an admin"
+    assert [event.detail for event in told] == [{}]
+    assert events[-1].detail == {"count": 0}  # the first call had ended them all
 
 
 def test_disabling_a_user(site: Site, admin: Face, events: list[Event]) -> None:

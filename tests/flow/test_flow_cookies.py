@@ -13,7 +13,7 @@ from gatehound.clientip import ClientIP
 from gatehound.cookies import MAX_CANDIDATES
 from gatehound.model import Activity, Request
 from gatehound.passage import Passage
-from gatehound.transport import is_loopback
+from gatehound.transport import is_own_host
 from gatehound.web.headers import can_carry, changes, is_due
 
 MakeSite = Callable[..., Site]
@@ -275,6 +275,7 @@ def test_a_browser_that_sends_our_cookie_has_kept_it(site: Site, events: list[Ev
     [
         ("localhost", True),
         ("LOCALHOST:80", True),
+        ("app.LocalHost:80", True),
         ("127.9.9.9", True),
         ("[::1]", True),
         ("[::1]:443", True),
@@ -286,7 +287,7 @@ def test_a_browser_that_sends_our_cookie_has_kept_it(site: Site, events: list[Ev
     ],
 )
 def test_loopback_hosts(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected
+    assert is_own_host(host) is expected
 
 
 def test_a_wide_cookie_name_leaves_room_for_the_others(make_site: MakeSite) -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import zoo
 from gatehound import Event, Guard, SettingsError, Visit
 from gatehound._sync import run_sync
-from gatehound.guessing import FIRST, HOUR, WORST, count
+from gatehound.guessing import FIRST, HOUR, MORE, WORST, attacks_on, count
 from gatehound.listing import FailedLogins, FailedNetwork
 from gatehound.stores.base import Store
 from gatehound.stores.memory import MemoryStore
@@ -36,6 +36,7 @@ ATTACKER, OFFICE, HOME = "198.51.100.66", "192.0.2.20", "203.0.113.7"
 CABLE = "2001:db8:40::9"  # where HOME is, from another provider
 FEW: dict[str, Any] = {"failed_logins": {"users_per_network": 3, "attempts_per_user": 4}}
 NOTHING = FailedLogins(0, 0, 0, (), 0)
+START = FakeClock()()
 
 
 def failing(*users: str | int | None) -> Callable[[Any], Any]:
@@ -499,19 +500,111 @@ def test_a_user_is_the_one_who_would_sign_in(few: Site, events: list[Event]) -> 
     assert summed(few).users == 3
 
 
-def test_more_names_than_a_store_tells_apart(few: Site, store: Store, events: list[Event]) -> None:
-    """Who makes up pairs without end is not unseen for it, and neither is anybody else."""
+def fill(store: Store, *kinds: str, count: int = MAX_COUNTER_NAMES, now: int = START) -> None:
+    """Count as many names of these kinds as a store tells apart, or so many."""
     assert isinstance(store, MemoryStore)
-    for kind in ("failed_pairs", "failed_networks", "failed_users"):
-        counters = store._counters.at(kind, HOUR, FakeClock()())
-        counters.update({f"made up {number}": 1 for number in range(MAX_COUNTER_NAMES)})
-    fail(few, ATTACKER, "ann", "bob", "cy", "dan")
-    found = summed(few)
-    assert (found.attempts, found.users) == (MAX_COUNTER_NAMES + 4, MAX_COUNTER_NAMES)
-    assert alarms(events) == []
-    del store._counters.at("failed_networks", HOUR, FakeClock()())["made up 1"]
-    fail(few, ATTACKER, "ann", "bob", "cy", "dan")
+    for kind in kinds:
+        counters = store._counters.at(f"failed_{kind}", HOUR, now)
+        counters.update({f"made up {number}": 1 for number in range(count)})
+
+
+def test_more_pairs_than_a_store_tells_apart_hide_no_network(
+    few: Site, store: Store, events: list[Event]
+) -> None:
+    """Each attempt counts as another user of its network."""
+    fill(store, "pairs")
+    fail(few, ATTACKER, "ann", "ann", "ann")
     assert [one.name for one in alarms(events)] == ["login_spray"]
+    assert summed(few).attempts == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "detail"),
+    [
+        ("users", "login_guessing", {"users": MAX_COUNTER_NAMES}),
+        ("networks", "login_spray", {"networks": MAX_COUNTER_NAMES}),
+    ],
+)
+def test_more_names_than_a_store_tells_apart_are_an_alarm(
+    few: Site,
+    store: Store,
+    events: list[Event],
+    clock: FakeClock,
+    kind: str,
+    name: str,
+    detail: dict[str, int],
+) -> None:
+    """Whom a flood of made-up names hides is not known, and that there may be somebody is."""
+    alice = few.browser(address=HOME)
+    alice.login()
+    alice.call("logout")
+    fill(store, kind)
+    for user in ("ann", "ann", "ann", "bob"):  # one user less than of a spray
+        fail(few, ATTACKER, user)
+    (alarm,) = [one for one in alarms(events) if one.detail == detail]
+    assert (alarm.name, alarm.notify) == (name, "admins")
+    assert (alarm.user_id, alarm.public_id) == (None, None)
+    whose = kind.removesuffix("s")
+    assert alarm.reason == (
+        f"sign-ins of more than 10,000 {whose}s failed within the hour: "
+        "the others are not told apart, and attacks on them not named"
+    )
+    fail(few, ATTACKER, "cy", "dan")
+    assert [one.detail for one in alarms(events)].count(detail) == 1
+    assert signals(alice) == []  # on a device that is known
+    assert signals(few.browser(address=HOME), "zoe") == [(AMID, 2.6)]
+    clock.advance(3600)
+    assert signals(few.browser(address=HOME), "yan") == []
+    fill(store, kind, now=clock())
+    fail(few, ATTACKER, "ann")
+    assert [one.detail for one in alarms(events)].count(detail) == 2
+
+
+def test_as_many_names_as_a_store_tells_apart_are_none(
+    few: Site, store: Store, events: list[Event]
+) -> None:
+    fill(store, "users", "networks", count=MAX_COUNTER_NAMES - 1)
+    fail(few, ATTACKER, "ann", "ann")
+    assert alarms(events) == []
+    assert signals(few.browser(address=HOME)) == []
+
+
+def test_more_attacks_than_a_store_tells_apart_are_every_sign_ins(few: Site, store: Store) -> None:
+    fill(store, "attacks", count=MAX_COUNTER_NAMES - 1)
+    assert signals(few.browser(address=HOME)) == []
+    fail(few, ATTACKER, *["bob"] * 4)
+    assert signals(few.browser(address=HOME)) == [(AMID, 2.6)]
+
+
+def test_a_mark_that_fails_is_made_by_the_next(
+    make_site: MakeSite, store: Store, events: list[Event]
+) -> None:
+    fill(store, "users")
+    faulty = FailsAt(store)
+    site = make_site(over=faulty, detection=FEW)
+    site.browser(address=ATTACKER).see()
+    faulty.left = 4  # pairs, networks, users, and the mark
+    fail(site, ATTACKER, "ann")
+    assert alarms(events) == []
+    fail(site, ATTACKER, "ann")
+    assert [one.detail for one in alarms(events)] == [{"users": MAX_COUNTER_NAMES}]
+
+
+@pytest.mark.slow
+def test_a_flood_of_names_does_not_hide_a_guesser(make_guard: MakeGuard) -> None:
+    """The whole way, over a store that is filled as an attacker would."""
+    guard = make_guard()
+    run_sync(guard.ready())
+    address, far = ip_address(ATTACKER), ip_address(HOME)
+    told = [
+        attack
+        for number in range(MAX_COUNTER_NAMES + 100)
+        for attack in run_sync(count(guard, address, f"made up {number}"))
+    ]
+    assert [(one.on, one.name) for one in told] == [("network", "198.51.100.0/24"), ("user", MORE)]
+    for number in range(50):  # from everywhere: no network has many
+        assert run_sync(count(guard, ip_address(f"192.0.{number}.1"), "bob")) == ()
+    assert run_sync(attacks_on(guard, far, guard.alias("bob"))) == {MORE}
 
 
 # --- three stores, and races ---

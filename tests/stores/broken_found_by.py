@@ -127,6 +127,7 @@ FOUND_BY: dict[str, tuple[str, ...]] = {
         "data_goes_with_its_session",
     ),
     "EndsEveryoneButTheFirst": ("revoke_everyone",),
+    "EndsEveryoneWithoutSayingHowMany": ("revoke_everyone",),
     "EndsEveryoneWhoIsThere": ("revoke_everyone_refuses_logins_that_began_before",),
     "EndsEveryoneForAnHour": ("revoke_everyone_with_a_clock_that_steps_back",),
     "EndsEveryoneUntilNow": ("revoke_everyone_with_a_clock_that_steps_back",),

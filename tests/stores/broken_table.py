@@ -97,6 +97,14 @@ class EndsEveryoneButTheFirst(MemoryStore):
         return count
 
 
+class EndsEveryoneWithoutSayingHowMany(MemoryStore):
+    async def revoke_everyone(self, event: Event | None = None) -> int:
+        count = await super().revoke_everyone()
+        if event is not None:
+            await self.append(event)
+        return count
+
+
 class EndsEveryoneWhoIsThere(MemoryStore):
     """Moves the epoch of the users that it knows, and of nobody else."""
 

@@ -211,10 +211,11 @@ def test_a_row_that_cannot_be_read_is_corrupt(path: Path) -> None:
     query(path, "UPDATE sessions SET roles = '{'")
     with pytest.raises(StoreCorrupt, match="a row of the table sessions cannot be read"):
         run_sync(bench.load(new))
-    run_sync(bench.store.append(Event("login_failed")))
+    query(path, "UPDATE sessions SET roles = '[]'")
+    run_sync(bench.store.append(Event("login_failed", new.user_id)))
     query(path, "UPDATE events SET body = '[]'")
     with pytest.raises(StoreCorrupt, match="event 1"):
-        run_sync(bench.events())
+        run_sync(bench.store.export(new.alias, new.user_id))
     run_sync(bench.store.close())
 
 

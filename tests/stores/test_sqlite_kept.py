@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -277,6 +279,52 @@ def test_a_window_of_counters_goes_after_the_next_one(path: Path) -> None:
         rows = query(path, "SELECT count(DISTINCT slot) FROM counters")
         assert rows == query(path, "SELECT count(*) FROM windows") == [(min(window + 1, 2),)]
         bench.clock.advance(ms=HOUR)
+    run_sync(bench.store.close())
+
+
+@pytest.mark.parametrize("deed", ["append", "counts", "count", "sweep"])
+def test_windows_that_are_over_go_with_whatever_is_done_next(
+    path: Path, deed: str, suspends: bool
+) -> None:
+    bench = bench_at(path, suspends=suspends)
+    store = bench.store
+
+    async def scene() -> list[list[tuple[object, ...]]]:
+        await store.count("failed_networks", "203.0.113.0/24", window=HOUR)
+        there = []
+        for _ in range(2):
+            bench.clock.advance(ms=HOUR)
+            if deed == "append":
+                await store.append(Event("login_failed"))
+            elif deed == "counts":
+                assert await store.counts("failed_users", window=HOUR) == {}
+            elif deed == "count":
+                await store.count("another", "name", window=HOUR)
+            else:
+                await store.sweep()
+            wanted = "WHERE kind = 'failed_networks'"
+            there.append(query(path, f"SELECT name FROM counters {wanted}"))  # noqa: S608 - ours
+            there.append(query(path, f"SELECT names FROM windows {wanted}"))  # noqa: S608 - ours
+        return there
+
+    found = finish(store, scene())
+    assert found == [[(b"203.0.113.0/24",)], [(1,)], [], []]
+
+
+def test_counts_are_told_also_where_nothing_can_be_dropped(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = bench_at(path)
+    run_sync(bench.store.count("k", "old", window=HOUR))
+    bench.clock.advance(ms=2 * HOUR)
+    monkeypatch.setattr(SQLiteStore, "deadline", 50)
+    run_sync(bench.store.ping())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert run_sync(bench.store.counts("k", window=HOUR)) == {}
+        assert query(path, "SELECT count(*) FROM windows") == [(1,)]
+    assert run_sync(bench.store.counts("k", window=HOUR)) == {}
+    assert query(path, "SELECT count(*) FROM windows") == [(0,)]
     run_sync(bench.store.close())
 
 

@@ -17,7 +17,7 @@ from gatehound import Guard, Settings, SettingsError
 from gatehound.stores.base import Store
 from gatehound.stores.memory import MemoryStore
 from gatehound.telemetry import OpenTelemetry, Prometheus, Telemetry
-from gatehound.telemetry.metric import DOWN, METRICS
+from gatehound.telemetry.metric import METRICS
 from gatehound.testing import FaultyStore
 
 KEYS: dict[str, Any] = {"secret_keys": [SECRET], "identity_key": IDENTITY, "store": "memory://"}
@@ -103,7 +103,7 @@ def test_what_is_not_overridden_is_not_called(make_guard: Callable[..., Guard]) 
     meters = guard.meters  # type: ignore[attr-defined]  # of a guard that is measured
     assert not meters.traces
     assert meters._add == meters._observe == meters._put == meters._note == ()
-    meters.put(DOWN, 1)
+    meters.tell_store(is_down=True)
     one = Quiet()
     assert one.enter("x", {}) is None
     one.leave(None, {}, "")

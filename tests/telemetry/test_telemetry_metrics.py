@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from telemetry_kit import Bench
 
 from flow.flow_kit import CHROME, FIREFOX, POLL, Browser, Site
-from gatehound import Guard
+from gatehound import Event, Guard
 from gatehound.model import Signal
 from gatehound.stores.base import Store
+from gatehound.stores.memory import MemoryStore
+from gatehound.telemetry import OpenTelemetry, Prometheus
 from gatehound.telemetry.metric import METRICS, OUTCOMES
 from gatehound.testing import FakeClock, FaultyStore
 
@@ -255,6 +258,51 @@ def test_codes_that_a_detector_makes_up_do_not_grow_without_end(bench: Bench) ->
     assert len(signals) == 201
     assert signals["gatehound.signals", "other", "other"] == sum(signals.values()) - 200
     bench.counted()
+
+
+def sharing(bench: Bench, *, own: bool) -> Callable[[], Guard]:
+    """Make guards that are given the same objects, or each its own for the same place."""
+
+    def made() -> Guard:
+        telemetry = bench.telemetry
+        if own:
+            telemetry = [Prometheus(bench.registry), OpenTelemetry(bench.tracers, bench.meters)]
+        return bench.site(over=MemoryStore(), guard={"telemetry": telemetry}).guard
+
+    return made
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_of_several_guards_it_shows_how_many_are_down(bench: Bench, own: bool) -> None:
+    make = sharing(bench, own=own)
+    first = make()
+    first.announce(Event("store_down"))
+    first.announce(Event("store_down"))  # told twice, down once
+    assert bench.counted("gatehound.store.down") == 1
+    second = make()
+    assert bench.counted("gatehound.store.down") == 1  # a guard that is built hides no other
+    second.announce(Event("store_down"))
+    assert bench.counted("gatehound.store.down") == 2
+    second.announce(Event("store_up"))
+    second.announce(Event("store_up"))
+    assert bench.counted("gatehound.store.down") == 1
+    first.announce(Event("store_up"))
+    assert bench.counted("gatehound.store.down") == 0
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_guards_that_go_down_in_many_threads_are_each_counted(bench: Bench, own: bool) -> None:
+    make = sharing(bench, own=own)
+    guards = [make() for _ in range(8)]
+
+    def flap(guard: Guard) -> None:
+        for _ in range(50):
+            guard.announce(Event("store_up"))
+            guard.announce(Event("store_down"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(flap, guards))
+    assert bench.counted("gatehound.store.down") == 8
 
 
 def test_an_outage_shows_from_its_begin_to_its_end(

@@ -283,7 +283,7 @@ class Store(ABC):
         users who have no session and of those who are not known, so that a login that began
         before is refused. Only a `create` that is under way during this call may still be done;
         a store may look at everybody's epoch up to 1 s before it creates. `event` is written
-        once, for all.
+        once, for all, with how many ended as `count` in its detail.
         """
 
     @abstractmethod

@@ -294,7 +294,7 @@ class MemoryStore(Store):
     async def revoke_everyone(self, event: Event | None = None) -> int:
         with self._step() as now:
             count = self._table.end_everyone(now)
-            self._table.log.write(event, now)
+            self._table.log.write(rule.event_for_all(event, count), now)
             return count
 
     async def ends(self, place: str, *, wait: float) -> Ends:
@@ -338,11 +338,13 @@ class MemoryStore(Store):
 
     async def counts(self, kind: str, *, window: int) -> dict[str, int]:
         with self._step() as now:
+            self._counters.clean(now)
             return dict(self._counters.at(kind, window, now))
 
     async def append(self, event: Event) -> None:
         with self._step() as now:
             self._table.log.write(event, now)
+            self._counters.clean(now)
 
     async def events(self, query: EventQuery) -> EventPage:
         with self._step() as now:

@@ -81,6 +81,22 @@ def event_for(template: Event | None, record: Record, at: int) -> Event | None:
     return _filled(template, record, at, template.reason)
 
 
+def event_for_all(template: Event | None, count: int) -> Event | None:
+    """Fill the template of `revoke_everyone` in with how many it ended; None stays None."""
+    if template is None:
+        return None
+    return replace(template, detail={**template.detail, "count": count}, at=0.0)
+
+
+def unreadable_event(event_id: str, at: int) -> Event:
+    """Stand in for an entry of the log that cannot be read; `at` 0 where that is not known.
+
+    Who reads the log from place to place would never come past it otherwise.
+    """
+    reason = "an event in the log is damaged, or of another release"
+    return Event("record_unreadable", reason=reason, at=at / 1000, id=event_id)
+
+
 def finished_event(end: Finished, template: Event | None = None) -> Event:
     """The event that a store has written for a session that it ended."""
     if end.reason in (EndReason.IDLE, EndReason.ABSOLUTE):

@@ -16,7 +16,6 @@ from gatehound.stores.answer import Standing
 from gatehound.telemetry.meters import NOWHERE, Meters, meters_of
 from gatehound.telemetry.metric import (
     ACTIONS,
-    DOWN,
     ENDED,
     EVENTS,
     EXAMINE,
@@ -136,7 +135,7 @@ class MeasuredEvents(Events):
         elif name in _ENDS:
             meters.add(ENDED, (reason if reason in _REASONS else OTHER,))
         elif name in ("store_down", "store_up"):
-            meters.put(DOWN, int(name == "store_down"))
+            meters.tell_store(is_down=name == "store_down")
 
 
 def measure(guard: Any, telemetry: object) -> None:
@@ -154,7 +153,7 @@ def measure(guard: Any, telemetry: object) -> None:
         suspends: _measured_store(store, meters) for suspends, store in guard._stores.items()
     }
     guard.__class__ = measured(type(guard))
-    meters.put(DOWN, 0)
+    meters.tell_store(is_down=False)
 
 
 def measured(guard: type[_Guard]) -> type[_Guard]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from gatehound.errors import SettingsError
 from gatehound.model import Signal
 from gatehound.telemetry.base import Telemetry
-from gatehound.telemetry.metric import OTHER, SIGNALS, Metric, Values
+from gatehound.telemetry.metric import DOWN, OTHER, SIGNALS, Metric, Values
 
 if TYPE_CHECKING:
     from gatehound.settings import TelemetrySettings
@@ -32,7 +33,7 @@ class Meters:
         self.telemetry = tuple(telemetry)
         self._add = self._who("add")
         self._observe = self._who("observe")
-        self._put = self._who("put")
+        self._put = tuple((one.down, one.put) for one in telemetry if _overrides(one, "put"))
         self._note = self._who("note")
         self._spans = [(one.enter, one.leave) for one in telemetry if _overrides(one, "enter")]
         self.traces = bool(self._spans)
@@ -55,11 +56,11 @@ class Meters:
             except Exception as raised:
                 self._failed(observe, raised)
 
-    def put(self, metric: Metric, amount: int) -> None:
-        """Set a gauge."""
-        for put in self._put:
+    def tell_store(self, *, is_down: bool) -> None:
+        """Set the gauge of stores that are down, of which this guard's is one or is none."""
+        for down, put in self._put:
             try:
-                put(metric, amount)
+                down.note(self, is_down, partial(put, DOWN))
             except Exception as raised:
                 self._failed(put, raised)
 

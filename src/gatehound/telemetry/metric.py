@@ -82,7 +82,7 @@ DOWN: Final = Metric(
     "gatehound.store.down",
     "gauge",
     "1",
-    "1 while the store does not answer this process, else 0.",
+    "How many guards of this process have a store that does not answer: 1 or 0 where there is one.",
 )
 EVENTS: Final = Metric(
     "gatehound.events",

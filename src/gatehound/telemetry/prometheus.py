@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from gatehound import __version__
 from gatehound.errors import SettingsError
-from gatehound.telemetry.base import Telemetry
+from gatehound.telemetry.base import Down, Telemetry
 from gatehound.telemetry.metric import BUCKETS, METRICS, Metric, Values
 
 try:
@@ -27,7 +27,7 @@ DOWN_MODE: Final = "livemax"
 BUILD: Final = "gatehound_build_info"
 
 # A registry takes each name once, and any number of guards may use one.
-_made: WeakKeyDictionary[CollectorRegistry, dict[str, Any]] = WeakKeyDictionary()
+_made: WeakKeyDictionary[CollectorRegistry, tuple[dict[str, Any], Down]] = WeakKeyDictionary()
 
 
 class Prometheus(Telemetry):
@@ -40,8 +40,8 @@ class Prometheus(Telemetry):
         registry = REGISTRY if registry is None else registry
         made = _made.get(registry)
         if made is None:
-            made = _made[registry] = _collectors(registry)
-        self._collectors = made
+            made = _made[registry] = _collectors(registry), Down()
+        self._collectors, self.down = made
         self._series: dict[tuple[str, Values], Any] = {}
 
     def add(self, metric: Metric, values: Values, by: int) -> None:

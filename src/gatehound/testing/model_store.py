@@ -22,6 +22,7 @@ from gatehound.stores.answer import (
     Refused,
 )
 from gatehound.stores.record import FLAGGED, Record
+from gatehound.stores.rule import event_for_all
 from gatehound.testing.bench import DAY, HOUR, equal
 from gatehound.testing.model_session import Life, Model, Told, finished_as, told_of
 
@@ -118,7 +119,7 @@ class StoreModel(Model):
         assert len(living) <= count <= len(living) + len(over), f"{count} of {len(living)} ended"
         for life in living:
             self.end(life, [EndReason.EVERYONE], now)
-        self.write(event, now)
+        self.write(event_for_all(event, count), now)
 
     def listed_after_everyone(self, alias: bytes, answer: Listed, now: int) -> None:
         """Judge a list. What was over may have ended with all, or be noticed now."""

@@ -212,6 +212,64 @@ def test_a_shelf_that_is_too_short_is_corrupt(store: RedisStore, admin: Any) -> 
         run_sync(store.shelf("work"))
 
 
+WHOLE = {"n": "login_failed", "u": "anna", "p": "", "r": "2", "j": "", "a": ""}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"j": "x"},
+        {"j": "[]"},
+        {"j": '{"a":7}'},
+        {"j": '{"d":[]}'},
+        {"j": '{"n":null}'},
+        {"a": "noon"},
+        {"u": b"\xff"},
+        {"n": None},
+    ],
+)
+def test_an_event_that_cannot_be_read_says_so_and_the_log_goes_on(
+    play: Callable[[Body], None], admin: Any, change: dict[str, Any]
+) -> None:
+    async def body(store: RedisStore) -> None:
+        stream = store._keys.buckets[bucket_of_text("anna")] + b"ev"
+        await write(store, "1")
+        fields = {name: value for name, value in {**WHOLE, **change}.items() if value is not None}
+        entry = admin.xadd(stream, fields).decode()
+        await write(store, "3")
+        tail = await store.tail("", since=0)
+        names = ["login_failed", "record_unreadable", "login_failed"]
+        assert [event.name for event in tail.events] == names
+        assert (await store.tail(tail.place)).events == ()
+        damaged = tail.events[1]
+        assert damaged.id.startswith(f"{entry}-")
+        assert damaged.at == int(entry.partition("-")[0]) / 1000
+        assert (damaged.user_id, damaged.detail) == (None, {})
+        assert damaged.reason
+        assert (await store.events(EventQuery())).events == tail.events[::-1]
+        page = await store.events(EventQuery(names=("login_failed",), user_id="anna"))
+        assert [event.reason for event in page.events] == ["3", "1"]
+        with pytest.raises(StoreCorrupt, match="cannot be read"):
+            await store.export(new().alias, "anna")
+
+    play(body)
+
+
+@pytest.mark.parametrize(("late", "is_found"), [(0, True), (59_000, True), (61_000, False)])
+def test_an_event_that_was_stored_late_is_there_before_a_moment(
+    timed: RedisStore, clock: FakeClock, late: int, is_found: bool
+) -> None:
+    """Up to a minute; a page looks no further behind its moment."""
+    moment = clock()
+    clock.advance(ms=late)
+    run_sync(write(timed, "stored with the time of the store"))
+    run_sync(timed.append(Event("login_failed", "anna", reason="late", at=moment / 1000 - 1)))
+    page = run_sync(timed.events(EventQuery(until=moment)))
+    assert [event.reason for event in page.events] == ["late"] * is_found
+    whole = run_sync(timed.events(EventQuery(until=moment, limit=1)))
+    assert len(whole.events) == is_found
+
+
 def test_a_key_of_another_type_is_an_error_of_the_store(
     play: Callable[[Body], None], admin: Any
 ) -> None:

@@ -40,6 +40,30 @@ def no_server() -> str:
 
 
 @pytest.mark.parametrize("suspends", [False, True])
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", r"refused the connection \(.*\): check that it runs, and host and port"),
+        ("unix:///no/such.sock", "has no such socket .*and the path"),
+        ("redis://no.such.host.invalid/0", "cannot be reached, or broke the connection off"),
+    ],
+)
+def test_why_no_answer_came_is_said(url: str, says: str, suspends: bool) -> None:
+    async def whole() -> None:
+        store = RedisStore(url or no_server(), namespace="n", suspends=suspends)
+        with pytest.raises(StoreUnavailable, match=says) as caught:
+            await store.ping()
+        assert "in time" not in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+        await store.close()
+
+    if suspends:
+        asyncio.run(whole())
+    else:
+        run_sync(whole())
+
+
+@pytest.mark.parametrize("suspends", [False, True])
 def test_a_server_that_is_down_is_named_at_once(suspends: bool) -> None:
     async def whole() -> None:
         store = RedisStore(no_server(), namespace="n", suspends=suspends)

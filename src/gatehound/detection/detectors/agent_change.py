@@ -179,7 +179,7 @@ def _os_changed(before: str, now: str, *, mild: bool, same_network: bool) -> Sig
 
 
 def _where(same_network: bool) -> str:
-    return "; network unchanged" if same_network else ""
+    return ", network unchanged" if same_network else ""
 
 
 def _version_changed(device: Device, known: KnownAgent) -> list[Signal]:

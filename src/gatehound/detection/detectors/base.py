@@ -97,7 +97,7 @@ class Observation(msgspec.Struct, frozen=True):
     `network_unusable` is True while addresses are those of a proxy that is set wrong; `network` is
     empty then. `level` is what `novelty` says, worked out once; None leaves that to it.
     `failed_logins` says at a sign-in what was attacked with wrong passwords within the hour: its
-    `network`, its `user`, or both.
+    `network`, its `user`, or both; and `more` where so much is that these may be too.
 
     What is not named in the detector's `needs` may be empty.
     """

@@ -16,6 +16,7 @@ BOTH: Final = 3.6
 
 _NETWORK: Final = "from a network where sign-ins to many other accounts have just failed"
 _USER: Final = "after many failed attempts at this account"
+_MORE: Final = "while sign-ins fail of more accounts or networks than are told apart"
 
 
 class AmidAttack(Detector):
@@ -23,7 +24,8 @@ class AmidAttack(Detector):
 
     Sees: a login without the user's known-device cookie, from a network where logins of
     `detection.failed_logins.users_per_network` users failed within the hour, or of a user of whom
-    `attempts_per_user` did, from wherever.
+    `attempts_per_user` did, from wherever; or any such login while more users or networks fail
+    than are told apart.
     Is fooled by: one attempt per network and user, as botnets stuff; an attack that pauses over the
     turn of the hour; an app that does not call `visit.login_failed`; a thief who stole the
     known-device cookie too.
@@ -44,6 +46,8 @@ class AmidAttack(Detector):
         if not (attacked and observation.is_login) or observation.known_device:
             return []
         parts = [text for on, text in (("user", _USER), ("network", _NETWORK)) if on in attacked]
+        if not parts and "more" in attacked:  # it may be one of them, or nobody's business
+            parts = [_MORE]
         if not parts:
             return []
         weight = BOTH if len(parts) > 1 else ATTACK

@@ -63,7 +63,7 @@ class IPShift(Detector):
         if points <= 0:
             return []
         detail: Detail = {"level": level, "asn": network.asn, "country": network.country}
-        return [Signal("network_changed", points, f"{text}; {browser(observation)}", detail)]
+        return [Signal("network_changed", points, f"{text}, {browser(observation)}", detail)]
 
 
 def browser(observation: Observation) -> str:
@@ -77,4 +77,4 @@ def _exact(observation: Observation) -> list[Signal]:
     now = observation.client_ip.address
     if before is None or now is None or before == now:
         return []
-    return [Signal("address_changed", STRICT, f"New address; {browser(observation)}")]
+    return [Signal("address_changed", STRICT, f"New address, {browser(observation)}")]

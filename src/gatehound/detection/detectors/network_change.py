@@ -73,7 +73,7 @@ class NetworkChange(Detector):
             "country": network.country,
             "kind": network.kind,
         }
-        return [Signal("network_changed", weight, f"{text}; {browser(observation)}", detail)]
+        return [Signal("network_changed", weight, f"{text}, {browser(observation)}", detail)]
 
 
 def _weighed(level: Level, network: Network, known: Known, user: Known) -> tuple[float, str]:

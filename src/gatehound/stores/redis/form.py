@@ -20,7 +20,7 @@ from gatehound.stores.record import (
     Tombstone,
 )
 from gatehound.stores.redis.script import NO_GRACE
-from gatehound.stores.rule import MAX_DATA_FIELDS, check_memory
+from gatehound.stores.rule import MAX_DATA_FIELDS, check_memory, unreadable_event
 
 # Of the envelope: what is in it is versioned by those who remember.
 MEMORY_VERSION: Final = 1
@@ -170,20 +170,50 @@ def pack_event(event: Event | None) -> tuple[bytes, ...]:
 
 
 def read_event(stream_id: bytes, bucket: int, fields: Mapping[bytes, bytes]) -> Event:
-    """Build an event from its stream entry. Its id names the bucket too."""
-    rest = _loads(fields[b"j"]) if fields[b"j"] else {}
-    at = int(fields[b"a"] or stream_id.partition(b"-")[0])
-    return Event(
-        name=to_text(fields[b"n"]),
-        user_id=to_text(fields[b"u"]) or None,
-        public_id=to_text(fields[b"p"]) or None,
-        reason=to_text(fields[b"r"]),
-        address=rest.get("a", ""),
-        detail=rest.get("d", {}),
-        notify=rest.get("n", ""),
-        at=at / 1000,
-        id=f"{stream_id.decode()}-{bucket:02x}",
-    )
+    """Build an event from its stream entry; StoreCorrupt where no release wrote it.
+
+    Its id names the bucket too.
+    """
+    try:
+        address, detail, notify = _rest_of(fields[b"j"])
+        return Event(
+            name=to_text(fields[b"n"]),
+            user_id=to_text(fields[b"u"]) or None,
+            public_id=to_text(fields[b"p"]) or None,
+            reason=to_text(fields[b"r"]),
+            address=address,
+            detail=detail,
+            notify=notify,
+            at=int(fields[b"a"] or _moment(stream_id)) / 1000,
+            id=_event_id(stream_id, bucket),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreCorrupt(f"event {stream_id!r} cannot be read: {error}") from error
+
+
+def read_shown_event(stream_id: bytes, bucket: int, fields: Mapping[bytes, bytes]) -> Event:
+    """Build an event from its stream entry; one that cannot be read is an event that says so."""
+    try:
+        return read_event(stream_id, bucket, fields)
+    except StoreCorrupt:
+        return unreadable_event(_event_id(stream_id, bucket), _moment(stream_id))
+
+
+def _rest_of(data: bytes) -> tuple[str, dict[str, Any], Any]:
+    """Read address, detail and whom to notify of an event."""
+    rest = _loads(data) if data else {}
+    address, detail, notify = rest.get("a", ""), rest.get("d", {}), rest.get("n", "")
+    if (type(address), type(detail), type(notify)) != (str, dict, str):
+        raise StoreCorrupt("an event cannot be read: a value is of another type")
+    return address, detail, notify
+
+
+def _event_id(stream_id: bytes, bucket: int) -> str:
+    return f"{stream_id.decode()}-{bucket:02x}"
+
+
+def _moment(stream_id: bytes) -> int:
+    return int(stream_id.partition(b"-")[0])
 
 
 def read_exported(alias: bytes, reply: Sequence[Any]) -> dict[str, Any]:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from gatehound.model import Event
 from gatehound.stores.answer import EventPage, EventQuery
 from gatehound.stores.redis.call import Calls
-from gatehound.stores.redis.form import pack_event, read_event, to_bytes
+from gatehound.stores.redis.form import pack_event, read_event, read_shown_event, to_bytes
 from gatehound.stores.redis.keys import BUCKETS, bucket_of_text
 from gatehound.stores.redis.merge import Key, Merge, Source
 from gatehound.stores.rule import clip_moment, matches_event
 
+Read: TypeAlias = Callable[[bytes, int, Mapping[bytes, bytes]], Event]
+
 _CHUNK: Final = 500
+# Milliseconds. An event with a time of its own may be stored after it: behind others that are
+# later, where it would be missing before a moment. Sinks and retries take seconds.
+_LATE: Final = 60_000
 # What Redis takes for the place of an entry: 64 bits, and not 0-0, below which nothing is.
 _CURSOR: Final = re.compile(r"([1-9][0-9]{0,18})-([0-9]{1,19})-([0-9]{1,3})")
 
@@ -41,7 +46,7 @@ class Journal:
             "append", [self._stream(bucket)], *pack_event(event), at, patient=True
         )
 
-    async def page(self, query: EventQuery) -> EventPage:
+    async def page(self, query: EventQuery, read: Read = read_shown_event) -> EventPage:
         """Return one page; see Store.events."""
         now = await self._calls.refresh(patient=True)
         oldest = max(clip_moment(query.since or 0), now - self._calls.retention, 0)
@@ -50,7 +55,7 @@ class Journal:
             return EventPage(())  # nothing is there, and 0-0 is no place for Redis
 
         async def fill(sources: Sequence[Source[Event]]) -> None:
-            await self._fill(sources, oldest)
+            await self._fill(sources, oldest, read)
 
         async def accept(events: list[Event]) -> list[Event | None]:
             return [event if matches_event(event, query) else None for event in events]
@@ -60,11 +65,12 @@ class Journal:
         return EventPage(tuple(found), "" if last is None else _write_cursor(last))
 
     async def all_of(self, user_id: str) -> list[Event]:
-        """Return every event of a user, newest first."""
+        """Return every event of a user, newest first; StoreCorrupt where one may be missing."""
         found: list[Event] = []
         cursor: str | None = None
         while cursor != "":
-            page = await self.page(EventQuery(user_id=user_id, cursor=cursor or "", limit=1000))
+            query = EventQuery(user_id=user_id, cursor=cursor or "", limit=1000)
+            page = await self.page(query, read_event)
             found += page.events
             cursor = page.cursor
         return found
@@ -87,7 +93,7 @@ class Journal:
                 return
             start = "(" + entries[-1][0].decode()
 
-    async def _fill(self, sources: Sequence[Source[Event]], oldest: int) -> None:
+    async def _fill(self, sources: Sequence[Source[Event]], oldest: int, read: Read) -> None:
         commands = [
             ("XREVRANGE", self._stream(s.bucket), _below(s), oldest, "COUNT", s.count)
             for s in sources
@@ -97,16 +103,16 @@ class Journal:
             if isinstance(entries, Exception):
                 raise entries
             source.more = len(entries) == source.count
-            source.items.extend(_item(source.bucket, *entry) for entry in entries)
+            source.items.extend(_item(source.bucket, read, *entry) for entry in entries)
 
     def _stream(self, bucket: int) -> bytes:
         return self._calls.keys.buckets[bucket] + b"ev"
 
 
-def _item(bucket: int, stream_id: bytes, fields: Any) -> tuple[Key, Event]:
+def _item(bucket: int, read: Read, stream_id: bytes, fields: Any) -> tuple[Key, Event]:
     milliseconds, _, sequence = stream_id.partition(b"-")
     key = (int(milliseconds), int(sequence), bucket)
-    return key, read_event(stream_id, bucket, fields)
+    return key, read(stream_id, bucket, fields)
 
 
 def _below(source: Source[Event]) -> str:
@@ -123,7 +129,7 @@ def _start(query: EventQuery) -> Key | None:
     cursor = _read_cursor(query.cursor)
     if query.until is None:
         return cursor
-    until = (clip_moment(query.until), 0, 0)
+    until = (clip_moment(query.until) + _LATE, 0, 0)
     return until if cursor is None else min(cursor, until)
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from msgspec.structs import replace
-
 from gatehound.model import EndReason, Event
 from gatehound.stores import rule
 from gatehound.stores.answer import (
@@ -49,6 +47,7 @@ from gatehound.stores.redis.meta import agree
 from gatehound.stores.redis.script import NO_GRACE
 from gatehound.stores.redis.trouble import SlotMoving
 from gatehound.stores.redis.wire import PROMPT, Wire
+from gatehound.stores.rule import event_for_all
 
 if TYPE_CHECKING:  # what few processes ask for is loaded when they do
     from gatehound.clientip.check import Finding
@@ -303,8 +302,8 @@ class RedisStore(Store):
 
     async def revoke_everyone(self, event: Event | None = None) -> int:
         count = await self._directory.end_all()
-        if event is not None:
-            await self._journal.append(replace(event, at=0.0))
+        if filled := event_for_all(event, count):
+            await self._journal.append(filled)
         return count
 
     async def ends(self, place: str, *, wait: float) -> Ends:

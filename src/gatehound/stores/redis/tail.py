@@ -20,7 +20,7 @@ import msgspec
 from gatehound.model import Event
 from gatehound.stores.answer import Tail
 from gatehound.stores.redis.call import Calls
-from gatehound.stores.redis.form import read_event
+from gatehound.stores.redis.form import read_shown_event
 from gatehound.stores.redis.keys import BUCKETS
 from gatehound.stores.redis.topology import Command
 from gatehound.stores.rule import MAX_TAIL, clip_moment
@@ -203,7 +203,7 @@ def _stream(calls: Calls, bucket: int) -> bytes:
 
 
 def _item(bucket: int, stream_id: bytes, fields: Any) -> tuple[Key, Event]:
-    return (*_id(stream_id), bucket), read_event(stream_id, bucket, fields)
+    return (*_id(stream_id), bucket), read_shown_event(stream_id, bucket, fields)
 
 
 def _id(text: bytes) -> Id:

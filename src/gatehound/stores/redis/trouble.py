@@ -47,6 +47,30 @@ _ADVICE: Final = {
 }
 
 
+# Of the first cause that is one of these; redis-py says "connecting" for all of them.
+_SILENCES: Final[tuple[tuple[type[Exception], str, str], ...]] = (
+    (
+        ConnectionRefusedError,
+        "refused the connection",
+        "check that it runs, and host and port in the store URL",
+    ),
+    (
+        FileNotFoundError,
+        "has no such socket",
+        "check that it runs, and the path in the store URL",
+    ),
+    (
+        TimeoutError,
+        "gave no answer in time",
+        "check that it runs, that this host may reach it, and how loaded it is",
+    ),
+)
+_CUT_OFF: Final = (
+    "cannot be reached, or broke the connection off",
+    "check that it runs, the host in the store URL, and that this host may reach it",
+)
+
+
 class ScriptMissing(StoreUnavailable):
     """The server does not hold the script: it was restarted, or flushed. Nothing was changed."""
 
@@ -118,6 +142,19 @@ def is_silence(error: BaseException) -> bool:
     return isinstance(error, e.ConnectionError | e.TimeoutError | OSError)
 
 
+def _silence(error: BaseException) -> tuple[str, str]:
+    """Say what happened where no answer came, and what to look at."""
+    from redis import exceptions as e
+
+    seen: BaseException | None = TimeoutError() if isinstance(error, e.TimeoutError) else error
+    for _ in range(4):  # redis-py raises its own while it handles the one of the system
+        for kind, what, advice in _SILENCES:
+            if isinstance(seen, kind):
+                return what, advice
+        seen = seen and (seen.__cause__ or seen.__context__)
+    return _CUT_OFF
+
+
 def translate(error: Exception, address: Address) -> StoreError:
     """Say it in our words. redis-py's name the host and the cause, and never a password."""
     from redis import exceptions as e
@@ -129,10 +166,8 @@ def translate(error: Exception, address: Address) -> StoreError:
     if not isinstance(error, e.RedisError | OSError):  # it broke what redis-py makes of replies
         return Misread(f"Redis at {address} sent what cannot be read: {type(error).__name__}")
     if is_silence(error):
-        return StoreSilent(
-            f"Redis at {address} gave no answer in time ({error or type(error).__name__}): "
-            "check that it runs, that this host may reach it, and how loaded it is"
-        )
+        what, look = _silence(error)
+        return StoreSilent(f"Redis at {address} {what} ({error or type(error).__name__}): {look}")
     code, _ = refusal(error)
     if code == "NOSCRIPT":
         return ScriptMissing(f"Redis at {address} does not hold the script")

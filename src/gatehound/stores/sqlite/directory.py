@@ -13,6 +13,7 @@ from gatehound.stores.rule import (
     TOMBSTONE_MAX,
     TOMBSTONE_MIN,
     TOMBSTONES_PER_USER,
+    event_for_all,
 )
 from gatehound.stores.sqlite.ending import all_of, draw_line, expire, is_disabled
 from gatehound.stores.sqlite.evidence import OF_USER, fields, memory
@@ -192,7 +193,7 @@ def revoke_everyone(tx: Tx, event: Event | None) -> int:
     for statement in _END_ALL:
         tx.db.execute(statement, values)
     draw_line(tx, tx.now)
-    write_event(tx, event)
+    write_event(tx, event_for_all(event, int(count)))
     return int(count)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from gatehound.model import Event
 from gatehound.stores.answer import EventPage, EventQuery, Tail
 from gatehound.stores.rule import MAX_COUNTER_NAMES, MAX_TAIL, clip_moment, matches_event
-from gatehound.stores.sqlite.row import EVENT, Tx, to_bytes, to_event, to_text
+from gatehound.stores.sqlite.row import EVENT, Tx, to_bytes, to_shown_event, to_text, write_event
 from gatehound.stores.sqlite.schema import reached
 
 # One constant statement for each index that can drive the search; the rest only filters.
@@ -49,7 +49,7 @@ def events(tx: Tx, query: EventQuery, retention: int) -> EventPage:
         statement = _BY_SESSION
     elif query.user_id is not None:
         statement = _BY_USER
-    return _page(map(to_event, tx.db.execute(statement, values)), query, limit, look_at)
+    return _page(map(to_shown_event, tx.db.execute(statement, values)), query, limit, look_at)
 
 
 def _page(newest: Iterable[Event], query: EventQuery, limit: int, look_at: int) -> EventPage:
@@ -60,7 +60,7 @@ def _page(newest: Iterable[Event], query: EventQuery, limit: int, look_at: int) 
         if number == look_at or len(found) == limit:
             return EventPage(tuple(found), last)
         last = event.id
-        if query.network is None or matches_event(event, query):
+        if matches_event(event, query):  # by network, and what could not be read
             found.append(event)
     return EventPage(tuple(found))
 
@@ -76,7 +76,7 @@ def tail(tx: Tx, place: str, since: int | None, limit: int, retention: int) -> T
     if after > latest:
         after = latest if since is None else _before(tx, since, latest)
     rows = tx.db.execute(_AFTER, (after, tx.now - retention, limit + 1))
-    found = [to_event(row) for row in rows]
+    found = [to_shown_event(row) for row in rows]
     told = tuple(found[:limit])
     return Tail(told, told[-1].id if told else str(after), len(found) > limit)
 
@@ -144,19 +144,33 @@ def _admit(tx: Tx, slot: tuple[str, int, int]) -> bool:
     return True
 
 
-def counts(tx: Tx, kind: str, window: int) -> dict[str, int]:
-    """Return the counters of one kind in the present window."""
+def counts(tx: Tx, kind: str, window: int) -> tuple[dict[str, int], bool]:
+    """Return the counters of one kind in the present window, and if there is something to drop."""
     rows = tx.db.execute(
         "SELECT name, value FROM counters WHERE kind = ? AND span = ? AND slot = ?",
         (kind, window, tx.now // window),
     )
-    return {to_text(name): value for name, value in rows}
+    return {to_text(name): value for name, value in rows}, bool(_over(tx))
+
+
+def append(tx: Tx, event: Event) -> None:
+    """Write an event that belongs to no change."""
+    write_event(tx, event)
+    drop_counters(tx)
 
 
 def drop_counters(tx: Tx) -> None:
-    """Delete the counters of every window that is over for a whole window."""
-    over = tx.db.execute(
-        "SELECT kind, span, slot FROM windows WHERE slot < ? / span - 1", (tx.now,)
-    ).fetchall()
+    """Delete the counters of every window that is over for a whole window.
+
+    Wherever one looks at counters or writes an event, so that they are gone in time: there are a
+    few windows, and mostly none to drop.
+    """
+    over = _over(tx)
     for statement in (_DROP_COUNTERS, _DROP_WINDOW):
         tx.db.executemany(statement, over)
+
+
+def _over(tx: Tx) -> list[tuple[str, int, int]]:
+    return tx.db.execute(
+        "SELECT kind, span, slot FROM windows WHERE slot < ? / span - 1", (tx.now,)
+    ).fetchall()

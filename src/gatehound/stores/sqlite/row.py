@@ -24,6 +24,7 @@ from gatehound.stores.record import (
     methods_from_bits,
     methods_to_bits,
 )
+from gatehound.stores.rule import unreadable_event
 
 SESSION: Final = (
     "SELECT alias, sid, user_id, roles, secret, created, authenticated, expires, idle, flags, "
@@ -37,6 +38,7 @@ _SHAPES: Final = frozenset(
     for previous in (bytes, type(None))
     for grace in (int, type(None))
 )
+_EVENT_SHAPE: Final = (int, str, str, str, dict, str)
 EVENT: Final = "SELECT id, at, name, user_id, public_id, body FROM events "
 
 
@@ -148,10 +150,11 @@ def write_session(tx: Tx, record: Record, before: Before | None = None) -> None:
 
 
 def to_event(values: Sequence[Any]) -> Event:
-    """Read a row of EVENT."""
+    """Read a row of EVENT; StoreCorrupt where no release wrote it."""
     number, at, name, user_id, public_id, body = values
     try:
         reason, address, detail, notify = json.loads(body)
+        checked("events", (at, name, reason, address, detail, notify), *_EVENT_SHAPE)
         return Event(
             name=name,
             user_id=None if user_id is None else to_text(user_id),
@@ -165,6 +168,15 @@ def to_event(values: Sequence[Any]) -> Event:
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise damaged("events", f"event {number}: {error}") from error
+
+
+def to_shown_event(values: Sequence[Any]) -> Event:
+    """Read a row of EVENT; one that cannot be read is an event that says so."""
+    try:
+        return to_event(values)
+    except StoreCorrupt:
+        number, at = values[:2]
+        return unreadable_event(str(number), at if type(at) is int else 0)
 
 
 def to_tombstone(code: int, at: int) -> Tombstone:

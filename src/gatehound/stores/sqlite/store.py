@@ -6,6 +6,7 @@ Read `link` for who waits where, `ending` and `life` for what happens to a sessi
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -51,7 +52,7 @@ from gatehound.stores.rule import (
 from gatehound.stores.sqlite import copying, directory, ending, ends, evidence, life, log, shelf
 from gatehound.stores.sqlite.link import Kind, Link
 from gatehound.stores.sqlite.place import check_name
-from gatehound.stores.sqlite.row import Tx, write_event
+from gatehound.stores.sqlite.row import Tx
 
 # A sweep lets others write between its steps.
 SWEEP_STEP: Final = 100
@@ -296,10 +297,14 @@ class SQLiteStore(Store):
         return await self._run(lambda tx: log.count(tx, kind, name, by, window), Kind.WRITE)
 
     async def counts(self, kind: str, *, window: int) -> dict[str, int]:
-        return await self._run(lambda tx: log.counts(tx, kind, window), Kind.LOOK)
+        found, is_stale = await self._run(lambda tx: log.counts(tx, kind, window), Kind.LOOK)
+        if is_stale:
+            with contextlib.suppress(StoreError):  # the next one does it
+                await self._run(log.drop_counters, Kind.WRITE)
+        return found
 
     async def append(self, event: Event) -> None:
-        await self._run(lambda tx: write_event(tx, event), Kind.WRITE)
+        await self._run(lambda tx: log.append(tx, event), Kind.WRITE)
 
     async def events(self, query: EventQuery) -> EventPage:
         return await self._run(
