@@ -10,13 +10,13 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import msgspec
 
 from gatehound.errors import SettingsError
+from gatehound.model import is_loopback
 
 if TYPE_CHECKING:  # Settings itself asks here, so this is for annotations alone
     from gatehound.settings import NotifySettings
@@ -49,13 +49,9 @@ class Server(msgspec.Struct, frozen=True):
         """Show no password."""
         return f"Server({self.host!r}, {self.port}, {self.tls!r})"
 
-
-def is_loopback(host: str) -> bool:
-    """True for localhost and the addresses of this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show none to rich either, whose tracebacks show local variables."""
+        return [("host", self.host), ("port", self.port), ("tls", self.tls)]
 
 
 def is_address(text: str) -> bool:

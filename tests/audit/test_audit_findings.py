@@ -447,8 +447,9 @@ def test_the_worst_comes_first_and_the_rest_stays() -> None:
     assert order == ["code-1", "code-4", "code-2", "code-0", "code-3"]
 
 
-# What the tests of detection and of the flow make happen.
+# What the tests of detection and of the flow make happen, and test_audit_fixes.
 ELSEWHERE = {
+    *("notices-without-link", "notices-without-name"),
     *("development", "development-exposed", "geo-database-damaged", "database-unusable"),
     *("cookie-not-secure", "cookie-cross-site", "cookie-shared", "idle-timeout-unusual"),
 }

@@ -198,10 +198,10 @@ class Inbox:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd looks for this name
         self, server: SMTP, session: Any, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if self.recipient:
-            return self.recipient.pop(0)
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
+        answer = self.recipient.pop(0) if self.recipient else "250 OK"
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd looks for this name
         self, server: SMTP, session: Any, envelope: Envelope
@@ -322,7 +322,7 @@ def hook_server(tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Ho
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", hook.port), Answer)

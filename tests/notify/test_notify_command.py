@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 from notify_kit import FLAGGED, IDENTITY, SECRET, WHSEC, hook_server, mail_server
 
 from gatehound import Guard
 from gatehound._sync import run_sync
 from gatehound.cli import notify as module
 from gatehound.cli.commands import gatehound
-from gatehound.errors import StoreUnavailable
-from gatehound.notify import Notifier, Step
+from gatehound.notify import ledger, worker
 
 
 def environ(folder: Path, **more: str) -> dict[str, str]:
@@ -31,11 +31,11 @@ def run(env: dict[str, str], *arguments: str) -> Result:
     return CliRunner().invoke(gatehound, ["notify", *arguments], env=env)
 
 
-def flag(env: dict[str, str]) -> None:
+def flag(env: dict[str, str], user_id: str = "ada") -> None:
     """Write an event as the app does."""
     settings = {"secret_keys": [SECRET], "identity_key": IDENTITY, "store": env["GATEHOUND_STORE"]}
     guard = Guard(settings, sinks=[]).blocking()
-    run_sync(guard.tell(FLAGGED))
+    run_sync(guard.tell(replace(FLAGGED, user_id=user_id)))
     run_sync(guard.close())
 
 
@@ -48,6 +48,40 @@ def test_once(tmp_path: Path) -> None:
         again = run(env, "--once")
         assert (again.exit_code, again.output) == (0, "0 sent, 0 failed\n")
         assert len(hook.got) == 1
+
+
+def test_once_tells_more_than_finds_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MAX_REFS", 4)
+    env = environ(tmp_path, log="yes")
+    for number in range(7):
+        flag(env, f"user{number}")
+    told = run(env, "--once")
+    assert (told.exit_code, told.output) == (0, "7 sent, 0 failed\n")
+
+
+def test_once_says_what_waits(tmp_path: Path) -> None:
+    with hook_server() as hook, mail_server() as inbox:
+        hook.answers = [503]
+        env = environ(
+            tmp_path,
+            smtp=f"smtp://127.0.0.1:{inbox.port}",
+            mail_from="no-reply@shop.example",
+            admins="root@shop.example",
+            webhook=hook.url,
+            webhook_secrets=WHSEC,
+        )
+        for number in range(4):
+            flag(env, f"user{number}")
+            run(env, "--once")
+        told = run(env, "--once")
+    assert told.exit_code == 0
+    unfolded = re.sub(r"\n? +", " ", told.output)
+    counts, mail, webhook = unfolded.splitlines()
+    assert counts == "0 sent, 0 failed"
+    hours = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
+    assert re.fullmatch(rf"smtp: 1 for admins waits until {hours}: no more than 3 an hour", mail)
+    said = rf"webhook: 4 wait until {hours}: not delivered, the webhook answered 503"
+    assert re.fullmatch(said, webhook)
 
 
 def test_once_says_what_failed_for_good(tmp_path: Path) -> None:
@@ -112,37 +146,64 @@ def test_what_cannot_be_told(tmp_path: Path, more: dict[str, str], code: int, sa
     assert said in " ".join(told.output.split())
 
 
-def test_a_worker_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[Step | Exception] = [
-        Step(sent=2, failed=1),
-        Step(more=True),
-        StoreUnavailable("down"),
-        Step(due_in=1500),
-        Step(),
-    ]
-    slept: list[float] = []
+BROKEN = """
+from gatehound import Event, Guard
+from gatehound._sync import run_sync
+from gatehound.notify import Refused
+from gatehound.stores.memory import MemoryStore
+from gatehound.testing import FaultyStore
 
-    def run_once(self: Notifier) -> Step:
-        if not answers:
+
+class Store(FaultyStore):
+    async def ping(self):
+        if self.calls.count("ping") > 9:
             raise KeyboardInterrupt
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return await super().ping()
 
-    monkeypatch.setattr(Notifier, "run_once", run_once)
-    monkeypatch.setattr(time, "sleep", slept.append)
-    env = environ(tmp_path, log="yes")
-    flag(env)
-    told = run(env)
+
+store = Store(MemoryStore())
+users = []
+
+
+def push(letter):
+    users.append(letter.user_id)
+    if len(users) == 1:
+        store.fail("put")  # it is sent, and nobody can write that down
+    if len(users) == 3:
+        tell("dan")
+        store.fail("tail", error=TypeError("a fault"))
+        raise Refused("nobody here")
+    if len(users) == 4:
+        raise KeyboardInterrupt
+
+
+def tell(name):
+    run_sync(guard.blocking().tell(Event("session_flagged", user_id=name, notify="user")))
+
+
+settings = {"development": True, "notify": {"users": True, "thread": False}}
+guard = Guard(settings, store=store, sinks=[], notify=push)
+assert guard.notifier is not None
+guard.notifier.run_once()
+for name in ("ann", "bob", "cid"):
+    tell(name)
+guard.notifier._settle = 0
+"""
+
+
+def test_a_worker_goes_on_over_an_outage_with_the_lease_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(worker, "REST", 0.001)
+    monkeypatch.setattr(worker, "BREATH", 0.001)
+    monkeypatch.setattr(module, "POLL", 0.001)
+    (tmp_path / "broken_shop_of_notify.py").write_text(BROKEN)
+    told = CliRunner().invoke(gatehound, ["notify", "--guard", "broken_shop_of_notify:guard"])
     assert told.exit_code == 130
-    assert "2 sent, 1 failed" in told.output
-    assert "the store does not answer, tried again: down" in told.output
-    assert slept == [5.0, 0.2, 5.0, 1.5, 5.0]
+    import broken_shop_of_notify as shop  # type: ignore[import-not-found]  # written above
 
-
-@pytest.mark.parametrize(
-    ("step", "wait"), [(Step(), 5.0), (Step(due_in=0), 0.2), (Step(due_in=99_000), 5.0)]
-)
-def test_how_long_nothing_is_due(step: Step, wait: float) -> None:
-    assert module.pause(step) == wait
+    assert shop.users == ["ann", "bob", "cid", "dan"]
+    assert "the store does not answer, tried again later: made up" in told.stderr
+    assert told.stdout == "1 sent, 1 failed\n"
+    assert "tried again later: TypeError: a fault" in told.stderr

@@ -105,7 +105,9 @@ def test_a_theft_is_one_mail_with_a_way_out(world: str, open_site: Open, clock: 
         [mail] = texts(inbox, "ada@people.example")
         assert "Unusual activity in your account" in mail
         assert "odd header" in mail
-        assert "Address: 198.51.100.7" in mail
+        assert "Used from: 198.51.100.7" in mail
+        assert "Browser there: " in mail  # the event has the device, of a flag that is new
+        assert "The session began on: " in mail
         [digest] = texts(inbox, "root@shop.example")
         assert "User: ada" in digest
         [path] = re.findall(r"https://shop\.example(/account\S+)", mail)

@@ -8,12 +8,23 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notify_kit import FLAGGED, PUBLIC_ID, Desk, a_letter
+from notify_kit import FLAGGED, PUBLIC_ID, Desk, MakeDesk, Pipe, a_letter
 
 from gatehound import Event
 from gatehound._sync import run_sync
 from gatehound.notify import ledger as book
-from gatehound.notify.ledger import DAY, MAX_REFS, MAX_SENT, MAX_TOLD, Item, Ledger, Ref, Track
+from gatehound.notify.ledger import (
+    DAY,
+    MAX_DONE,
+    MAX_REFS,
+    MAX_SENT,
+    MAX_TOLD,
+    MAX_WHY,
+    Item,
+    Ledger,
+    Ref,
+    Track,
+)
 from gatehound.stores.answer import Memory
 from gatehound.stores.base import Store
 
@@ -24,9 +35,12 @@ TEXT = st.text(max_size=300)
 
 def full(channels: int) -> Ledger:
     """The most that each field is let hold."""
-    refs = [Ref.of(Event("n" * 99, id="9" * 99, at=NOW / 1000))]
+    refs = [Ref.of(Event("n" * 99, id="9" * 99, at=NOW / 1000), 7)]
     track = Track(
-        place="p" * 200,
+        place="p" * 3000,  # about the longest, of a large cluster
+        delivered=NOW,
+        failed=NOW,
+        why="w" * MAX_WHY,
         items=[
             Item(b"k" * 12, "admins", b"w" * 8, refs, NOW, 10**6, NOW, 40)
             for _ in range(MAX_REFS // channels)
@@ -41,6 +55,7 @@ def full(channels: int) -> Ledger:
     return Ledger("h" * 16, NOW, tracks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 2, 4, 8])
 def test_a_full_blob_fits_the_shelf(channels: int) -> None:
     ledger = full(channels)
@@ -49,6 +64,47 @@ def test_a_full_blob_fits_the_shelf(channels: int) -> None:
     assert book.read(data) == ledger
     assert sum(len(track.told) for track in ledger.tracks.values()) > MAX_TOLD - 9
     assert sum(len(track.sent) for track in ledger.tracks.values()) > MAX_SENT - 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", range(2, 9))
+def test_what_one_channel_left_fits_beside_new_ones(channels: int) -> None:
+    """One had the shelf for itself, and is down: nothing that waits is lost for the others."""
+    ledger = full(channels)
+    ledger.tracks["channel0"] = full(1).tracks["channel0"]
+    for item in ledger.tracks["channel0"].items[:10]:
+        item.done = [b"d" * 8] * MAX_DONE
+    waiting = [track.refs for track in ledger.tracks.values()]
+    data = book.written(ledger, NOW)
+    assert len(data) <= SHELF_TAKES
+    assert [track.refs for track in book.read(data).tracks.values()] == waiting
+    assert waiting[0] == MAX_REFS
+
+
+def test_of_what_was_told_the_newest_stays() -> None:
+    ledger = full(8)
+    ledger.tracks["channel0"] = full(1).tracks["channel0"]
+    for track in ledger.tracks.values():
+        track.told[b"newest"] = NOW + 1
+    assert len(book.written(ledger, NOW)) <= SHELF_TAKES
+    for track in ledger.tracks.values():
+        assert b"newest" in track.told
+        assert len(track.told) < MAX_TOLD // 8
+
+
+def test_nothing_is_kept_where_there_is_no_room() -> None:
+    track = Track(told={b"a": NOW}, sent={b"a": [NOW]})
+    track.forget(NOW, 2 * MAX_TOLD)
+    assert (track.told, track.sent) == ({}, {})
+
+
+def test_channels_that_are_added_stop_nothing(make_desk: MakeDesk, store: Store) -> None:
+    """The store takes what was written."""
+    old = book.written(full(1), NOW)
+    version = run_sync(store.shelf("notify")).version
+    assert run_sync(store.put("notify", Memory(old, version)))
+    pipes = [Pipe("channel0"), *(Pipe(str(number)) for number in range(7))]
+    assert make_desk(channels=pipes).notifier.run_once().is_mine
 
 
 EVENTS = st.lists(
@@ -97,6 +153,12 @@ def test_what_is_over_is_forgotten() -> None:
     assert track.sent == {b"new": [NOW - 1]}
 
 
+def test_of_one_recipient_as_many_are_kept_as_count() -> None:
+    track = Track(sent={b"who": [NOW - 30 + number for number in range(30)]})
+    track.forget(NOW, 1)
+    assert track.sent == {b"who": [NOW - 10 + number for number in range(10)]}
+
+
 def test_the_newest_are_kept() -> None:
     track = Track(told={number.to_bytes(8, "big"): NOW - number for number in range(MAX_TOLD + 5)})
     track.forget(NOW, 1)
@@ -115,7 +177,7 @@ def test_a_damaged_blob_begins_anew(desk: Desk, store: Store, data: bytes) -> No
 
 
 def test_a_newer_release_may_have_added_fields() -> None:
-    newer = ["holder", 1, {"box": ["place", [], {}, {}, 0, 0, "new"]}, "new"]
+    newer = ["holder", 1, {"box": ["place", [], {}, {}, 0, 0, 0, 0, "", "new"]}, "new"]
     assert book.read(msgspec.msgpack.encode(newer)).tracks["box"].place == "place"
 
 

@@ -41,14 +41,15 @@ def test_a_flag_in_words(make_desk: MakeDesk) -> None:
         "\n"
         "Your account was used in a way that is unusual for you.\n"
         "\n"
-        "Address: 203.0.113.7\n"
+        "Used from: 203.0.113.7\n"
         "Time: 2027-01-15 08:00 UTC\n"
         "\n"
         "Why we tell you:\n"
         "- A country that is new\n"
         "- Another browser\n"
         "\n"
-        "If it was you, there is nothing to do.\n"
+        "If it was you, there is nothing to do. "
+        "If it was not, change your password; that session is over already.\n"
         "\n"
         "Change your password: https://shop.example/password\n"
         "\n"
@@ -99,7 +100,7 @@ def test_subjects(desk: Desk, name: str) -> None:
     ("reason", "said"),
     [
         ("suspicious", "it looked as if somebody else was using it"),
-        ("reported", "its user said that it was not theirs"),
+        ("reported", "because you said that it was not yours"),
         ("admin", "A session was ended."),
     ],
 )
@@ -118,7 +119,9 @@ def test_who_reported_it_is_not_told_of_their_own_address(desk: Desk) -> None:
     reported = replace(ENDED, reason="reported", public_id=PUBLIC_ID, address="203.0.113.9")
     letter = told(desk, signed_in, reported)
     assert "203.0.113.9" not in letter.text
-    assert "Device: Firefox on Linux\nPlace: Oslo, NO\n" in letter.text
+    assert "The session began on: Firefox on Linux\nThe session began in: Oslo, NO\n" in letter.text
+    assert "Used from" not in letter.text
+    assert "Browser there" not in letter.text
 
 
 def test_admins_learn_who(make_desk: MakeDesk) -> None:
@@ -126,7 +129,7 @@ def test_admins_learn_who(make_desk: MakeDesk) -> None:
     desk = make_desk(guard={"users": users}, users=False)
     letter = told(desk, FLAGGED, PROXY, whom="admins")
     assert "User: Ada Lovelace (ada)" in letter.text
-    assert letter.subject.startswith("A session became suspicious")
+    assert letter.subject.startswith("A proxy is not declared")  # what somebody has to mend
     assert "because you are an admin" in letter.text
     assert letter.user_id is None
 
@@ -139,6 +142,12 @@ def test_address_is_as_precise_as_the_settings_say(
     desk = make_desk()
     desk.tell(desk.guard._events.redacted(FLAGGED))
     assert shown in told(desk).text
+
+
+def test_text_stays_as_it_is_and_html_is_escaped(desk: Desk) -> None:
+    letter = told(desk, replace(FLAGGED, reason='Seen on "A & <B>"'))
+    assert 'Seen on "A & <B>"' in letter.text
+    assert "A &amp; &lt;B&gt;" in letter.html
 
 
 # --- the link ---
@@ -170,6 +179,17 @@ def test_the_link_names_the_session(desk: Desk) -> None:
     assert tokens.open(link) == (desk.guard.alias("ada"), bytes.fromhex(PUBLIC_ID))
 
 
+def test_nothing_is_announced_from_the_thread_of_the_notifier(desk: Desk) -> None:
+    """What expired is ended and announced by who asks in a request."""
+    signed_in(desk)
+    desk.tell(FLAGGED)
+    assert desk.step(7200).sent == 3
+    assert "notice/" not in desk.box.to("user")[0].text
+    assert desk.events == []
+    desk.guard.sync.sessions_of("ada")
+    assert desk.names() == ["session_expired"]
+
+
 def test_admins_get_no_link(desk: Desk) -> None:
     """Whoever has it can end the session."""
     signed_in(desk)
@@ -186,6 +206,102 @@ def test_no_link_where_the_session_is_over_or_there_are_no_pages(make_desk: Make
         other.tell(replace(FLAGGED, address=f"10.{number}.0.1"))
         other.step(SETTLED)
         assert "notice/" not in other.box.letters[-1].text
+
+
+@pytest.mark.parametrize("name", ["session_flagged", "login_new_device"])
+def test_without_a_link_it_says_what_to_do_if_it_was_somebody_else(
+    make_desk: MakeDesk, name: str
+) -> None:
+    other = "If it was not, change your password"
+    event = replace(FLAGGED, name=name)
+    assert f"{other}; that session is over already." in told(make_desk(), event).text
+    desk = make_desk(site_url=None)
+    signed_in(desk)
+    desk.tell(replace(event, address="10.9.0.1"))
+    desk.step(SETTLED)
+    assert f"{other}, and sign out on all devices." in desk.box.to("user")[0].text
+
+
+def test_with_a_link_that_is_what_to_do(desk: Desk) -> None:
+    signed_in(desk)
+    letter = told(desk, FLAGGED)
+    assert "If it was not" not in letter.text
+    assert "This was not me:" in letter.text
+
+
+def test_admins_get_a_link_to_the_user(make_desk: MakeDesk) -> None:
+    web = {"admin_path": "/staff/sessions"}
+    desk = make_desk(web=web)
+    event = replace(FLAGGED, user_id="a&b <x>")
+    letter = told(desk, event, whom="admins")
+    page = f"{SITE}/staff/sessions/user?id=a%26b%20%3Cx%3E"
+    assert f"The user's page:\n{page}\n" in letter.text
+    assert f'href="{page}"' in letter.html
+    assert "user?id=" not in desk.box.to("user")[0].text + desk.box.to("user")[0].html
+
+
+@pytest.mark.parametrize(
+    ("change", "event"),
+    [
+        ({"site_url": None, "web": {"admin_path": "/staff"}}, FLAGGED),
+        ({}, FLAGGED),
+        ({"web": {"admin_path": "/staff"}}, PROXY),
+    ],
+)
+def test_no_page_where_nobody_can_be_shown(
+    make_desk: MakeDesk, change: dict[str, Any], event: Event
+) -> None:
+    assert "user's page" not in told(make_desk(**change), event, whom="admins").text
+
+
+# --- whose it is ---
+
+
+def test_what_is_of_a_thief_is_not_mixed_with_what_is_of_the_owner(desk: Desk) -> None:
+    sign_in = Event(
+        "session_created",
+        user_id="ada",
+        public_id=PUBLIC_ID,
+        address="203.0.113.7",
+        detail={"device": "Chrome on Windows", "place": "Oslo, NO", "methods": "password"},
+    )
+    thief = {"device": "curl", "place": "Lima, PE"}
+    desk.tell(sign_in)
+    desk.clock.advance(600)
+    letter = told(desk, replace(FLAGGED, address="198.51.100.66", detail=thief))
+    assert (
+        "Used from: 198.51.100.66 (Lima, PE)\n"
+        "Browser there: curl\n"
+        "Time: 2027-01-15 08:10 UTC\n"
+        "The session began on: Chrome on Windows\n"
+        "The session began in: Oslo, NO\n"
+        "The session began at: 2027-01-15 08:00 UTC\n"
+    ) in letter.text
+
+
+def test_a_living_session_says_when_it_began(desk: Desk) -> None:
+    session = signed_in(desk)
+    assert "The session began at: 2027-01-15 08:00 UTC" in told(desk, FLAGGED).text
+    assert session.created == 1_800_000_000.0
+
+
+def test_a_sign_in_is_said_once(desk: Desk) -> None:
+    signed_in(desk)
+    detail = {"device": "Firefox on Linux", "place": "Oslo, NO"}
+    text = told(desk, replace(FLAGGED, name="login_new_device", detail=detail)).text
+    assert "Browser there: Firefox on Linux" in text
+    assert "began" not in text
+
+
+def test_an_attack_is_from_somewhere(desk: Desk) -> None:
+    spray = Event("login_spray", address="198.51.100.66", notify="admins")
+    assert "\nCame from: 198.51.100.66\n" in told(desk, spray, whom="admins").text
+
+
+def test_a_reason_is_said_once(desk: Desk) -> None:
+    text = told(desk, replace(FLAGGED, reason="New network; Network unchanged; New network; ")).text
+    assert text.count("New network") == 1
+    assert text.count("\n- ") == 2
 
 
 # --- what comes from outside ---
@@ -250,7 +366,10 @@ def test_the_site_is_named_by_its_host(make_desk: MakeDesk) -> None:
     desk = make_desk(**nameless)
     desk.tell(replace(FLAGGED, address="198.51.100.9"))
     desk.step(SETTLED)
-    assert desk.box.letters[-1].subject.endswith(" - default")
+    for letter in desk.box.letters[-2:]:
+        assert letter.subject in ("A session became suspicious", "Unusual activity in your account")
+        assert "default" not in letter.text + letter.html
+        assert "-- \nYou get this mail" in letter.text
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

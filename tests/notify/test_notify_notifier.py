@@ -200,6 +200,8 @@ def test_a_process_that_dies_holds_it_up_for_two_minutes(desk: Desk) -> None:
     desk.clock.advance(110)
     assert not other.run_once().is_mine
     desk.clock.advance(15)
+    assert other.run_once().is_mine
+    desk.clock.advance(30)
     assert other.run_once().sent == 1  # at least once: it had been sent, and nobody knew
     [letter] = desk.box.letters
     assert letter.key == dying._channels["box"].letters[0].key  # type: ignore[union-attr]  # a Box
@@ -327,7 +329,7 @@ def test_a_channel_that_breaks_is_logged(desk: Desk, caplog: pytest.LogCaptureFi
     assert desk.step(40).sent == 1
 
 
-@pytest.mark.parametrize("method", ["ping", "shelf", "put", "tail"])
+@pytest.mark.parametrize("method", ["ping", "shelf", "put", "tail", "search"])
 def test_an_outage_of_the_store_loses_nothing(
     make_desk: MakeDesk, store: Store, method: str
 ) -> None:
@@ -474,8 +476,9 @@ def test_a_record_that_cannot_be_read_costs_the_device_alone(
     desk = make_desk(over=faulty)
     desk.tell(FLAGGED)
     desk.step()
-    faulty.fail("sessions", error=StoreCorrupt("damaged"), times=2)
+    faulty.fail("search", error=StoreCorrupt("damaged"), times=2)
     assert desk.step(SETTLED).sent == 2
+    assert "search" in faulty.calls
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 from notify_kit import IDENTITY, SECRET, WHSEC
+from rich.console import Console
+from rich.traceback import Traceback
 
 from gatehound import Guard, Settings, SettingsError
-from gatehound._notify_rules import is_address, is_loopback, secret_of, server_of, webhook_of
+from gatehound._notify_rules import is_address, secret_of, server_of, webhook_of
+from gatehound.audit.places import far_hosts
 from gatehound.listing import Users
+from gatehound.model import is_loopback
 from gatehound.notify import Letter
 from gatehound.settings import NotifySettings
 from gatehound.stores.memory import MemoryStore
+from gatehound.transport import is_own_host
 
 PASSWORD = "hunter2-hunter2"
 URL = f"smtp://post:{PASSWORD}@mail.example:2525"
@@ -161,9 +166,42 @@ def test_addresses(address: str, is_one: bool) -> None:
     assert is_address(address) is is_one
 
 
-def test_loopback() -> None:
-    assert [is_loopback(one) for one in ("localhost", "127.9.9.9", "::1")] == [True] * 3
-    assert not any(is_loopback(one) for one in ("localhost.evil.example", "10.0.0.1", "", "::2"))
+@pytest.mark.parametrize(
+    ("host", "is_here"),
+    [
+        ("localhost", True),
+        ("mail.localhost", True),
+        ("LOCALHOST", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost.evil.example", False),
+        ("mylocalhost", False),
+        ("10.0.0.1", False),
+        ("::2", False),
+        ("", False),
+    ],
+)
+def test_this_machine_is_the_same_for_all(host: str, is_here: bool) -> None:
+    """What mail may be sent to in the open, is no far store, and needs no HTTPS."""
+    assert is_loopback(host) is is_here
+    written = f"[{host}]" if ":" in host else host
+    assert is_own_host(f"{written}:80") is is_here
+    if host:
+        assert (server_of(f"smtp://{written}").tls == "able") is is_here
+        assert (far_hosts(f"redis://{written}:1") == []) is is_here
+
+
+def test_rich_shows_no_password() -> None:
+    def connect(server: object) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError) as caught:
+        connect(server_of(URL))
+    shown = Traceback.from_exception(caught.type, caught.value, caught.tb, show_locals=True)
+    out = io.StringIO()
+    Console(file=out, width=120).print(shown)
+    assert "host='mail.example'" in out.getvalue()
+    assert PASSWORD not in out.getvalue()
 
 
 def test_secrets_and_webhooks() -> None:

@@ -169,6 +169,49 @@ def test_one_admin_who_is_not_there_keeps_none_from_it(caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize(
+    ("answers", "done"),
+    [
+        (["450 greylisted"], ["b@shop.example", "c@shop.example"]),
+        (["450 greylisted", "550 gone"], ["b@shop.example", "c@shop.example"]),
+        (["250 OK", "451 later", "452 full"], ["a@shop.example"]),
+        (["550 gone", "550 gone", "450 greylisted"], ["a@shop.example", "b@shop.example"]),
+    ],
+)
+def test_who_is_wanted_later_is_told_apart(answers: list[str], done: list[str]) -> None:
+    with mail_server() as inbox:
+        inbox.recipient = list(answers)
+        with pytest.raises(Undelivered, match="45") as caught:
+            on(inbox).send(a_letter(to=("a@shop.example", "b@shop.example", "c@shop.example")))
+    assert type(caught.value) is Undelivered
+    assert sorted(caught.value.done) == done
+
+
+def test_each_admin_gets_it_once_though_one_has_to_wait(make_desk: MakeDesk) -> None:
+    admins = ["a@shop.example", "b@shop.example"]
+    with mail_server() as inbox:
+        desk = make_desk(channels=[on(inbox)], admins=admins, users=False)
+        desk.tell(FLAGGED)
+        inbox.recipient = ["450 greylisted"]
+        assert desk.step(6).sent == 0
+        assert desk.step(60).sent == 1
+        assert desk.step(3600).due_in is None
+    assert [one.rcpt_tos for one in inbox.taken] == [["b@shop.example"], ["a@shop.example"]]
+    assert len({message["Message-ID"] for message in parsed(inbox)}) == 1
+    assert desk.events == []
+
+
+def test_a_server_of_seven_bits_takes_it() -> None:
+    letter = a_letter(text="Ort: Zürich\n", html="<p>Zürich</p>\n", subject="Läden")
+    raw = message_of(letter, ["ada@people.example"], SENDER, "Der Läden").as_bytes()
+    assert raw.isascii()
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    assert message.get_body(("plain",)).get_content().strip() == "Ort: Zürich"  # type: ignore[union-attr]  # there
+    with mail_server() as inbox:
+        on(inbox).send(letter)
+    assert (inbox.taken[0].content or b"").isascii()
+
+
+@pytest.mark.parametrize(
     "to", [(), ("",), ("ada@people.example\r\nBcc: eve@evil.example",), ("a@b.example, c@d.e",)]
 )
 def test_no_address_is_refused_before_anything_is_sent(to: tuple[str, ...]) -> None:
@@ -305,7 +348,8 @@ def test_whatever_the_fields_one_message_to_one_recipient(
     event = replace(FLAGGED, name=name, user_id=user, reason=reason)
     fact = Fact(
         event,
-        device=plain(device),
+        browser=plain(device),
+        began_on=plain(device),
         place=plain(place),
         user_name=plain(user_name),
         reasons=(plain(reason),),

@@ -11,7 +11,7 @@ from notify_kit import ENDED, FLAGGED, PROXY, Desk, MakeDesk
 from gatehound import Event
 from gatehound.events import FLOODABLE
 from gatehound.notify import sorting
-from gatehound.notify.ledger import DAY, HOUR, Track
+from gatehound.notify.ledger import DAY, HOUR, Item, Ref, Track
 
 SETTLED = 6.0  # seconds
 LATER = replace(FLAGGED, address="198.51.100.4")
@@ -186,7 +186,8 @@ def test_a_cap_is_of_one_person(desk: Desk) -> None:
 )
 def test_when_the_next_may_go(times: list[int], free: int) -> None:
     track = Track(sent={b"who": times})
-    assert sorting.free_at(track, b"who", per_hour=3, per_two_days=10) == free
+    item = Item(b"key", "user", b"who", [Ref.of(FLAGGED)], 0)
+    assert sorting.held(track, item, per_hour=3, per_two_days=10).until == free
 
 
 def test_old_news_is_no_news(desk: Desk) -> None:

@@ -111,7 +111,9 @@ def test_a_step_that_fails_is_logged_and_done_again(
     workers.wake(True)
     until(lambda: steps.count >= 2)
     workers.stop()
-    assert len(caplog.records) == 1
+    [record] = [one for one in caplog.records if one.name == "gatehound.notify"]
+    assert bool(record.exc_info) is isinstance(error, ZeroDivisionError)
+    assert "tried again later" in record.message
 
 
 def test_a_thread_of_before_a_fork_is_not_that_of_this_process() -> None:
@@ -142,6 +144,23 @@ def test_of_two_that_start_it_at_once_one_does() -> None:
     assert workers._start(None) is first
     until(lambda: steps.count)
     assert len(threads()) == 1
+    workers.stop()
+
+
+def test_a_machine_without_a_thread_left_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps()
+    workers = started(steps)
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="can't start"):
+                workers.wake(True)
+    workers.wake(True)
+    until(lambda: steps.count)
     workers.stop()
 
 
@@ -247,24 +266,24 @@ def test_a_fork_has_a_thread_of_its_own(tmp_path: Path) -> None:
 def test_a_process_that_ends_finishes_the_letter_and_leaves_no_lease(tmp_path: Path) -> None:
     """The thread is a daemon's; a process must not be cut off in the middle all the same."""
     code = f"""
-import logging, sys, time
+import logging, os, sys, threading
 logging.disable()
 sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parent.parent)]!r}
-from test_notify_worker import FLAGGED, guard_of, run_sync, until
+from test_notify_worker import FLAGGED, guard_of, run_sync
 
-begun = []
+begun = threading.Event()
 
 
 def slow(letter):
-    begun.append(letter)
-    time.sleep(0.2)
+    begun.set()
+    guard.notifier._workers._of[os.getpid()]._ends.wait(10)  # until the process ends
     print("sent", letter.whom, flush=True)
 
 
 guard = guard_of("sqlite:///{tmp_path}/sessions.db", slow)
 guard.notifier._settle = 0
 run_sync(guard.blocking().tell(FLAGGED))
-until(lambda: begun)
+begun.wait(10)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gatehound.audit.keys import key_findings
+from gatehound.audit.notices import notice_findings
 from gatehound.audit.pages import cookie_findings, csrf_findings, page_findings
 from gatehound.audit.places import development_findings, store_findings
 from gatehound.audit.roles import role_findings
@@ -37,6 +38,7 @@ def findings(settings: Settings, detection: Detection, store: Store) -> list[Fin
         *role_findings(settings),
         *page_findings(settings),
         *csrf_findings(settings),
+        *notice_findings(settings),
         *_outage_findings(settings),
     ]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
 from gatehound.clientip.check import Finding
+from gatehound.model import is_loopback
 from gatehound.settings import Settings
 from gatehound.stores import REDIS_SCHEMES
 from gatehound.stores.base import Store
@@ -76,14 +76,7 @@ def far_hosts(url: str) -> list[str]:
         return []
     places = urlsplit(f"//{rest}").netloc.rpartition("@")[2].split(",")
     hosts = [urlsplit(f"//{place}").hostname or "localhost" for place in places]
-    return [host for host in hosts if not _is_here(host)]
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return [host for host in hosts if not is_loopback(host)]
 
 
 def _has_password(url: str) -> bool:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from gatehound.cli.opening import GuardCommand, Source, opened, takes_settings
-from gatehound.cli.output import Unable, tell
-from gatehound.errors import StoreError
+from gatehound.cli.output import Unable, tell, tell_aside
 
 if TYPE_CHECKING:
     from gatehound.notify import Notifier, Step
 
 # Seconds. Nobody wakes a worker, so it looks oftener than the thread of an app.
 POLL: Final = 5.0
-BREATH: Final = 0.2
 
 
 @click.command(cls=GuardCommand)
@@ -26,41 +24,38 @@ def notify(once: bool, source: Source) -> None:
     """Tell users and admins what happened, by the channels that the settings name.
 
     Mail to users needs --guard, because the app alone knows their addresses. With --once it exits
-    with 0, or with 1 where something did not get through and is not tried again.
+    with 0, or with 1 where something did not get through and is not tried again; it says, too, what
+    waits until when.
     """
-    with opened(source) as guard:
-        if guard.notifier is None:
+    from gatehound.notify.worker import Worker, in_words
+
+    with opened(source, notifies=True) as guard:
+        notifier = guard.notifier
+        if notifier is None:
             raise Unable("nobody is to be told: set notify.smtp, notify.webhook or notify.log")
-        guard.notifier.close(for_good=True)  # what the steps tell must not start a thread
+        notifier.close(for_good=True)  # what the steps tell must not start a thread
         if once:
-            raise SystemExit(_run_once(guard.notifier))
-        while True:
-            time.sleep(_run(guard.notifier))
+            done = notifier.drain()
+            tell(_lines(notifier, done))
+            raise SystemExit(1 if done.failed else 0)
+        Worker(
+            notifier, poll=POLL, told=_tell, warn=lambda error: tell_aside(in_words(error))
+        ).run()
 
 
-def _run_once(notifier: Notifier) -> int:
-    sent = failed = 0
-    more = True
-    while more:  # what happened just now is told too: no other run may come for an hour
-        done = notifier.run_once(settle=0)
-        sent, failed, more = sent + done.sent, failed + done.failed, done.more
-    tell((f"{sent} sent, {failed} failed",))
-    return 1 if failed else 0
-
-
-def _run(notifier: Notifier) -> float:
-    """Do a step, and return for how long to sleep."""
-    try:
-        done = notifier.run_once()
-    except StoreError as error:
-        click.echo(f"the store does not answer, tried again: {error}", err=True)
-        return POLL
+def _tell(done: Step) -> None:
     if done.sent or done.failed:
-        tell((f"{done.sent} sent, {done.failed} failed",))
-    return BREATH if done.more else pause(done)
+        tell((_counts(done),))
 
 
-def pause(done: Step) -> float:
-    """Return for how many seconds nothing is due."""
-    wait = POLL if done.due_in is None else min(POLL, done.due_in / 1000)
-    return max(BREATH, wait)
+def _counts(done: Step) -> str:
+    return f"{done.sent} sent, {done.failed} failed"
+
+
+def _lines(notifier: Notifier, done: Step) -> Iterator[str]:
+    """Say what was done, and what waits for what."""
+    from gatehound.notify.outbox import lines_of
+
+    yield _counts(done)
+    for box in notifier.waiting_now():
+        yield from lines_of(box)

@@ -1,8 +1,8 @@
 """Notifications: users and admins hear of what they should know, once.
 
 Reading order: notifier, sending (one step), ledger (what is remembered), sorting (whom, what, how
-often), fact and letter (what is said), channel, smtp and webhook (how it gets there), worker
-(when).
+often), outbox (what waits), fact and letter (what is said), channel, deadline, smtp and webhook
+(how it gets there), worker (when).
 
 Loaded where a channel is configured. It waits for networks, and therefore runs in a thread of its
 own: no request waits for it.
@@ -21,6 +21,7 @@ from gatehound.notify.channel import (
     Undelivered,
 )
 from gatehound.notify.notifier import Notifier
+from gatehound.notify.outbox import Outbox, Queued
 from gatehound.notify.sending import Step
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "NoticeChannel",
     "Notifier",
     "OutOfReach",
+    "Outbox",
+    "Queued",
     "Refused",
     "Step",
     "Undelivered",

@@ -7,14 +7,14 @@ A channel sends one thing at a time, and says by what it raises whether to try a
   `- OutOfReach    not now, and nothing else either: the other end is down
 
 Whatever else it raises is taken for Undelivered. It is called in the notifier's thread, and may
-wait there for as long as TIMEOUT.
+wait there for as long as DEADLINE: see sending.LEASE for what happens after that.
 """
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -24,11 +24,19 @@ from gatehound.model import Event
 from gatehound.notify.ledger import Whom
 
 TIMEOUT: Final = 10.0  # seconds for each answer of the other end
+DEADLINE: Final = 60.0  # seconds for all of one sending: half of sending.LEASE
 LOGGER: Final = "gatehound.notify"
 
 
 class Undelivered(Exception):
-    """It did not get through; the text says why, without a secret."""
+    """It did not get through; the text says why, without a secret.
+
+    `done` are addresses of a letter that are not written to again: they got it, or never will.
+    """
+
+    def __init__(self, *why: object, done: Collection[str] = ()) -> None:
+        super().__init__(*why)
+        self.done = tuple(done)
 
 
 class Refused(Undelivered):

@@ -23,32 +23,38 @@ from typing import Final, Literal
 import msgspec
 
 from gatehound.model import Event
+from gatehound.stores.rule import MAX_SHELF_BYTES
 
 Whom = Literal["user", "admins", ""]  # "": the channel itself, which is a program
 
 SHELF: Final = "notify"
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
-# Of all tracks together. At the most of each field below, 245 KB; a shelf takes 256 KiB.
+# Of all tracks together. At the most of each field below they take about as much as a shelf does;
+# see `written` for what goes where they would take more.
 MAX_REFS: Final = 500
 MAX_TOLD: Final = 3500
 MAX_SENT: Final = 700
 REFS_EACH: Final = 8  # events that one letter speaks of; the rest it counts
+MOST: Final = 10  # letters to one person that count; no cap in settings or in sorting.py is higher
+MAX_WHY: Final = 160  # characters of what is wrong with a channel
+MAX_DONE: Final = 100  # of one letter; RFC 5321, 4.5.3.1.8: a server takes so many recipients
 # Bytes of an event's id and of its name: ours have under 50 and under 30.
 _LONGEST: Final = 60
 
 
 class Ref(msgspec.Struct, frozen=True, array_like=True):
-    """Names one event in the log."""
+    """Names one event in the log. `urgent` is the number of its kind in sorting.URGENT, or 0."""
 
     id: str
     name: str
     at: int
+    urgent: int = 0
 
     @classmethod
-    def of(cls, event: Event) -> Ref:
+    def of(cls, event: Event, urgent: int = 0) -> Ref:
         """Return what finds this event again; one of a strange id is not found."""
-        return cls(_cut(event.id), _cut(event.name), round(event.at * 1000))
+        return cls(_cut(event.id), _cut(event.name), round(event.at * 1000), urgent)
 
 
 class Item(msgspec.Struct, array_like=True):
@@ -56,6 +62,7 @@ class Item(msgspec.Struct, array_like=True):
 
     `key` names it for ever, so that who gets it twice can tell. `who` is the hash of whom. `more`
     counts the events that found no room in `refs`. `since` is the first attempt, 0 before it.
+    `done` are hashes of the addresses that it is not sent to again.
     """
 
     key: bytes
@@ -66,10 +73,21 @@ class Item(msgspec.Struct, array_like=True):
     more: int = 0
     since: int = 0
     tries: int = 0
+    done: list[bytes] = []
+
+    @property
+    def events(self) -> int:
+        """Count what it is about."""
+        return len(self.refs) + self.more
 
 
 class Track(msgspec.Struct, array_like=True):
-    """What one channel has to do and has done. `rests_until`: it let nothing through lately."""
+    """What one channel has to do and has done. `rests_until`: it let nothing through lately.
+
+    `sent` has the times of letters by whom they went to, and by that and what kind of news was in
+    them: see sorting.held. `delivered` and `failed` are when it last was, 0 for never; `why` is
+    what was wrong then, without what names anybody.
+    """
 
     place: str = ""
     items: list[Item] = []  # msgspec copies an empty default for each
@@ -77,6 +95,9 @@ class Track(msgspec.Struct, array_like=True):
     sent: dict[bytes, list[int]] = {}
     failures: int = 0
     rests_until: int = 0
+    delivered: int = 0
+    failed: int = 0
+    why: str = ""
 
     @property
     def refs(self) -> int:
@@ -88,7 +109,8 @@ class Track(msgspec.Struct, array_like=True):
         told = {key: at for key, at in self.told.items() if now - at < DAY}
         self.told = _newest(told, MAX_TOLD // share)
         recent = {
-            who: [at for at in times if now - at < 2 * DAY] for who, times in self.sent.items()
+            who: [at for at in times if now - at < 2 * DAY][-MOST:]
+            for who, times in self.sent.items()
         }
         last = {who: times[-1] for who, times in recent.items() if times}
         self.sent = {who: recent[who] for who in _newest(last, MAX_SENT // share)}
@@ -115,10 +137,19 @@ def read(data: bytes) -> Ledger:
 
 
 def written(ledger: Ledger, now: int) -> bytes:
-    """Write the blob, without what counts no more."""
-    for track in ledger.tracks.values():
-        track.forget(now, len(ledger.tracks))
-    return msgspec.msgpack.encode(ledger)
+    """Write the blob, without what counts no more, and small enough for the shelf.
+
+    A track that was alone may hold as much as all may, and wait beside new ones: then of what was
+    told and sent the oldest goes, and never what waits.
+    """
+    share = max(1, len(ledger.tracks))
+    while True:
+        for track in ledger.tracks.values():
+            track.forget(now, share)
+        data = msgspec.msgpack.encode(ledger)
+        if len(data) <= MAX_SHELF_BYTES or share > MAX_TOLD:
+            return data
+        share *= 2
 
 
 def digest(secret: bytes, *parts: str, size: int = 8) -> bytes:
@@ -135,4 +166,4 @@ def _cut(text: str) -> str:
 def _newest(times: dict[bytes, int], most: int) -> dict[bytes, int]:
     if len(times) <= most:
         return times
-    return dict(sorted(times.items(), key=lambda pair: pair[1])[-most:])
+    return dict(sorted(times.items(), key=lambda pair: pair[1])[len(times) - most :])

@@ -7,28 +7,32 @@ of the pages. Jinja2 is an extra, and imported when the first letter is written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from typing import Final
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from gatehound.errors import SettingsError
 from gatehound.model import EndReason
 from gatehound.notify.channel import Letter
-from gatehound.notify.fact import Fact, plain
+from gatehound.notify.fact import SIGN_INS, Fact, plain
 from gatehound.notify.ledger import Whom
-from gatehound.settings import Settings
-from gatehound.web.render import Words, stamp, words_of
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from gatehound.settings import NotifySettings, Settings
+from gatehound.web.render import Words, environment, stamp, words_of
 
 SHOWN: Final = 4  # events that a letter tells in full
 # Which event of several a letter is headed by: what was done, then what was seen.
-_FIRST: Final = ("session_terminated", "session_flagged", "login_new_device")
+_FIRST: Final = (
+    "session_terminated",
+    "sessions_moved",
+    "login_spray",
+    "login_guessing",
+    "proxy_misconfigured",
+    "session_flagged",
+    "login_new_device",
+)
 _MISSING: Final = (
     "letters need jinja2, which is not installed; run: pip install 'gatehound[notify]'"
 )
@@ -43,40 +47,23 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One event as templates show it: `rows` are pairs of a label and a value."""
+    """One event as templates show it: `rows` are pairs of a label and a value.
+
+    `link` is where the user says "this was not me", `page` where admins see that user.
+    """
 
     lead: str
     advice: str
     rows: tuple[tuple[str, str], ...]
     reasons: tuple[str, ...]
     link: str | None
+    page: str | None
 
 
 def check_installed() -> None:
     """Raise SettingsError where letters cannot be written."""
     if find_spec("jinja2") is None:
         raise SettingsError([_MISSING])
-
-
-@lru_cache(maxsize=8)
-def environment(folder: str | None) -> Environment:
-    """Return the templates, those of `folder` first."""
-    from jinja2 import (
-        ChoiceLoader,
-        Environment,
-        FileSystemLoader,
-        PackageLoader,
-        select_autoescape,
-    )
-
-    loaders = [FileSystemLoader(folder)] if folder else []
-    return Environment(
-        loader=ChoiceLoader([*loaders, PackageLoader("gatehound.notify")]),
-        autoescape=select_autoescape(["html"], default=False),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
 
 
 def letter_of(
@@ -91,40 +78,36 @@ def letter_of(
 ) -> Letter:
     """Write one letter about events of one recipient, which are one or more, the oldest first."""
     notify = settings.notify
+    site = notify.site_name or urlsplit(notify.site_url or "").hostname or ""
     words = words_of(notify.language, notify.templates)
-    ordered = sorted(facts, key=_rank)
-    said = [(fact, wording(words, fact, whom)) for fact in ordered]
-    site = notify.site_name or urlsplit(notify.site_url or "").hostname or settings.namespace
-    subject = f"{said[0][1].subject} - {site}"
+    said = [(fact, wording(words, fact, whom)) for fact in sorted(facts, key=_rank)]
     values = {
         "subject": said[0][1].subject,
         "site": site,
         "site_url": notify.site_url,
         "whom": whom,
-        "entries": [entry(words, fact, one, whom) for fact, one in said[:SHOWN]],
+        "entries": [entry(settings, words, fact, one, whom) for fact, one in said[:SHOWN]],
         "more": more + max(0, len(said) - SHOWN),
         "password_url": _password_url(settings, whom),
         "language": notify.language.replace("_", "-").lower(),
     }
-    used = environment(notify.templates)
-    text, html = (
-        used.get_template(name).render(
-            values, gettext=words.gettext, ngettext=words.ngettext, _=words.gettext
-        )
-        for name in ("letter.txt", "letter.html")
-    )
     return Letter(
         key=key,
         whom=whom,
         user_id=facts[0].event.user_id if whom == "user" else None,
         to=to,
-        subject=subject,
-        text=text,
-        html=html,
+        subject=f"{values['subject']}{site and f' - {site}'}",
+        text=_filled(notify, words, "letter.txt", values),
+        html=_filled(notify, words, "letter.html", values),
         language=str(values["language"]),
         events=tuple(fact.event for fact in facts),
         at=at,
     )
+
+
+def _filled(notify: NotifySettings, words: Words, name: str, values: Mapping[str, object]) -> str:
+    template = environment(notify.templates, "gatehound.notify").get_template(name)
+    return template.render(values, gettext=words.gettext, ngettext=words.ngettext, _=words.gettext)
 
 
 def wording(words: Words, fact: Fact, whom: Whom) -> Said:
@@ -136,24 +119,37 @@ def wording(words: Words, fact: Fact, whom: Whom) -> Said:
         return Said(
             _("Unusual activity in your account"),
             _("Your account was used in a way that is unusual for you."),
-            _("If it was you, there is nothing to do."),
+            _advice(words, fact),
         )
     if name == "login_new_device":
         return Said(
             _("New sign-in to your account"),
             _("Somebody signed in to your account on a device that it has not used before."),
-            _("If it was you, there is nothing to do."),
+            _advice(words, fact),
         )
     if name == "session_terminated":
         return Said(
             _("We signed a device out of your account"),
-            _end_text(words, fact),
+            _end_text_for_user(words, fact),
             _("Change your password: whoever was there may know it."),
         )
     return Said(
         _("A security notice for your account"),
         _("Something happened in your account that you should know of."),
     )
+
+
+def _advice(words: Words, fact: Fact) -> str:
+    """Say what to do if it was the reader, and if it was not; a link says the second by itself."""
+    _ = words.gettext
+    nothing = _("If it was you, there is nothing to do.")
+    if fact.link is not None:
+        return nothing
+    if fact.is_over:
+        other = _("If it was not, change your password; that session is over already.")
+    else:
+        other = _("If it was not, change your password, and sign out on all devices.")
+    return f"{nothing} {other}"
 
 
 def _for_admins(words: Words, fact: Fact) -> Said:
@@ -196,15 +192,16 @@ def _end_text(words: Words, fact: Fact) -> str:
     return _("A session was ended.")
 
 
-def entry(words: Words, fact: Fact, said: Said, whom: Whom) -> Entry:
+def _end_text_for_user(words: Words, fact: Fact) -> str:
+    if fact.event.reason == EndReason.REPORTED:
+        return words.gettext("A session was ended, because you said that it was not yours.")
+    return _end_text(words, fact)
+
+
+def entry(settings: Settings, words: Words, fact: Fact, said: Said, whom: Whom) -> Entry:
     """Lay one event out for the templates."""
     _ = words.gettext
-    rows = [
-        (_("Device"), fact.device),
-        (_("Place"), fact.place),
-        (_("Address"), fact.address),
-        (_("Time"), stamp(fact.event.at)),
-    ]
+    rows = _rows(words, fact)
     if whom == "admins" and fact.event.user_id is not None:
         name = f"{fact.user_name} ({_id(fact)})" if fact.user_name else _id(fact)
         rows.insert(0, (_("User"), name))
@@ -215,7 +212,33 @@ def entry(words: Words, fact: Fact, said: Said, whom: Whom) -> Entry:
         fact.reasons,
         # Whoever has the link can end the session: it is for its user alone.
         fact.link if whom == "user" else None,
+        _user_page(settings, fact) if whom == "admins" else None,
     )
+
+
+def _rows(words: Words, fact: Fact) -> list[tuple[str, str]]:
+    """Say what is of whoever did it, and what of the sign-in: they may be two people."""
+    _ = words.gettext
+    where = f"{fact.address} ({fact.place})" if fact.address and fact.place else ""
+    began_at = None if fact.event.name in SIGN_INS else fact.began_at
+    return [
+        (
+            _("Used from") if fact.event.public_id else _("Came from"),
+            where or fact.address or fact.place,
+        ),
+        (_("Browser there"), fact.browser),
+        (_("Time"), stamp(fact.event.at)),
+        (_("The session began on"), "" if fact.event.name in SIGN_INS else fact.began_on),
+        (_("The session began in"), fact.began_in),
+        (_("The session began at"), "" if began_at is None else stamp(began_at)),
+    ]
+
+
+def _user_page(settings: Settings, fact: Fact) -> str | None:
+    site, path, user_id = settings.notify.site_url, settings.web.admin_path, fact.event.user_id
+    if site is None or path is None or user_id is None:
+        return None
+    return f"{site}{path}/user?id={quote(user_id, safe='', errors='replace')}"
 
 
 def _id(fact: Fact) -> str:

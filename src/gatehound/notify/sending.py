@@ -30,15 +30,16 @@ from gatehound.notify.channel import (
     Refused,
     Undelivered,
 )
-from gatehound.notify.fact import Fact, fact_of, found, token_of
+from gatehound.notify.fact import Fact, fact_of, found, plain, token_of
 from gatehound.notify.ledger import DAY, SHELF, Item, Ledger, Track
 from gatehound.notify.letter import letter_of
 from gatehound.notify.sorting import (
     TWO_DAYS,
     add_letter,
     add_notice,
-    free_at,
+    held,
     is_news,
+    note_sent,
     recipients,
 )
 from gatehound.stores.answer import Memory, Tail
@@ -50,7 +51,8 @@ log: Final = logging.getLogger("gatehound.notify")
 
 # Milliseconds. What belongs to one incident happens within seconds: a flag, an end, a report.
 SETTLE: Final = 5_000
-# A channel waits 10 s for an answer, and a mail takes eight of them; see channel.TIMEOUT.
+# Each write renews it, and nothing but one sending lies between two. That is cut off after half of
+# it (channel.DEADLINE), which leaves a minute for names, templates and functions of the app.
 LEASE: Final = 120_000
 # Where nothing was read yet: an event that came just before the first step is told too.
 BEFORE: Final = 60_000
@@ -66,7 +68,7 @@ BATCH: Final = 500  # events
 class Step(msgspec.Struct, frozen=True):
     """What one step did. `due_in` is in how many ms the next thing is due, None: nothing waits.
 
-    `more`: the log has more to read now. `is_mine` is False where another process sends.
+    `more`: there is more to read now. `is_mine` is False where another process sends.
     """
 
     sent: int = 0
@@ -104,6 +106,7 @@ class Sending:
         self._sent = self._failed = 0
         self._began = time.monotonic()
         self._start = 0
+        self._full: list[Track] = []
 
     @property
     def _now(self) -> int:
@@ -126,6 +129,7 @@ class Sending:
             return Step(is_mine=False)
         if due and (not await self._send_due() or not await self._keep(False)):
             return Step(self._sent, self._failed, is_mine=False)
+        more = more or any(self._room(track) for track in self._full)
         return Step(self._sent, self._failed, more, self._due_in())
 
     def _is_held(self) -> bool:
@@ -152,10 +156,10 @@ class Sending:
         tails: dict[tuple[str, int], Tail] = {}
         for name, track in self._ledger.tracks.items():
             for _batch in range(BATCHES):
-                # Each event makes two letters at the most.
-                limit = min(BATCH, (book.MAX_REFS // len(self._channels) - track.refs) // 2)
-                if limit < 1:
-                    break  # full: it stays in the log until there is room
+                limit = self._room(track)
+                if not limit:
+                    self._full.append(track)  # the rest stays in the log until there is room
+                    break
                 asked = (track.place, limit)
                 if asked not in tails:
                     tails[asked] = await self._guard.store.tail(
@@ -170,6 +174,11 @@ class Sending:
             else:
                 more = True
         return moved, more
+
+    def _room(self, track: Track) -> int:
+        """Return how many events may be read for a track; each makes two letters at the most."""
+        free = (book.MAX_REFS // len(self._channels) - track.refs) // 2
+        return max(0, min(BATCH, free))
 
     async def _sort(self, channel: Channel, track: Track, tail: Tail) -> None:
         for event in tail.events:
@@ -207,7 +216,7 @@ class Sending:
         if not item.whom or item.since:
             return False
         hourly, daily = self._settings.per_hour, self._settings.per_two_days
-        item.due = max(item.due, free_at(track, item.who, per_hour=hourly, per_two_days=daily))
+        item.due = max(item.due, held(track, item, per_hour=hourly, per_two_days=daily).until)
         return item.due > self._now
 
     def _due_in(self) -> int | None:
@@ -236,8 +245,10 @@ class Sending:
             if not item.since:
                 item.since = self._now
                 if item.whom:
-                    track.sent.setdefault(item.who, []).append(self._now)
-            item.due = self._now + self._wait(item.tries, LONGEST_WAIT)
+                    note_sent(track, item, self._now)
+            # Whoever takes over when the lease is lost leaves it alone for a while: the attempt may
+            # be under way still.
+            item.due = self._now + LEASE + FIRST_WAIT
             if not await self._keep(True):
                 return False  # another process goes on from what it finds
             if isinstance(message, Exception):
@@ -257,23 +268,30 @@ class Sending:
             return
         track.items.remove(item)
         track.failures = track.rests_until = 0
+        track.delivered = self._now
         self._sent += 1
 
     def _put_off(self, name: str, track: Track, item: Item, error: Exception) -> None:
         why = str(error) or type(error).__name__
+        track.failed, track.why = self._now, type(error).__name__
         if isinstance(error, OutOfReach):
+            # Alone it is of the channel: what else a server says may name whom it is about.
+            track.why = plain(why, book.MAX_WHY)
             track.failures += 1
             track.rests_until = self._now + self._wait(track.failures, LONGEST_REST)
+        if isinstance(error, Undelivered):
+            done = (book.digest(self._secret, one) for one in error.done)
+            item.done = [*item.done, *done][: book.MAX_DONE]
         if not isinstance(error, Refused) and self._now - item.since < GIVE_UP:
+            item.due = self._now + self._wait(item.tries, LONGEST_WAIT)
             log.warning("%s: not delivered, tried again later: %s", name, why)
             return
         track.items.remove(item)
         self._failed += 1
-        count = len(item.refs) + item.more
         detail: Detail = {
             "channel": name,
             "key": item.key.hex(),
-            "events": count,
+            "events": item.events,
             "tries": item.tries,
         }
         self._guard.announce(Event("notification_failed", reason=why, detail=detail))
@@ -304,7 +322,11 @@ class Sending:
         key, at = item.key.hex(), self._now / 1000
         if isinstance(channel, NoticeChannel):
             return Notice(key, events[0], at)
-        to = self._addresses(item, events[0])
+        to = tuple(
+            one
+            for one in self._addresses(item, events[0])
+            if book.digest(self._secret, one) not in item.done
+        )
         if not to and channel.needs_address:
             return None
         facts: list[Fact] = [await fact_of(self._guard, event) for event in events]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import email.policy
 import logging
 import smtplib
+import socket
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.headerregistry import Address
@@ -20,6 +22,7 @@ from typing import Final
 
 from gatehound._notify_rules import Server, is_address
 from gatehound.notify.channel import (
+    DEADLINE,
     LOGGER,
     TIMEOUT,
     Letter,
@@ -28,10 +31,26 @@ from gatehound.notify.channel import (
     Refused,
     Undelivered,
 )
+from gatehound.notify.deadline import Deadline
 
 SHUTTING_DOWN: Final = 421
 
 log: Final = logging.getLogger(LOGGER)
+
+# RFC 5321, 4.5.1.1 asks each server for 7 bits alone: what has more is sent as quoted-printable.
+POLICY: Final = email.policy.SMTP.clone(cte_type="7bit")
+
+
+class _Link(smtplib.SMTP):
+    """A connection that a deadline cuts; `trust` where TLS is there from the start."""
+
+    def __init__(self, server: Server, deadline: Deadline, trust: ssl.SSLContext | None) -> None:
+        self._deadline, self._trust = deadline, trust
+        super().__init__(server.host, server.port, timeout=TIMEOUT)  # connects
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        link = self._deadline.connect((host, port), timeout)
+        return self._trust.wrap_socket(link, server_hostname=host) if self._trust else link
 
 
 class Mail(LetterChannel):
@@ -46,29 +65,30 @@ class Mail(LetterChannel):
         self._sender_name = sender_name
 
     def send(self, letter: Letter) -> None:
-        """Send it to all of `to`; Refused where nobody there can be written to."""
+        """Send it to all of `to`; Refused where nobody there can be written to.
+
+        Undelivered where the server wants one of them later; its `done` are all others.
+        """
         to = [address for address in letter.to if is_address(address)]
         if not to:
             raise Refused("no mail address, or none that is one plain address of ASCII")
         message = message_of(letter, to, self._sender, self._sender_name)
-        try:
-            link = self._connection()
+        with Deadline(DEADLINE) as deadline:
             try:
-                _hand_over(link, message, self._sender, to)
-            finally:
-                link.close()
-        except (smtplib.SMTPException, OSError) as error:  # ssl.SSLError is an OSError
-            raise OutOfReach(f"the mail server {self._server.host}: {_why(error)}") from None
+                link = self._connection(deadline)
+                try:
+                    _hand_over(link, message, self._sender, to)
+                finally:
+                    link.close()
+            except (smtplib.SMTPException, OSError) as error:  # ssl.SSLError is an OSError
+                why = _why(deadline.told(error))
+                raise OutOfReach(f"the mail server {self._server.host}: {why}") from None
 
-    def _connection(self) -> smtplib.SMTP:
-        server = self._server
+    def _connection(self, deadline: Deadline) -> smtplib.SMTP:
         trust = ssl.create_default_context()
-        if server.tls == "from_the_start":
-            link: smtplib.SMTP = smtplib.SMTP_SSL(
-                server.host, server.port, timeout=TIMEOUT, context=trust
-            )
-        else:
-            link = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT)
+        link = _Link(
+            self._server, deadline, trust if self._server.tls == "from_the_start" else None
+        )
         try:
             self._greet(link, trust)
         except BaseException:
@@ -88,12 +108,12 @@ class Mail(LetterChannel):
 def _hand_over(link: smtplib.SMTP, message: EmailMessage, sender: str, to: list[str]) -> None:
     """Send it, and tell what the server said of it from what befell the connection."""
     try:
-        refused = link.send_message(message, sender, to)
-        if refused:
-            log.warning("the mail server refused %d of %d recipients", len(refused), len(to))
+        _check(link.send_message(message, sender, to), to)
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
-        raise _kind_of(codes)(f"the mail server took no recipient: {codes[0]}") from None
+        raise _kind_of(codes)(
+            f"the mail server took no recipient: {min(codes)}", done=_never(error.recipients)
+        ) from None
     except smtplib.SMTPDataError as error:
         raise _kind_of([error.smtp_code])(
             f"the mail server did not take the letter: {_why(error)}"
@@ -104,9 +124,27 @@ def _hand_over(link: smtplib.SMTP, message: EmailMessage, sender: str, to: list[
             link.quit()
 
 
+def _check(refused: Mapping[str, tuple[int, bytes]], to: list[str]) -> None:
+    """Ask for another time for whom the server wants later, where it took the others."""
+    if not refused:
+        return
+    log.warning("the mail server refused %d of %d recipients", len(refused), len(to))
+    later = refused.keys() - _never(refused)
+    if later:
+        code = max(refused[one][0] for one in later)
+        raise Undelivered(
+            f"the mail server took {len(to) - len(refused)} of {len(to)} recipients: {code}",
+            done=[one for one in to if one not in later],
+        )
+
+
+def _never(refused: Mapping[str, tuple[int, bytes]]) -> set[str]:
+    return {address for address, (code, _) in refused.items() if 500 <= code < 600}
+
+
 def message_of(letter: Letter, to: list[str], sender: str, sender_name: str) -> EmailMessage:
     """Make the message, headers first."""
-    message = EmailMessage(policy=email.policy.SMTP)
+    message = EmailMessage(policy=POLICY)
     message["From"] = Address(sender_name, addr_spec=sender)
     message["To"] = [Address(addr_spec=address) for address in to]
     message["Subject"] = letter.subject

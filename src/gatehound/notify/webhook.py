@@ -23,6 +23,7 @@ import msgspec
 from gatehound._notify_rules import secret_of, webhook_of
 from gatehound.model import Event
 from gatehound.notify.channel import (
+    DEADLINE,
     TIMEOUT,
     Notice,
     NoticeChannel,
@@ -30,6 +31,7 @@ from gatehound.notify.channel import (
     Refused,
     Undelivered,
 )
+from gatehound.notify.deadline import Deadline
 
 GONE: Final = 410  # Standard Webhooks, "Responding": the endpoint wants no more
 
@@ -66,14 +68,18 @@ class Webhook(NoticeChannel):
 
     def _post(self, body: bytes, headers: dict[str, str]) -> int:
         link = self._connection()
-        try:
-            link.request("POST", self._target, body, headers)
-            answer = link.getresponse()  # its status says all; the body is left unread
-        except (OSError, http.client.HTTPException) as error:  # ssl.SSLError is an OSError
-            reason = str(error) or type(error).__name__
-            raise OutOfReach(f"no answer of {self._host}: {reason}") from None
-        finally:
-            link.close()
+        with Deadline(DEADLINE) as deadline:
+            # What http.client itself connects with: it has no other way to bound all addresses.
+            link._create_connection = deadline.connect  # type: ignore[attr-defined]  # not in typeshed
+            try:
+                link.request("POST", self._target, body, headers)
+                answer = link.getresponse()  # its status says all; the body is left unread
+            except (OSError, http.client.HTTPException) as error:  # ssl.SSLError is an OSError
+                said = deadline.told(error)
+                reason = str(said) or type(said).__name__
+                raise OutOfReach(f"no answer of {self._host}: {reason}") from None
+            finally:
+                link.close()
         return answer.status
 
     def _connection(self) -> http.client.HTTPConnection:

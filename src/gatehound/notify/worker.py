@@ -11,12 +11,14 @@ import logging
 import os
 import secrets
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gatehound.errors import StoreError
 
 if TYPE_CHECKING:
     from gatehound.notify.notifier import Notifier
+    from gatehound.notify.sending import Step
 
 log: Final = logging.getLogger("gatehound.notify")
 
@@ -62,15 +64,33 @@ class Workers:
         # No lock, which a fork might copy locked: of two threads that come here, one is first.
         worker = self._of.setdefault(pid, made)
         if worker is made:
-            worker.start()
+            try:
+                worker.start()
+            except RuntimeError:  # no thread is left: the next event tries again
+                self._of.pop(pid, None)
+                raise
         return worker
 
 
 class Worker:
-    """One thread and its store."""
+    """One loop of steps and the name that holds the lease for it, in a thread or in the caller's.
 
-    def __init__(self, notifier: Notifier) -> None:
+    It looks every `poll` seconds. `told` is called with each step, `warn` with why one failed; then
+    it goes on later.
+    """
+
+    def __init__(
+        self,
+        notifier: Notifier,
+        *,
+        poll: float = POLL,
+        told: Callable[[Step], object] | None = None,
+        warn: Callable[[Exception], object] | None = None,
+    ) -> None:
         self._notifier = notifier
+        self._poll = poll
+        self._told = told
+        self._warn = warn or logged
         self._holder = secrets.token_hex(8)
         self._woken = threading.Event()
         self._ends = threading.Event()
@@ -83,11 +103,19 @@ class Worker:
         return not self._was_started or self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread; RuntimeError where the machine has none left."""
         self._thread.start()
         self._was_started = True
         # A process that ends in the middle would hold up all others until its lease is over.
         atexit.register(self.stop)
+
+    def run(self) -> None:
+        """Do steps until `stop`, in the thread of the caller."""
+        while not self._ends.is_set():
+            rest, wait = self._step()
+            self._ends.wait(rest)
+            self._woken.wait(wait)
+            self._woken.clear()
 
     def wake(self) -> None:
         """Have it look now."""
@@ -103,11 +131,7 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            while not self._ends.is_set():
-                rest, wait = self._step()
-                self._ends.wait(rest)
-                self._woken.wait(wait)
-                self._woken.clear()
+            self.run()
         finally:
             self._notifier.close_store()
 
@@ -115,12 +139,28 @@ class Worker:
         """Do a step, and return for how long to sleep: at least, and then unless woken."""
         try:
             done = self._notifier.run_for(self._holder, self._ends.is_set)
-        except StoreError as error:
-            log.warning("the store does not answer (%s); tried again later", error)
-            return REST, POLL
-        except Exception:
-            log.exception("a step of the notifier failed; it goes on later")
-            return REST, POLL
+        except Exception as error:
+            self._warn(error)
+            return REST, max(0.0, self._poll - REST)
+        if self._told is not None:
+            self._told(done)
         if done.more:
             return BREATH, 0.0
-        return BREATH, POLL if done.due_in is None else min(POLL, done.due_in / 1000)
+        return BREATH, self._poll if done.due_in is None else min(self._poll, done.due_in / 1000)
+
+
+def in_words(error: Exception) -> str:
+    """Say why a step failed."""
+    if isinstance(error, StoreError):
+        return f"the store does not answer, tried again later: {error}"
+    return f"a step of the notifier failed, tried again later: {type(error).__name__}: {error}"
+
+
+def logged(error: Exception) -> None:
+    """Log why a step failed; one that is no outage of the store is a fault, with its traceback."""
+    is_fault = not isinstance(error, StoreError)
+    log.log(
+        logging.ERROR if is_fault else logging.WARNING,
+        in_words(error),
+        exc_info=error if is_fault else None,
+    )
