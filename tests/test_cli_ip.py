@@ -267,6 +267,52 @@ def test_an_empty_group_stands_for_the_defaults() -> None:
     )
 
 
+def test_profiles_lie_under_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEHOUND_STORE", "no such store")
+    monkeypatch.setenv("GATEHOUND_PROFILE", "shop, behind-cdn")
+    assert json.loads(run("check", "--json", code=0).stdout)["mode"] == "cloudflare"
+    assert "mode cloudflare" in run("explain", "--peer", V4[0].partition("/")[0]).stdout
+    assert "mode: remote-addr" in run("check", "-o", "mode=remote-addr", code=0).stdout
+    monkeypatch.setenv("GATEHOUND_CLIENT_IP__MODE", "remote-addr")
+    assert "mode: remote-addr" in run("check", code=0).stdout
+    monkeypatch.setenv("GATEHOUND_PROFILE", "behind-cnd")
+    assert "GATEHOUND_PROFILE" in refused("check")
+    assert "behind-cdn" in refused("check")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ('profile = ["behind-cdn"]\nstore = "no such store"', "cloudflare"),
+        ('profile = "shop"', "remote-addr"),
+        ('profile = ["behind-cdn"]\n[client_ip]\nmode = "remote-addr"', "remote-addr"),
+        ('profile = ["behind-cdn"]\n[client_ip]\npeer_port = true', "cloudflare"),
+    ],
+)
+def test_a_whole_tree_may_have_a_profile_and_no_client_ip(text: str, mode: str) -> None:
+    Path("a.toml").write_text(text)
+    assert f"mode: {mode}\n" in run("check", "--config", "a.toml", code=0).stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('profile = ["nobody"]', "profile"),
+        ("profile = 3", "profile: 3 given"),
+        ('profile = "shop"\nmode = "nginx"', "mode given beside profile; only what is in"),
+    ],
+)
+def test_a_profile_that_is_none(text: str, says: str) -> None:
+    Path("a.toml").write_text(text)
+    assert says in refused("check", "--config", "a.toml")
+
+
+def test_what_is_unresolved_has_a_fix_that_is_no_cause() -> None:
+    words = ("-o", "mode=nginx", "-o", "trusted_proxies=10.0.0.0/16", "--peer", "unix")
+    out = " ".join(run("explain", *words, code=1).stdout.split())
+    assert "the peer is a unix socket. (unresolved) Fix: add 'unix' to trusted_proxies" in out
+
+
 UNRELATED = [
     ("", "the file holds nothing, and no client_ip; write the table [client_ip] with any of mode,"),
     ('store = "memory://"\n[session]\nmax_per_user = 1', "holds 'session', 'store', and no"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -20,7 +21,7 @@ from gatehound import LoginRefused, Visit
 from gatehound._sync import run_sync
 from gatehound.cli.demo import app, edge, replay, server
 from gatehound.cli.demo.browser import Browser, Exchange, shortened
-from gatehound.cli.demo.server import Trouble, listen, run_demo, served
+from gatehound.cli.demo.server import Trouble, built, listen, run_demo, served
 from gatehound.cli.demo.story import SCENES, run_check
 from gatehound.cli.demo.words import ago, span, until
 from gatehound.cli.demo.world import (
@@ -53,6 +54,13 @@ def alice(here: tuple[str, int]) -> Iterator[Browser]:
     yield browser
     submit(browser, "/end-others")
     submit(browser, "/sign-out")
+
+
+def test_start_warns_of_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="gatehound"), built(tmp_path, ("127.0.0.1", 8000)):
+        assert caplog.messages == []
+    logging.getLogger("gatehound").warning("development mode: of another guard")
+    assert len(caplog.messages) == 1  # what is held back is the demo's own line alone
 
 
 def token(browser: Browser, path: str) -> str:

@@ -10,7 +10,16 @@ import pytest
 
 import gatehound.events
 from gatehound import Event, UsageError
-from gatehound.events import FLOODABLE, NAMES, Events, LogSink, as_json, coarse
+from gatehound.events import (
+    FLOODABLE,
+    NAMES,
+    RESERVED,
+    SINKS_ONLY,
+    Events,
+    LogSink,
+    as_json,
+    coarse,
+)
 from gatehound.tokens import CSRFTokens
 
 PINNED = {
@@ -42,6 +51,15 @@ PINNED = {
 def test_the_pinned_names_are_there() -> None:
     assert set(NAMES) >= PINNED
     assert set(NAMES) >= set(FLOODABLE)
+
+
+def test_names_that_the_log_never_has_are_names() -> None:
+    """Which they are, tests/web/test_web_admin_kept.py finds out by emitting."""
+    assert set(NAMES) > SINKS_ONLY | RESERVED
+    assert not SINKS_ONLY & RESERVED
+    page = (Path(__file__).parents[1] / "docs/reference/events.md").read_text(encoding="utf-8")
+    (line,) = [one for one in page.splitlines() if one.startswith("To the sinks alone go")]
+    assert set(re.findall(r"`(\w+)`", line)) == SINKS_ONLY
 
 
 def test_every_name_that_the_code_uses_is_in_the_list() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatehound import Settings, SettingsError
+from gatehound import Guard, Settings, SettingsError
 
 KEYS = {"secret_keys": ["s" * 40], "identity_key": "i" * 40, "store": "memory://"}
 
@@ -47,3 +47,9 @@ def test_defaults() -> None:
     settings = Settings.from_dict(KEYS)
     assert (settings.outage.policy, settings.outage.stale_for) == ("deny", 60.0)
     assert settings.session.anonymous_timeout == 14 * 86400.0
+
+
+def test_start_says_what_a_database_would_add(caplog: pytest.LogCaptureFixture) -> None:
+    Guard(KEYS, sinks=[])
+    (line,) = caplog.messages
+    assert line.endswith("lists alone; set both to judge by country and provider too")

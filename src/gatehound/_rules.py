@@ -59,8 +59,9 @@ def doubts(settings: Settings, *, has_data: bool) -> Iterator[str]:
         yield "development mode: answers loopback only, and never real users"
     if not has_data:
         yield (
-            "detection.city_database and detection.asn_database are not set: only browsers, "
-            "address prefixes and lists are evidence; with both, providers and countries are"
+            "detection.city_database and detection.asn_database are not set: evidence comes from "
+            "browsers, address prefixes and lists alone; set both to judge by country and provider "
+            "too"
         )
     if settings.policy.terminate is not None and mode not in ("step-up", "strict"):
         yield (

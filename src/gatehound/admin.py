@@ -23,12 +23,14 @@ from gatehound.listing import (
     exported,
     found_by,
     milliseconds,
+    named_by,
     network_of,
+    query_for,
     sid_of,
     user_text,
 )
 from gatehound.model import EndReason, Event, Session
-from gatehound.stores.answer import EventPage, EventQuery, Listed, Query, Tail
+from gatehound.stores.answer import EventPage, EventQuery, Listed, Tail
 from gatehound.telling import Telling
 
 if TYPE_CHECKING:  # what few processes ask for is loaded when they do
@@ -82,8 +84,8 @@ class Admin(Telling):
                 return SessionPage(())
         elif find:
             user_id = find
-        query = self._query(user_id, flagged, country, network, created_before, seen_before)
-        query = replace(query, cursor=cursor, limit=limit)
+        conditions = (user_id, flagged, country, network, created_before, seen_before)
+        query = replace(query_for(self.alias, *conditions), cursor=cursor, limit=limit)
         page = await found_by(self.store, query, anonymous=anonymous)
         return SessionPage(tuple(await self._shown(page.records)), page.cursor, page.looked_at)
 
@@ -96,6 +98,16 @@ class Admin(Telling):
         ids = [str(user_id) for user_id in islice(found, limit)]
         names = self.users.describe(ids) if self.users.describe else {}
         return {user_id: names.get(user_id, ("", ""))[0] for user_id in ids}
+
+    async def flagged_from(self, network: str) -> list[Session]:
+        """List flagged sessions that were used from an address or network, the newest first.
+
+        A flagged session keeps its owner's address, so that `search` finds it there. By the log, of
+        at most 20 users; ValueError where the network cannot be read.
+        """
+        from gatehound import suspicion
+
+        return [session for session, _ in await suspicion.flagged_from(self, network)]
 
     async def is_disabled(self, user_id: UserId) -> bool:
         """Say whether `disable_user` was called, and `enable_user` not since."""
@@ -152,17 +164,17 @@ class Admin(Telling):
         """
         return await self.store.tail(place, since=milliseconds(since), limit=limit)
 
-    # --- end ---
+    # --- end; `by` names who did it, in the detail of the events ---
 
-    async def terminate(self, user_id: UserId, public_id: str) -> bool:
+    async def terminate(self, user_id: UserId, public_id: str, *, by: str = "") -> bool:
         """End one session of a user; False where it is not there (any more)."""
-        return bool(await self._end(user_text(user_id), EndReason.ADMIN, only=public_id))
+        return bool(await self._end(user_text(user_id), EndReason.ADMIN, only=public_id, by=by))
 
     async def terminate_user(
-        self, user_id: UserId, reason: EndReason | str = EndReason.ADMIN
+        self, user_id: UserId, reason: EndReason | str = EndReason.ADMIN, *, by: str = ""
     ) -> int:
         """End all sessions of a user, and logins that are under way; return how many ended."""
-        return await self._end(user_text(user_id), EndReason(reason))
+        return await self._end(user_text(user_id), EndReason(reason), by=by)
 
     async def terminate_where(
         self,
@@ -177,6 +189,7 @@ class Admin(Telling):
         limit: int | None = None,
         cursor: str = "",
         keep: str = "",
+        by: str = "",
     ) -> Bulk:
         """End sessions that match, newest first; a dry run only counts them.
 
@@ -191,26 +204,8 @@ class Admin(Telling):
 
         conditions = (user_id, flagged, country, network, created_before, seen_before)
         bulk.check(conditions, limit)
-        query = replace(self._query(*conditions), cursor=cursor)
-        return await bulk.end_where(self, query, dry_run=dry_run, limit=limit, keep=keep)
-
-    def _query(
-        self,
-        user_id: UserId | None,
-        flagged: bool | None,
-        country: str | None,
-        network: str | None,
-        created_before: float | None,
-        seen_before: float | None,
-    ) -> Query:
-        return Query(
-            alias=None if user_id is None else self.alias(user_text(user_id)),
-            flagged=flagged,
-            country=country.upper() if country else None,
-            network=network_of(network),
-            created_before=milliseconds(created_before),
-            seen_before=milliseconds(seen_before),
-        )
+        query = replace(query_for(self.alias, *conditions), cursor=cursor)
+        return await bulk.end_where(self, query, dry_run=dry_run, limit=limit, keep=keep, by=by)
 
     async def terminate_everyone(self) -> int:
         """End every session of this namespace; return how many ended.
@@ -221,37 +216,37 @@ class Admin(Telling):
         told = replace(event, reason="by an admin; it broke off and may be incomplete: repeat it")
         try:
             count = await self.store.revoke_everyone(event)
-            told = event
+            told = replace(event, detail={"count": count})
         finally:
             self._events.emit(told)  # what broke off has ended sessions, maybe all of them
         return count
 
     # --- users ---
 
-    async def disable_user(self, user_id: UserId) -> int:
+    async def disable_user(self, user_id: UserId, *, by: str = "") -> int:
         """End all sessions of a user and refuse new ones until `enable_user`."""
-        user = user_text(user_id)
-        template = Event("session_terminated", user_id=user, reason=EndReason.DISABLED.value)
+        user, why, detail = user_text(user_id), EndReason.DISABLED.value, named_by(by)
+        template = Event("session_terminated", user_id=user, reason=why, detail=detail)
         done = await self.store.disable(self.alias(user), template)
         self.announce_ends(done.finished, template)
-        await self.tell(Event("user_disabled", user_id=user))
+        await self.tell(Event("user_disabled", user_id=user, detail=detail))
         return len(done.finished)
 
-    async def enable_user(self, user_id: UserId) -> bool:
+    async def enable_user(self, user_id: UserId, *, by: str = "") -> bool:
         """Let a disabled user sign in again; False where the user was not disabled."""
         user = user_text(user_id)
         enabled = await self.store.enable(self.alias(user))
         if enabled:
-            await self.tell(Event("user_enabled", user_id=user))
+            await self.tell(Event("user_enabled", user_id=user, detail=named_by(by)))
         return enabled
 
-    async def clear_flag(self, user_id: UserId, public_id: str) -> bool:
+    async def clear_flag(self, user_id: UserId, public_id: str, *, by: str = "") -> bool:
         """Say that a flagged session is fine: it is unflagged, and nothing is learned."""
         listed = await self.store.sessions(self.alias(user_text(user_id)))
         self.announce_ends(listed.finished)
         for record in listed.records:
             if record.public_id == public_id:
-                return await self.clear(record, "by an admin")
+                return await self.clear(record, "by an admin", detail=named_by(by))
         return False
 
     async def forget_user(self, user_id: UserId) -> int:
@@ -311,6 +306,7 @@ class Admin(Telling):
         """Count sign-ins, ends, flags and failures by hour, from the event log; see Tally."""
         from gatehound.tally import tally
 
+        await self.tell_held()
         return await tally(self.store, retention=self.settings.privacy.event_retention)
 
     async def describe(self) -> str:
@@ -340,6 +336,7 @@ class Admin(Telling):
 
     async def close(self) -> None:
         """Close the connections of this process and loop; a later call opens them again."""
+        await self.tell_held(ends=True)
         await self.store.close()
 
     async def _end(
@@ -349,11 +346,13 @@ class Admin(Telling):
         *,
         only: str | None = None,
         keep: bytes | None = None,
+        by: str = "",
     ) -> int:
         target = None if only is None else sid_of(only)
         if only is not None and target is None:
             return 0
-        template = Event("session_terminated", user_id=user_id, reason=reason.value)
+        why, detail = reason.value, named_by(by)
+        template = Event("session_terminated", user_id=user_id, reason=why, detail=detail)
         if target is not None:
             self.doubt(target)  # also where the answer gets lost, or another process was quicker
         done = await self.store.revoke(
@@ -374,6 +373,7 @@ class SyncAdmin:
     sessions_of = Plain(Admin.sessions_of)
     search = Plain(Admin.search)
     find_users = Plain(Admin.find_users)
+    flagged_from = Plain(Admin.flagged_from)
     is_disabled = Plain(Admin.is_disabled)
     living = Plain(Admin.living)
     failed_logins = Plain(Admin.failed_logins)

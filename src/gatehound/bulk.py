@@ -37,7 +37,7 @@ def check(conditions: Collection[object], limit: int | None) -> None:
 
 
 async def end_where(
-    admin: Admin, query: Query, *, dry_run: bool, limit: int | None, keep: str
+    admin: Admin, query: Query, *, dry_run: bool, limit: int | None, keep: str, by: str = ""
 ) -> Bulk:
     """End or count what matches; see Admin.terminate_where."""
     count = looked_at = 0
@@ -47,7 +47,7 @@ async def end_where(
         for record in page.records:
             if record.public_id == keep:
                 continue
-            count += dry_run or await admin.terminate(record.user_id, record.public_id)
+            count += dry_run or await admin.terminate(record.user_id, record.public_id, by=by)
         looked_at += page.looked_at
         if not page.cursor or limit is not None:  # few may match in a page that read very many
             return Bulk(count, page.cursor, looked_at)

@@ -20,6 +20,7 @@ from cli_kit import Town, flat, run
 from gatehound import Event
 from gatehound.admin import SyncAdmin
 from gatehound.cli.events.line import in_words
+from gatehound.cli.filters import EventFilter
 from gatehound.errors import StoreUnavailable
 from gatehound.exporting import FIELDS
 
@@ -77,6 +78,58 @@ def test_nothing_matches(log: Town, command: str, words: tuple[str, ...]) -> Non
     assert names(command, *words, code=1) == []
 
 
+def test_tail_says_that_nothing_matches(town: Town) -> None:
+    for more in ((), ("--json",)):
+        told = run("events", "tail", "--user", "nobody", *more, code=1)
+        assert (told.stdout, told.stderr) == ("", "No event matches.\n")
+
+
+def test_n_is_short_for_lines(log: Town) -> None:
+    assert names("tail", "-n", "2") == ["four", "five"]
+
+
+ADDRESSES = ["", "?", "203.0.113.7", "::ffff:203.0.113.7", "2001:db8::7"]
+NETWORKS = [None, "203.0.113.0/24", "::ffff:203.0.113.0/120", "::ffff:203.0.113.7", "2001:db8::/32"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"names": ("store_up", "login_failed"), "user": "ann"},
+        {"session": "11" * 8},
+        {"user": ""},
+        *({"network": network} for network in NETWORKS),
+    ],
+)
+def test_what_is_followed_is_what_the_store_finds(town: Town, given: dict[str, Any]) -> None:
+    for address in ADDRESSES:
+        town.note(Event("login_failed", "ann", None, "one", address))
+        town.note(Event("session_flagged", None, "11" * 8, "two", address))
+    wanted = EventFilter(**given)
+    admin = town.guard.sync
+    told = admin.tail("", since=0).events
+    found = admin.events(**wanted.conditions()).events if given != {"user": ""} else ()
+    assert [one for one in told if wanted.admits(one)] == list(reversed(found))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "is_meant"),
+    [
+        (None, None, True),
+        (1.8e9, None, True),
+        (1.8e9 + 0.001, None, False),
+        (None, 1.8e9 + 0.001, True),
+        (None, 1.8e9, False),
+        (None, 1.8e9 + 0.0004, False),  # stores count in milliseconds
+    ],
+)
+def test_moments_are_those_of_stores(
+    since: float | None, until: float | None, is_meant: bool
+) -> None:
+    assert EventFilter(since=since, until=until).admits(Event("x", at=1.8e9)) is is_meant
+
+
 # --- tail ---
 
 
@@ -94,7 +147,8 @@ def test_tail_is_for_people(log: Town) -> None:
 
 def test_a_line_without_anything_more() -> None:
     assert in_words(Event("store_up", at=0.0)) == "1970-01-01 00:00:00Z  store_up"
-    assert in_words(Event("store_up", detail={"x": ""})).endswith('x=""')
+    empty = Event("store_up", detail={"place": "", "count": 0})
+    assert in_words(empty).endswith("store_up              count=0")
 
 
 @pytest.mark.parametrize("lines", [0, 1, 3, 9])

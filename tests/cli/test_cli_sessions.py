@@ -441,7 +441,7 @@ REFUSED = [
     (("list", "--network", "\x1b[2J"), r"'\x1b[2J' does not appear to be"),
     (("list", "--older-than", "soon"), "--older-than: 'soon' given; allowed are seconds"),
     (("list", "--limit", "0"), "0 is not in the range"),
-    (("show", "abc"), "Missing option '--user'"),
+    (("clear", "abc"), "Missing option '--user'"),
     (("list", "--config", "none.toml"), "does not exist"),
 ]
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gatehound.clientip import ClientIPResolver, asgi, cloudflare, wsgi
-from gatehound.clientip.check import Finding
+from gatehound.clientip.check import _TO_RESOLVE, Finding
+from gatehound.clientip.trace import MEANING
 
 X = "x-forwarded-for"
 SECRET = ("X-Edge", "a-secret-of-an-edge")
@@ -170,3 +171,15 @@ def test_inside_an_applied_app_the_peer_is_the_one_that_came(apply: bool) -> Non
         start: Any = None  # the app starts no response
         wsgi.ClientIPMiddleware(wsgi_app, resolver, apply=apply)(environ, start)
     assert seen == [set(), set(), {"unresolved"}, {"unresolved"}]
+
+
+def test_every_reason_without_an_address_has_a_fix_that_is_not_its_cause() -> None:
+    with_address = {
+        "client",
+        "direct",
+        "peer-not-trusted",
+        "bypassed-cloudflare",
+        "headerless-peer",
+    }
+    assert set(_TO_RESOLVE) == set(MEANING) - with_address
+    assert not {MEANING[reason] for reason in _TO_RESOLVE} & set(_TO_RESOLVE.values())

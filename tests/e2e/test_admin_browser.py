@@ -396,7 +396,7 @@ def test_scan_goes_on_by_itself(sites: dict[str, Site], desk: Callable[[str], Wi
     needle = mine.page.locator("tbody").get_by_text("needle", exact=True)
     expect(needle).to_have_count(1)
     expect(mine.page.get_by_role("link", name="Look on")).to_have_count(0)
-    expect(mine.page.get_by_role("status")).to_contain_text("1 match so far.")
+    expect(mine.page.get_by_role("status")).to_contain_text("1 session matches.")
     expect(mine.page.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
     assert mine.told == []
 

@@ -40,7 +40,7 @@ RARE: Final = {
     *("gatehound.detection.list_database", "gatehound.failing", "gatehound.guessing"),
     *("gatehound.stores.copying", "gatehound.stores.redis.copying"),
     *("gatehound.stores.redis.shelf", "gatehound.stores.redis.tail"),
-    *("gatehound.stores.redis.finding", "difflib", "html"),
+    *("gatehound.stores.redis.finding", "gatehound.suspicion", "difflib", "html"),
 }
 """What an admin, an error page or a typing error needs: loaded when it is asked for."""
 RULES: Final = {"ua_parser", "ua_parser_builtins", "user_agents"}

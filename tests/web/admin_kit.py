@@ -104,10 +104,16 @@ def link_of(answer: httpx.Response, text: str) -> str:
     return html.unescape(found[1]) if found else ""
 
 
-def users_in(answer: httpx.Response) -> list[str]:
-    """The ids of those whose sessions a list shows, in order."""
-    found = re.findall(r'data-label="User"><a href="\./user\?id=([^"]+)"', answer.text)
+def users_in(answer: httpx.Response | str) -> list[str]:
+    """The ids of those whose sessions a list shows, in order; of a page its first list."""
+    text = answer if isinstance(answer, str) else answer.text.partition("<h2>")[0]
+    found = re.findall(r'data-label="User"><a href="\./user\?id=([^"]+)"', text)
     return [unquote(one.replace("+", " ")) for one in found]
+
+
+def marked_in(answer: httpx.Response) -> str:
+    """The list of sessions that were flagged from a network; "" where there is none."""
+    return answer.text.partition("<h2>Flagged from this network</h2>")[2]
 
 
 def acts_in(place: Place) -> list[Event]:

@@ -193,14 +193,14 @@ def test_scan_shows_how_far_it_came_and_goes_on(
     monkeypatch.setattr(store, "search", short)
     monkeypatch.setattr("gatehound.listing.EMPTY_PAGES", 1)
     answer = see(admin, "sessions?network=198.51.100.0/24")
-    assert "Looked at 2 of about 7 sessions; 0 match so far." in answer.text
+    assert "Looked at 2 of about 7 sessions. 0 sessions match so far." in answer.text
     assert '<progress max="7" value="2"' in answer.text
     assert "None of those that were looked at match." in answer.text
     steps = 1
     while more := link_of(answer, "Look on"):
         answer, steps = see(admin, more), steps + 1
     assert steps == 4
-    assert "Looked at 7 of about 7 sessions; 1 match so far." in answer.text
+    assert "Looked at all 7 sessions. 1 session matches." in answer.text
     assert users_in(answer) == ["u0"]
     monkeypatch.setattr(scan, "BUDGET", 600)
     assert users_in(see(admin, "sessions?network=198.51.100.0/24")) == ["u0"]
@@ -280,7 +280,7 @@ def test_any_user_id_is_shown_and_acted_on(desk: Place, user: str) -> None:
     assert said_in(after) == ["That session is over."]
     assert person.get("/sessions/").status_code == 401
     (event,) = acts_in(desk)
-    assert event.detail["user"] == user
+    assert event.detail["of_user"] == user
 
 
 # --- settings and mounting ---

@@ -57,7 +57,7 @@ def test_log_is_shown_newest_first(past: Person) -> None:
     assert found[0] == "admin_acted"
     assert found[-2:] == ["session_created", "session_created"]
     assert "session_flagged" in found
-    for text in (DESK, "disabled a user", "user: bob;", "2027-01-15 09:01 UTC"):
+    for text in (DESK, "disabled a user", "of_user: bob;", "2027-01-15 09:01:00 UTC"):
         assert text in answer.text
     assert "Events are kept for 90 days." in answer.text
 

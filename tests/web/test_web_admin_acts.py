@@ -32,7 +32,7 @@ def test_one_session_is_ended_and_its_user_told(desk: Place) -> None:
     assert said_in(see(admin, again.headers["location"])) == ["That session was over already."]
     (event,) = acts_in(desk)
     assert (event.user_id, event.reason) == ("root", "ended a session")
-    assert event.detail == {"user": "ann", "session": forms[0]["session"]}
+    assert event.detail == {"of_user": "ann", "of_session": forms[0]["session"]}
     assert event.address == "203.0.113.9"
     assert event.public_id
 
@@ -46,8 +46,8 @@ def test_all_sessions_of_a_user_are_ended(desk: Place) -> None:
     again = act(admin, "end-user", user="ann")
     assert said_in(see(admin, again.headers["location"])) == ["There was nothing to do."]
     assert [dict(event.detail) for event in acts_in(desk)] == [
-        {"user": "ann", "count": 2},
-        {"user": "ann", "count": 0},
+        {"of_user": "ann", "count": 2},
+        {"of_user": "ann", "count": 0},
     ]
 
 
@@ -119,7 +119,7 @@ def test_all_that_is_stored_of_a_user_is_exported(desk: Place) -> None:
     found = answer.json()
     assert (found["user_id"], len(found["sessions"])) == ("ann", 1)
     (event,) = acts_in(desk)
-    assert (event.reason, dict(event.detail)) == ("exported a user", {"user": "ann"})
+    assert (event.reason, dict(event.detail)) == ("exported a user", {"of_user": "ann"})
 
 
 def test_a_user_is_erased_and_not_named_afterwards(desk: Place) -> None:

@@ -101,7 +101,7 @@ def test_note_that_the_store_loses_is_told_to_the_sinks(
     store.fail("append")
     assert act(admin, "end-user", token=token, user="ann").status_code == 303
     assert ann.get("/sessions/").status_code == 401
-    assert [event.detail["user"] for event in acts_in(place)] == ["ann"]
+    assert [event.detail["of_user"] for event in acts_in(place)] == ["ann"]
 
 
 # --- anything ---

@@ -139,7 +139,7 @@ def test_failed_sign_ins_of_this_hour(desk: Place) -> None:
     for _ in range(3):
         desk.person(FIREFOX, "203.0.113.80").get("/")
     page = html.unescape(see(admin).text)
-    assert "3 in all, for 3 users from 1 networks." in page
+    assert "3 in all, for 3 users from 1 network." in page
     assert 'href="./events?network=203.0.113.0%2F24&name=login_failed"' in page
     listed = see(admin, "events?network=203.0.113.0%2F24&name=login_failed").text
     assert listed.count("wrong password") == 3

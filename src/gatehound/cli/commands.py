@@ -18,6 +18,8 @@ from gatehound.cli.ip import ip
 from gatehound.cli.keygen import keygen
 from gatehound.cli.notify import notify
 from gatehound.cli.sessions import sessions
+from gatehound.cli.status import status
+from gatehound.cli.users import users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,5 +28,5 @@ def gatehound() -> None:
     """Session security for any WSGI or ASGI app."""
 
 
-for _command in (check, demo, describe, events, ip, keygen, notify, sessions):
+for _command in (check, demo, describe, events, ip, keygen, notify, sessions, status, users):
     gatehound.add_command(_command)

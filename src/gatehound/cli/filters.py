@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from gatehound.cli.output import Nothing, Unable, printable
+from gatehound._text import printable
+from gatehound.cli.output import Nothing, Unable
 from gatehound.cli.span import read_moment, read_span
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ class SessionFilter:
         """True where there is a condition beside the user."""
         rest = (self.flagged, self.country, self.network, self.older_than, self.idle_for)
         return any(one is not None for one in rest)
+
+    @property
+    def given(self) -> dict[str, str | float]:
+        """The conditions that were given, as they were."""
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in named if value is not None}
 
     def user_id(self, admin: SyncAdmin) -> str | None:
         """Return the one user that is meant, None for anybody; Nothing where nobody or several."""
@@ -96,90 +102,30 @@ class EventFilter:
         }
 
     def admits(self, event: Event) -> bool:
-        """Say whether an event is meant, as the store would: what is followed comes unsorted."""
-        return (
-            (not self.names or event.name in self.names)
-            and self.user in (None, event.user_id)
-            and self.session in (None, event.public_id)
-            and (self.since is None or event.at >= self.since)
-            and (self.until is None or event.at < self.until)
-            and (self.network is None or _is_within(event.address, self.network))
+        """Say whether an event is meant, by the rule of the stores: what is followed comes all."""
+        from gatehound.listing import milliseconds, network_of
+        from gatehound.stores.answer import EventQuery
+        from gatehound.stores.rule import matches_event
+
+        query = EventQuery(
+            user_id=self.user,
+            public_id=self.session,
+            names=self.names or None,
+            since=milliseconds(self.since),
+            until=milliseconds(self.until),
+            network=network_of(self.network),
         )
+        return matches_event(event, query)
 
 
 def takes_sessions(command: F) -> F:
     """Add the conditions on sessions; the command is given `wanted`."""
-    return _collecting(
-        SessionFilter,
-        command,
-        click.option("--user", metavar="ID", callback=_some, help="Those of this user."),
-        click.option(
-            "--find",
-            metavar="TEXT",
-            callback=_some,
-            help="Those of the user that the text means, by `users.find` of --guard; else the id.",
-        ),
-        click.option(
-            "--flagged", is_flag=True, default=None, help="Those that are flagged as suspicious."
-        ),
-        click.option(
-            "--country",
-            metavar="CC",
-            callback=_country,
-            help="Those that were last used in this country, such as DE.",
-        ),
-        click.option(
-            "--network",
-            metavar="CIDR",
-            callback=_network,
-            help="Those that were last used from this address or network.",
-        ),
-        click.option(
-            "--older-than",
-            callback=read_span,
-            metavar="SPAN",
-            help="Those that began before, such as 30d.",
-        ),
-        click.option(
-            "--idle-for",
-            callback=read_span,
-            metavar="SPAN",
-            help="Those not used since, such as 2h.",
-        ),
-    )
+    return _collecting(SessionFilter, command, *_OF_SESSIONS)
 
 
 def takes_events(command: F) -> F:
     """Add the conditions on events; the command is given `wanted`."""
-    return _collecting(
-        EventFilter,
-        command,
-        click.option(
-            "--name",
-            "names",
-            multiple=True,
-            metavar="NAME",
-            callback=_names,
-            help="Those of this name, such as session_flagged. Repeatable.",
-        ),
-        click.option("--user", metavar="ID", callback=_some, help="Those of this user."),
-        click.option(
-            "--session", metavar="PUBLIC_ID", callback=_some, help="Those of this session."
-        ),
-        click.option(
-            "--network",
-            metavar="CIDR",
-            callback=_network,
-            help="Those from this address or network.",
-        ),
-        click.option(
-            "--since",
-            callback=read_moment,
-            metavar="WHEN",
-            help="Those from then on: a span ago, such as 2h, or a date and time.",
-        ),
-        click.option("--until", callback=read_moment, metavar="WHEN", help="Those before then."),
-    )
+    return _collecting(EventFilter, command, *_OF_EVENTS)
 
 
 def _collecting(kind: type[Any], command: F, *options: Callable[[Any], Any]) -> F:
@@ -199,13 +145,6 @@ def _ago(now: float, span: float | None) -> float | None:
     return None if span is None else max(now - span, 0.0)
 
 
-def _is_within(address: str, network: str) -> bool:
-    try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(network)
-    except ValueError:  # no address is kept
-        return False
-
-
 def _some(_ctx: click.Context, param: click.Parameter, given: str | None) -> str | None:
     if given == "":
         raise Unable(f"{param.opts[0]}: nothing given; leave it out, or write whom it means")
@@ -213,21 +152,26 @@ def _some(_ctx: click.Context, param: click.Parameter, given: str | None) -> str
 
 
 def _country(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str | None:
-    if given is None or (len(given) == 2 and given.isascii() and given.isalpha()):
-        return given and given.upper()
-    raise Unable(f"--country: {given!a} given; allowed are two letters of ISO 3166, such as DE")
+    from gatehound.listing import country_of
+
+    try:
+        return country_of(given)
+    except ValueError as error:
+        raise Unable(f"--country: {error}") from None
 
 
 def _network(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str | None:
-    if given is None:
-        return None
+    from gatehound.listing import network_of
+
+    text = given and given.strip()
     try:
-        return str(ipaddress.ip_network(given.strip(), strict=False))
+        network_of(text)
     except ValueError as error:
         raise Unable(
             f"--network: {printable(str(error))}; allowed is an address or a network such as "
             "203.0.113.0/24 or 2001:db8::/32"
         ) from None
+    return text
 
 
 def _names(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -241,3 +185,66 @@ def _names(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...])
             hint = f"did you mean {close[0]}?" if close else f"allowed are {', '.join(NAMES)}"
             raise Unable(f"--name: there is no event {name!a}; {hint}")
     return given
+
+
+_OF_SESSIONS: Final = (
+    click.option("--user", metavar="ID", callback=_some, help="Those of this user."),
+    click.option(
+        "--find",
+        metavar="TEXT",
+        callback=_some,
+        help="Those of the user that the text means, by `users.find` of --guard; else the id.",
+    ),
+    click.option(
+        "--flagged", is_flag=True, default=None, help="Those that are flagged as suspicious."
+    ),
+    click.option(
+        "--country",
+        metavar="CC",
+        callback=_country,
+        help="Those that were last used in this country, such as DE.",
+    ),
+    click.option(
+        "--network",
+        metavar="CIDR",
+        callback=_network,
+        help="Those that were last used from this address or network.",
+    ),
+    click.option(
+        "--older-than",
+        callback=read_span,
+        metavar="SPAN",
+        help="Those that began before, such as 30d.",
+    ),
+    click.option(
+        "--idle-for",
+        callback=read_span,
+        metavar="SPAN",
+        help="Those not used since, such as 2h.",
+    ),
+)
+_OF_EVENTS: Final = (
+    click.option(
+        "--name",
+        "names",
+        multiple=True,
+        metavar="NAME",
+        callback=_names,
+        help="Those of this name, such as session_flagged. Repeatable.",
+    ),
+    click.option("--user", metavar="ID", callback=_some, help="Those of this user."),
+    click.option("--session", metavar="PUBLIC_ID", callback=_some, help="Those of this session."),
+    click.option(
+        "--network",
+        metavar="CIDR",
+        callback=_network,
+        help="Those from this address or network.",
+    ),
+    click.option(
+        "--since",
+        callback=read_moment,
+        metavar="WHEN",
+        help="Those from then on: a span ago, such as 2h, or a date and time.",
+    ),
+    click.option("--until", callback=read_moment, metavar="WHEN", help="Those before then."),
+)

@@ -95,11 +95,15 @@ def takes_settings(command: F) -> F:
 
 
 @contextlib.contextmanager
-def opened(source: Source) -> Iterator[Guard]:
-    """Give a guard whose store has answered, and close that afterwards."""
+def opened(source: Source, *, notifies: bool = False) -> Iterator[Guard]:
+    """Give a guard whose store has answered, and close that afterwards.
+
+    Nobody is told by it of what the command does, unless it `notifies`: the log holds it, and who
+    tells people reads that.
+    """
     from gatehound._sync import run_sync
 
-    guard = build(source)
+    guard = build(source, notifies=notifies)
     plain = guard.blocking()
     problem = absent(plain.store)
     if problem is not None:
@@ -121,15 +125,24 @@ def opened(source: Source) -> Iterator[Guard]:
             run_sync(plain.store.close())
 
 
-def build(source: Source) -> Guard:
+def build(source: Source, *, notifies: bool = False) -> Guard:
     """Build the guard without asking its store; nothing of it is logged."""
     logging.getLogger("gatehound").addHandler(logging.NullHandler())
     if source.guard is not None:
-        return _guard_of_app(source.guard)
+        found = _guard_of_app(source.guard)
+        if found.notifier is not None and not notifies:
+            found.notifier.close(for_good=True)  # or the first event here would start its thread
+        return found
     from msgspec.structs import replace
 
     from gatehound import Guard, Settings
     from gatehound.cli.config import load
+
+    class Quiet(Guard):
+        """A guard that tells nobody, and needs nothing of what that takes."""
+
+        def _notifier(self, call: object) -> None:
+            return None
 
     settings = (
         Settings.from_env()
@@ -137,7 +150,8 @@ def build(source: Source) -> Guard:
         else Settings.from_dict(load(source.config, _EXAMPLE))
     )
     # Who runs a command wants its answer: events are in the store, and sinks are the app's.
-    return Guard(replace(settings, check_store_at_start=False), sinks=())
+    kind = Guard if notifies else Quiet
+    return kind(replace(settings, check_store_at_start=False), sinks=())
 
 
 def absent(store: Store) -> str | None:

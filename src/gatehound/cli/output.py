@@ -15,6 +15,8 @@ from typing import IO, Any, Final
 
 import click
 
+from gatehound._text import printable
+
 WIDEST: Final = 100
 """Longer lines are hard to follow, however wide the terminal is."""
 
@@ -72,11 +74,6 @@ def fold(line: str) -> str:
             break_on_hyphens=False,
         )
     ).replace(_HELD, " ")
-
-
-def printable(text: str) -> str:
-    """Escape what is no visible character: controls, and marks that turn the direction."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def tell(lines: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from gatehound.cli.output import printable
+from gatehound._text import printable
 from gatehound.cli.span import age
 
 if TYPE_CHECKING:

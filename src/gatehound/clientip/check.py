@@ -47,6 +47,30 @@ _OWN_PEERS: Final = ("all-trusted", "headerless-peer")
 """Reasons of answers that are among the trusted by right."""
 
 
+_TO_RESOLVE: Final = {
+    "all-trusted": "list only proxies in trusted_proxies, or set on_all_trusted to farthest",
+    "header-missing": "make the proxy send the header of the mode, or choose the mode of the "
+    "header that it sends",
+    "malformed-hop": "make each proxy write an address, or take the one that writes anything else "
+    "out of trusted_proxies",
+    "malformed-peer": "make the server report the peer's address alone, or set peer_port to true "
+    "where it reports address:port",
+    "header-repeated": "make the proxy overwrite the header instead of adding one",
+    "headers-disagree": "remove at the proxy the header that it does not write, or choose the mode "
+    "of the one that it does",
+    "header-too-long": "make the first proxy that you trust overwrite the header",
+    "edge-secret-wrong": "make the edge add the header of edge_secret with its value, and close "
+    "every other way to the server",
+    "too-few-hops": "lower hops, or close the way past a proxy",
+    "too-many-hops": "make the first proxy that you trust overwrite the header",
+    "unix-peer": "choose the mode of the header that your proxy sets, and add 'unix' to "
+    "trusted_proxies",
+    "unix-peer-not-trusted": "add 'unix' to trusted_proxies where only your proxy can open the "
+    "socket",
+}
+"""What to do where there is no address, by reason."""
+
+
 def findings_of(rules: Rules) -> Iterator[Finding]:
     """Look at the options."""
     yield from _trust_findings(rules)
@@ -231,8 +255,9 @@ def findings_in(rules: Rules, answer: ClientIP, request: Mapping[str, Any]) -> I
         yield Finding(
             "warning",
             "unresolved",
-            f"The client of this request is unresolved: {answer.reason}, from {answer.source}.",
-            MEANING[answer.reason],
+            f"The client of this request is unresolved: {answer.reason}, from {answer.source}: "
+            f"{MEANING[answer.reason].partition(';')[0]}.",
+            _TO_RESOLVE.get(answer.reason, "make the proxy write one address of the client"),
         )
         return
     yield from _client_findings(rules, answer, address)

@@ -66,12 +66,12 @@ class Ask:
     @cached_property
     def form(self) -> Mapping[str, str]:
         """The fields of a form; empty where there is none, or it cannot be read."""
-        return _fields(self.body or b"")
+        return fields_in(self.body or b"")
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:
         """The fields of the query."""
-        return _fields(self.query.encode("latin-1", "replace"))
+        return fields_in(self.query.encode("latin-1", "replace"))
 
     @property
     def is_from_here(self) -> bool:
@@ -84,7 +84,8 @@ class Ask:
         return names_host(request, self.visit._guard.resolver)
 
 
-def _fields(data: bytes) -> dict[str, str]:
+def fields_in(data: bytes) -> dict[str, str]:
+    """Read a form or a query; empty where it cannot be read."""
     try:
         return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:  # too many, or no UTF-8

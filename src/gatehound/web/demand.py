@@ -46,7 +46,7 @@ HEADERS: Final = (
 # What is said after a form was sent: a word in the query, so that nothing of it is echoed.
 _DONE: Final = (
     *("ended", "gone", "others", "confirmed", "nothing"),
-    *("all-ended", "cleared", "disabled", "enabled", "forgotten", "not-sure"),  # of admins
+    *("all-ended", "cleared", "disabled", "enabled", "forgotten", "not-sure", "again"),  # of admins
 )
 _SAID: Final = re.compile(rf"(?:^|(?<=&))gh-done=({'|'.join(_DONE)})(?:&|$)")
 

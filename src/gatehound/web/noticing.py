@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from gatehound import suspicion
 from gatehound.errors import StoreError
-from gatehound.model import Session
+from gatehound.model import Event, Session
 from gatehound.web.asking import Ask
 from gatehound.web.reply import Reply
 from gatehound.web.serving import outage
@@ -20,7 +22,9 @@ async def show(pages: Pages, ask: Ask) -> Reply:
     if named is None:
         return pages.told(ask, 404, "no_notice")
     session = await _find(ask, *named)
-    return pages.page(ask, "notice.html", session=session)
+    mark = await _mark(ask, session) if session is not None and session.flagged else None
+    place = ask.visit._guard.network_of(ip_address(mark.address)).place if mark else ""
+    return pages.page(ask, "notice.html", session=session, mark=mark, place=place)
 
 
 async def act(pages: Pages, ask: Ask) -> Reply:
@@ -47,6 +51,16 @@ async def _find(ask: Ask, alias: bytes, sid: bytes) -> Session | None:
     except StoreError as error:
         raise outage(ask, error) from None
     return next((one for one in found if one.public_id == sid.hex()), None)
+
+
+async def _mark(ask: Ask, session: Session) -> Event | None:
+    """Return what tells from where a flagged session was used last; None where no log says so."""
+    guard, public_id = ask.visit._guard, session.public_id
+    try:
+        marks = await suspicion.marks_of(guard, user_id=session.user_id, public_id=public_id)
+    except StoreError as error:
+        raise outage(ask, error) from None
+    return next(iter(marks.values()), None)
 
 
 def _token(ask: Ask) -> str:

@@ -125,6 +125,11 @@ def stamp(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
 
 
+def exact_stamp(at: float) -> str:
+    """Return a moment of the log: UTC, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+
+
 def machine_stamp(at: float) -> str:
     """Return a moment for the `datetime` attribute."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
@@ -136,21 +141,33 @@ def combine(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def environment(folder: str | None) -> Environment:
-    """Return the templates, those of `folder` first; SettingsError where jinja2 is not there."""
+def environment(folder: str | None, package: str = "gatehound.web") -> Environment:
+    """Return the templates of a package, those of `folder` first.
+
+    SettingsError where jinja2 is not there.
+    """
     try:
-        from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader
+        from jinja2 import (
+            ChoiceLoader,
+            Environment,
+            FileSystemLoader,
+            PackageLoader,
+            select_autoescape,
+        )
     except ImportError:
         raise SettingsError([_MISSING]) from None
     loaders = [FileSystemLoader(folder)] if folder else []
     made = Environment(
-        loader=ChoiceLoader([*loaders, PackageLoader("gatehound.web")]),
-        autoescape=True,
+        loader=ChoiceLoader([*loaders, PackageLoader(package)]),
+        # All but plain text, where "&amp;" would be read as it stands.
+        autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    made.filters.update(stamp=stamp, machine_stamp=machine_stamp, combine=combine)
+    made.filters.update(
+        stamp=stamp, exact_stamp=exact_stamp, machine_stamp=machine_stamp, combine=combine
+    )
     return made
 
 

@@ -22,7 +22,7 @@ from gatehound.errors import (
 from gatehound.model import Action, Activity, Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
-from gatehound.wayback import HOME, NOBODY, WayBack, is_local, target_of
+from gatehound.wayback import HOME, MAX_TARGET, NOBODY, WayBack, is_local, target_of
 
 _TEXT = "text/plain; charset=utf-8"
 _RESERVED = "%/?:@!$&'()*+,;=~"  # of RFC 3986, as they stand in a URL that was written by hand
@@ -196,16 +196,21 @@ def step_up_link(url: str, sealed: str) -> str:
     return f"{quote(url, safe=_RESERVED)}{'&' if '?' in url else '?'}next={quote(sealed)}"
 
 
-def way_back(passage: Passage, settings: Settings, path: str | None = None) -> str:
+def way_back(passage: Passage, settings: Settings, path: str | None = None, query: str = "") -> str:
     """Return the `next` that leads the session of a request to a path; None is this very request.
 
-    To "/" where the path is not safe.
+    To "/" where the path is not safe. `query` is one that urlencode made, left out where the whole
+    gets too long.
     """
     back = WayBack(secret_keys=settings.secret_keys, namespace=settings.namespace)
     owner = NOBODY if passage.ticket is None else passage.ticket.sid
     if path is None:
         return back.seal(target_of(passage.request), owner)
-    return back.seal(quote(path) if is_local(path) else HOME, owner)
+    if not is_local(path):
+        return back.seal(HOME, owner)
+    target = quote(path)
+    whole = f"{target}?{query}" if query else target
+    return back.seal(whole if len(whole) <= MAX_TARGET else target, owner)
 
 
 def _problem(

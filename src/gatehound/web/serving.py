@@ -105,6 +105,10 @@ class Served:
         """Refuse who may see none of the pages; None where somebody may."""
         return None
 
+    def before(self, ask: Ask) -> str:
+        """Return the page from which a form was sent, made of its fields; "" for the first one."""
+        return ""
+
     async def answer(self, ask: Ask) -> Reply:
         """Answer one request; what it raises is for the middleware."""
         name, slash, rest = ask.path.removeprefix("/").partition("/")
@@ -152,6 +156,7 @@ class Served:
             "password_url": settings.password_url,
             "home_url": settings.home_url,
             "signed_in": visit._passage.record is not None,
+            "posted": ask.request.method not in SAFE,
             **values,
         }
         now = visit._passage.now / 1000 or time.time()  # 0 where no store was asked
@@ -178,14 +183,15 @@ class Served:
     def _sign_in_again(self, ask: Ask) -> Reply:
         """Send a person to sign in again, and from there to the page that they were on.
 
-        A form that was sent from it is lost, and was one click.
+        A form that was sent from it is lost, and was one click; `before` names a page that says so.
         """
         visit, passage = ask.visit, ask.visit._passage
         passage.raised = None  # it is answered here
         settings = visit._guard.settings
         if settings.web.step_up_url is None:
-            return self.told(ask, 401, "fresh")
-        sealed = ask.form.get("next") or way_back(passage, settings, ask.above)
+            return self.page(ask, "told.html", 401, what="fresh", before=self.before(ask))
+        name, _, query = self.before(ask).partition("?")
+        sealed = ask.form.get("next") or way_back(passage, settings, ask.above + name, query)
         return to(step_up_link(settings.web.step_up_url, sealed))
 
 

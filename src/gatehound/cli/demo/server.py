@@ -7,6 +7,7 @@ and so that the check can take a free one without a race.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import secrets
@@ -79,8 +80,24 @@ def built(
             describe=lambda ids: {one: (USERS[one], "") for one in ids if one in USERS},
             find=lambda text: [one for one in USERS if text.lower() in USERS[one].lower()],
         )
-        guard = Guard(_settings(folder, city, asn), sinks=sinks, users=users)
+        with _without_development():
+            guard = Guard(_settings(folder, city, asn), sinks=sinks, users=users)
         yield Edge(GatehoundMiddleware(Demo(guard, here).app(), guard)), guard
+
+
+@contextmanager
+def _without_development() -> Iterator[None]:
+    """Keep the line of development mode back: the greeting says where the demo can be reached."""
+
+    def admits(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("development mode")
+
+    log = logging.getLogger("gatehound")
+    log.addFilter(admits)
+    try:
+        yield
+    finally:
+        log.removeFilter(admits)
 
 
 @contextmanager
@@ -162,7 +179,13 @@ def _settings(folder: Path, city: str, asn: str) -> Settings:
                 "trusted_proxies": ["127.0.0.0/8", "::1"],
             },
             "detection": {"city_database": city, "asn_database": asn},
-            "web": {"admin_path": ADMIN_PATH, "sign_in_url": "/", "home_url": "/"},
+            # Nobody here has a password to sign in anew with.
+            "web": {
+                "admin_path": ADMIN_PATH,
+                "sign_in_url": "/",
+                "home_url": "/",
+                "require_fresh": False,
+            },
         }
     )
 

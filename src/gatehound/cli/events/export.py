@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,6 +15,7 @@ from gatehound.cli.filters import EventFilter, takes_events
 from gatehound.cli.opening import GuardCommand, Source, opened, takes_settings
 from gatehound.cli.output import Unable, tell_aside
 from gatehound.cli.progress import Advance, ignore, progress
+from gatehound.cli.target import named, writing
 
 if TYPE_CHECKING:
     from gatehound.admin import SyncAdmin
@@ -61,9 +60,8 @@ def export(
     """
     if as_json and form == "csv":
         raise Unable("--json and --format csv given; leave one of them out")
-    if output is not None and str(output) == "-":
-        output = None
-    with opened(source) as guard, _target(output) as file, _shown(output) as advance:
+    output = named(output)
+    with opened(source) as guard, writing(output) as file, _shown(output) as advance:
         pages = _Pages(guard.sync, wanted, cursor, advance)
         try:
             for line in _lines(pages, form, header=not cursor):
@@ -121,42 +119,3 @@ def _shown(output: Path | None) -> contextlib.AbstractContextManager[Advance]:
     if output is None and sys.stdout.isatty():
         return contextlib.nullcontext(ignore)
     return progress("Events")
-
-
-@contextlib.contextmanager
-def _target(output: Path | None) -> Iterator[IO[str]]:
-    """Open where to write; a file is put in its place when all is written."""
-    if output is None:
-        yield sys.stdout
-        return
-    target = _real(output)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        # For its owner alone: it says who was where and when.
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    except OSError as error:
-        raise Unable(
-            f"-o: {str(output)!r} cannot be written: {error.strerror or error}; nothing was "
-            "changed; choose another path"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-
-
-def _real(output: Path) -> Path:
-    """Follow links; refuse to put a file in the place of a device."""
-    try:
-        target = output.resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # a link that turns round, a null byte
-        raise Unable(f"-o: {str(output)!r} leads nowhere: {error}; choose another path") from None
-    if target.exists() and not target.is_file():
-        raise Unable(
-            f"-o: {str(output)!r} is no ordinary file; choose another path, or leave it out"
-        )
-    return target

@@ -27,7 +27,7 @@ def _fields(event: Event) -> Iterator[tuple[str, object]]:
     yield from ((name, value) for name, value in named if value)
     if event.reason:
         yield "reason", event.reason
-    yield from event.detail.items()
+    yield from ((name, value) for name, value in event.detail.items() if value != "")
 
 
 def _quoted(value: object) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gatehound._text import printable
 from gatehound.cli.events.line import in_words
 from gatehound.cli.filters import EventFilter, takes_events
 from gatehound.cli.opening import GuardCommand, Source, opened, takes_settings
-from gatehound.cli.output import Unable, fold, printable, tell_aside
+from gatehound.cli.output import Unable, fold, tell_aside
 from gatehound.errors import StoreError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ PAGE = 1000
 @takes_events
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option(
+    "-n",
     "--lines",
     type=click.IntRange(0, 100_000),
     default=10,
@@ -59,6 +61,8 @@ def tail(
         place = admin.tail().place if follow else ""
         past = _latest(admin, wanted, lines)
         _tell(past, as_json=as_json)
+        if not past and not follow:
+            tell_aside("No event matches.")
         if follow:
             _follow(admin, wanted, place, {event.id for event in past}, interval, as_json)
     raise SystemExit(0 if past else 1)

@@ -1,7 +1,7 @@
 """The options that hold: of the environment or of a file, with `-o` over them.
 
 Values are read as the guard reads its settings, and refused with the same words; of a whole
-tree of settings nothing but `client_ip` is looked at.
+tree of settings nothing but `client_ip`, and what `profile` says of it, is looked at.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gatehound._reading import nest_environment, read_struct
+from gatehound._reading import in_words_of, nest_environment, read_struct
 from gatehound.cli.config import load
 from gatehound.cli.output import Unable
 from gatehound.clientip import ClientIPResolver
@@ -25,6 +25,7 @@ from gatehound.settings import ClientIPSettings, Settings
 PREFIX: Final = "GATEHOUND_"
 NAMES: Final = ClientIPSettings.__struct_fields__
 DEFAULTS: Final = ClientIPSettings()
+BRANCH: Final = ("profile", "client_ip")
 TOLD: Final = ("mode", "trusted_proxies")
 
 # What the log would say of an old list is said by the commands, folded.
@@ -34,12 +35,13 @@ logging.getLogger("gatehound.clientip").addHandler(logging.NullHandler())
 class _Branch(msgspec.Struct, frozen=True):
     """The part of a tree of settings that is read here."""
 
+    profile: tuple[str, ...] = ()
     client_ip: ClientIPSettings = DEFAULTS
 
 
 def read_options(config: Path | None, pairs: Mapping[str, str]) -> ClientIPSettings:
     """Read the options, each by itself; Unable tells of all that cannot be read."""
-    options, problems = _read(config, pairs)
+    options, _, problems = _read(config, pairs)
     _raise(problems)
     return options
 
@@ -48,10 +50,13 @@ def read_resolver(
     config: Path | None, pairs: Mapping[str, str]
 ) -> tuple[ClientIPSettings, ClientIPResolver]:
     """Build the resolver, by the rules of the guard; Unable tells of all that is wrong."""
-    options, problems = _read(config, pairs)
-    settings = Settings(client_ip=options, store="memory://")
-    lines = settings.problems()
-    problems += [line for line in lines if line.startswith(("client_ip:", "client_ip."))]
+    options, profile, problems = _read(config, pairs)
+    settings = Settings(client_ip=options, profile=profile, store="memory://")
+    for line in settings.problems():
+        if line.startswith(("client_ip:", "client_ip.")):
+            problems.append(line)
+        elif line.startswith("profile"):
+            problems.append(in_words_of(line, Settings, config is None, PREFIX))
     _raise(problems)
     return options, settings.resolver()
 
@@ -69,7 +74,10 @@ def changed(options: ClientIPSettings) -> dict[str, Any]:
     return found
 
 
-def _read(config: Path | None, pairs: Mapping[str, str]) -> tuple[ClientIPSettings, list[str]]:
+def _read(
+    config: Path | None, pairs: Mapping[str, str]
+) -> tuple[ClientIPSettings, tuple[str, ...], list[str]]:
+    """Return the options, the profiles that lie under them, and what is wrong."""
     problems: list[str] = []
     if config is None:
         problems += _astray(os.environ)
@@ -78,7 +86,7 @@ def _read(config: Path | None, pairs: Mapping[str, str]) -> tuple[ClientIPSettin
     else:
         said = _branch(_client_ip_of(load(config, '{"client_ip": ...}')), problems, text=False)
     changes = _read_typed(pairs, problems)
-    return msgspec.structs.replace(said, **changes), problems
+    return msgspec.structs.replace(said.client_ip, **changes), said.profile, problems
 
 
 def _astray(environ: Mapping[str, str]) -> list[str]:
@@ -98,26 +106,30 @@ def _raise(problems: list[str]) -> None:
         raise Unable(str(SettingsError(problems)))
 
 
-def _branch(tree: Mapping[str, Any], problems: list[str], *, text: bool) -> ClientIPSettings:
-    mine = {"client_ip": tree["client_ip"]} if "client_ip" in tree else {}
+def _branch(tree: Mapping[str, Any], problems: list[str], *, text: bool) -> _Branch:
+    mine = {name: tree[name] for name in BRANCH if name in tree}
+    if "profile" in mine:
+        from gatehound.profiles import filled
+
+        filled_in = filled(mine)
+        mine = {name: filled_in[name] for name in BRANCH if name in filled_in}
     prefix, separator = (PREFIX, "__") if text else ("", ".")
-    return read_struct(
-        _Branch, mine, problems, text=text, prefix=prefix, separator=separator
-    ).client_ip
+    return read_struct(_Branch, mine, problems, text=text, prefix=prefix, separator=separator)
 
 
 def _client_ip_of(tree: dict[str, Any]) -> dict[str, Any]:
     """Take a file for a whole tree, or for the options alone; no name is in both."""
     beside = sorted(set(tree) & set(NAMES))
-    if "client_ip" in tree and beside:
+    whole = [name for name in BRANCH if name in tree]
+    if whole and beside:
         raise Unable(
-            f"--config: {', '.join(beside)} given beside client_ip; only what is in client_ip is "
-            "read; move them into it"
+            f"--config: {', '.join(beside)} given beside {' and '.join(whole)}; only what is in "
+            "client_ip is read; move them into it"
         )
-    if "client_ip" not in tree and not beside:
+    if not whole and not beside:
         given = ", ".join(map(ascii, sorted(tree)[:3])) or "nothing"
         raise Unable(f"--config: the file holds {given}, and no client_ip; {_meant(tree)}")
-    return tree if "client_ip" in tree else {"client_ip": tree}
+    return tree if whole else {"client_ip": tree}
 
 
 def _meant(tree: Mapping[str, Any]) -> str:

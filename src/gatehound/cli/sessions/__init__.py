@@ -1,4 +1,4 @@
-"""`gatehound sessions`: list, show and end sessions, sweep and copy the store.
+"""`gatehound sessions`: list, show, clear and end sessions, sweep and copy the store.
 
 Reading order: scan (how a whole store is gone through), then a file a command.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 
+from gatehound.cli.sessions.clear import clear
 from gatehound.cli.sessions.copying import copy
 from gatehound.cli.sessions.end import end
 from gatehound.cli.sessions.listing import list_sessions
@@ -23,5 +24,5 @@ def sessions() -> None:
     """
 
 
-for _command in (list_sessions, show, end, sweep, copy):
+for _command in (list_sessions, show, clear, end, sweep, copy):
     sessions.add_command(_command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from gatehound.cli.filters import SessionFilter, takes_sessions
 from gatehound.cli.opening import GuardCommand, Source, opened, takes_settings
 from gatehound.cli.output import AS_JSON, Unable, tell, tell_json
+from gatehound.cli.sessions.acting import Act
 
 if TYPE_CHECKING:
     from gatehound.admin import SyncAdmin
@@ -45,14 +47,15 @@ def end(
     _check(public_id, wanted, all_of_user=all_of_user, everyone=everyone, cursor=cursor)
     with opened(source) as guard:
         admin = guard.sync
+        act = Act(guard, is_done=yes)
         if public_id is not None:
-            run = _end_one(admin, wanted, public_id, dry_run=not yes)
+            run = _end_one(admin, wanted, public_id, act)
         elif all_of_user:
-            run = _end_user(admin, wanted, dry_run=not yes)
+            run = _end_user(admin, wanted, act)
         elif everyone:
-            run = _whole(admin.living if not yes else admin.terminate_everyone)
+            run = _end_everyone(admin, act)
         else:
-            run = _end_matching(admin, wanted, cursor, dry_run=not yes)
+            run = _end_matching(admin, wanted, cursor, act)
         if as_json:
             tell_json(_tree(run, dry_run=not yes))
         else:
@@ -86,24 +89,41 @@ def _check(
         )
 
 
-def _end_one(admin: SyncAdmin, wanted: SessionFilter, public_id: str, *, dry_run: bool) -> Run:
+def _end_one(admin: SyncAdmin, wanted: SessionFilter, public_id: str, act: Act) -> Run:
     user = wanted.user_id(admin) or ""
-    if not dry_run:
-        return _whole(lambda: int(admin.terminate(user, public_id)))
+    if act.is_done:
+        end = partial(admin.terminate, user, public_id, by=act.by)
+        return act.done(
+            "ended a session",
+            lambda: _whole(lambda: int(end())),
+            of_user=user,
+            of_session=public_id,
+        )
     return _whole(lambda: [one.public_id for one in admin.sessions_of(user)].count(public_id))
 
 
-def _end_user(admin: SyncAdmin, wanted: SessionFilter, *, dry_run: bool) -> Run:
+def _end_user(admin: SyncAdmin, wanted: SessionFilter, act: Act) -> Run:
     user = wanted.user_id(admin) or ""
-    if dry_run:
+    if not act.is_done:
         return _whole(lambda: len(admin.sessions_of(user)))
-    return _whole(lambda: admin.terminate_user(user))
+    end = partial(admin.terminate_user, user, by=act.by)
+    return act.done("ended all sessions of a user", lambda: _whole(end), of_user=user)
 
 
-def _end_matching(admin: SyncAdmin, wanted: SessionFilter, cursor: str, *, dry_run: bool) -> Run:
+def _end_everyone(admin: SyncAdmin, act: Act) -> Run:
+    if not act.is_done:
+        return _whole(admin.living)
+    return act.done("ended all sessions of the site", lambda: _whole(admin.terminate_everyone))
+
+
+def _end_matching(admin: SyncAdmin, wanted: SessionFilter, cursor: str, act: Act) -> Run:
     from gatehound.cli.sessions.scan import end_matching
 
-    return end_matching(admin, wanted.conditions(admin), cursor=cursor, dry_run=dry_run)
+    end = partial(end_matching, admin, wanted.conditions(admin), cursor=cursor, by=act.by)
+    if not act.is_done:
+        return end(dry_run=True)
+    named = ", ".join(f"{name}={value}" for name, value in wanted.given.items())
+    return act.done("ended sessions that match", lambda: end(dry_run=False), filter=named)
 
 
 def _whole(count: Callable[[], int]) -> Run:

@@ -9,10 +9,11 @@ import click
 
 from gatehound.cli.filters import SessionFilter, takes_sessions
 from gatehound.cli.opening import GuardCommand, Source, opened, takes_settings
-from gatehound.cli.output import AS_JSON, tell, tell_json
+from gatehound.cli.output import AS_JSON, tell, tell_aside, tell_json
 from gatehound.cli.table import tell_sessions
 
 if TYPE_CHECKING:
+    from gatehound.admin import SyncAdmin
     from gatehound.cli.sessions.scan import Run
     from gatehound.model import Session
 
@@ -54,7 +55,24 @@ def list_sessions(
             tell_json(_tree(run))
         else:
             _tell(run)
+        if wanted.network is not None and run.is_over and not visitors:
+            _hint(admin, conditions["user_id"], wanted.network, run)
     run.finish()
+
+
+def _hint(admin: SyncAdmin, user_id: str | None, network: str, run: Run) -> None:
+    """Say how many were flagged from a network: they keep their owners' addresses."""
+    listed = {one.public_id for one in run.sessions}
+    count = sum(
+        one.public_id not in listed and user_id in (None, one.user_id)
+        for one in admin.flagged_from(network)
+    )
+    if count:
+        many = "1 session that was" if count == 1 else f"{count:,} sessions that were"
+        tell_aside(
+            f"Not listed: {many} flagged from there, and found by the address of the owner. See: "
+            f"gatehound events tail --name session_flagged --network {network}"
+        )
 
 
 def _tell(run: Run) -> None:

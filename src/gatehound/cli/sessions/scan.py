@@ -78,7 +78,7 @@ def look(admin: SyncAdmin, conditions: Mapping[str, Any], *, cursor: str, limit:
 
 
 def end_matching(
-    admin: SyncAdmin, conditions: Mapping[str, Any], *, cursor: str, dry_run: bool
+    admin: SyncAdmin, conditions: Mapping[str, Any], *, cursor: str, dry_run: bool, by: str
 ) -> Run:
     """End or count what matches, a slice at a time."""
     run, size = Run(cursor), PAGE if dry_run else SLICE
@@ -86,7 +86,7 @@ def end_matching(
     with Stop() as stop, run.until_stopped(), progress(what, admin.living) as advance:
         while not (run.is_over or stop.wished):
             done = admin.terminate_where(
-                **conditions, dry_run=dry_run, limit=size, cursor=run.cursor
+                **conditions, dry_run=dry_run, limit=size, cursor=run.cursor, by=by
             )
             run.note(done.cursor, done.count, done.looked_at)
             run.is_over = not done.cursor

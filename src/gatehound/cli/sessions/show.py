@@ -9,11 +9,12 @@ import click
 
 from gatehound.cli.events.line import in_words
 from gatehound.cli.opening import GuardCommand, Source, opened, takes_settings
-from gatehound.cli.output import AS_JSON, tell, tell_json
+from gatehound.cli.output import AS_JSON, Nothing, tell, tell_json
 from gatehound.cli.sessions.listing import tree_of
 from gatehound.cli.table import exact, named, tell_pairs
 
 if TYPE_CHECKING:
+    from gatehound.admin import SyncAdmin
     from gatehound.model import Event, Session
 
 EVENTS: Final = 10
@@ -21,10 +22,12 @@ EVENTS: Final = 10
 
 @click.command(cls=GuardCommand)
 @click.argument("public_id")
-@click.option("--user", required=True, metavar="ID", help="Whose session it is.")
+@click.option(
+    "--user", metavar="ID", help="Whose session it is; without it, whom the log of events names."
+)
 @takes_settings
 @AS_JSON
-def show(public_id: str, user: str, source: Source, as_json: bool) -> None:
+def show(public_id: str, user: str | None, source: Source, as_json: bool) -> None:
     """Show one session, why it is flagged, and its latest events.
 
     Of a session that is over the events are shown, which say why. Exits with 0, 1 where the
@@ -33,6 +36,7 @@ def show(public_id: str, user: str, source: Source, as_json: bool) -> None:
     """
     with opened(source) as guard:
         admin = guard.sync
+        user = user or _owner(admin, public_id)
         listed = admin.sessions_of(user)
         found = next((one for one in listed if one.public_id == public_id), None)
         events = admin.events(user_id=user, public_id=public_id, limit=EVENTS).events
@@ -41,6 +45,17 @@ def show(public_id: str, user: str, source: Source, as_json: bool) -> None:
     else:
         _tell(public_id, found, events)
     raise SystemExit(0 if found else 1)
+
+
+def _owner(admin: SyncAdmin, public_id: str) -> str:
+    """Return whose session it is, by the log: no store finds a session by its public id."""
+    for event in admin.events(public_id=public_id, limit=EVENTS).events:
+        if event.user_id:
+            return event.user_id
+    raise Nothing(
+        f"no event names the session {public_id!a} and its user; add --user ID, or look for it "
+        "with `gatehound sessions list`"
+    )
 
 
 def _tell(public_id: str, session: Session | None, events: Collection[Event]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
@@ -41,6 +41,16 @@ async def told_of_failure(ask: Ask, what: str, detail: Detail) -> AsyncIterator[
     except StoreError:
         await note(ask, f"{what}; the store failed, and it may be incomplete", detail)
         raise
+
+
+def who(ask: Ask) -> str:
+    """Return the id of the admin, for the events of what they do to others."""
+    return ask.visit.user_id or ""
+
+
+def readable(given: Mapping[str, str]) -> str:
+    """Say a filter as people read it, for the log."""
+    return ", ".join(f"{name}={value}" for name, value in given.items())
 
 
 def back(ask: Ask, page: str, done: str) -> Reply:

@@ -8,12 +8,13 @@ from urllib.parse import urlencode
 
 from gatehound import exporting
 from gatehound.errors import StoreError
-from gatehound.events import NAMES
+from gatehound.events import NAMES, RESERVED, SINKS_ONLY
 from gatehound.guard import Guard
 from gatehound.model import Event
 from gatehound.stores.answer import EventPage
-from gatehound.web.admin.acting import note
+from gatehound.web.admin.acting import note, readable
 from gatehound.web.admin.filters import SPANS, EventFilter
+from gatehound.web.admin.naming import people_in
 from gatehound.web.asking import Ask
 from gatehound.web.demand import HEADERS, TITLES
 from gatehound.web.reply import Reply
@@ -43,7 +44,9 @@ async def listed(pages: Served, ask: Ask) -> Reply:
         400 if wanted.problems else 200,
         events=events,
         wanted=wanted,
-        names=NAMES,
+        people=people_in(guard, events),
+        names=[name for name in NAMES if name not in SINKS_ONLY | RESERVED],
+        is_sinks_only=wanted.name in SINKS_ONLY,
         spans=SPANS,
         is_first="cursor" not in ask.parameters,
         more=f"events?{urlencode({**wanted.given, 'cursor': cursor})}" if cursor else "",
@@ -85,7 +88,7 @@ async def _exported(
     conditions = wanted.conditions(now)
     # Before the status is sent, so that a store that is down is no file.
     first = await guard.events(**conditions, limit=EXPORT_PAGE)
-    await note(ask, "exported events", {"filter": wanted.query})
+    await note(ask, "exported events", {"filter": readable(wanted.given)})
     found = _pages(guard, conditions, first, now)
     return Reply(200, TITLES[200], headers, b"", _parts(head, found, written))
 

@@ -19,7 +19,7 @@ async def export(pages: Served, ask: Ask) -> Reply:
     if (user := user_of(ask.form.get("user", ""))) is None:
         return pages.told(ask, 404, "no_user")
     found = await ask.visit._guard.export_user(user)
-    await note(ask, "exported a user", {"user": user})
+    await note(ask, "exported a user", {"of_user": user})
     kind = ("Content-Type", "application/json")
     name = ("Content-Disposition", 'attachment; filename="user.json"')
     return Reply(200, TITLES[200], (kind, name, *HEADERS), json.dumps(found, indent=2).encode())

@@ -6,7 +6,7 @@ nothing is looked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
@@ -14,7 +14,7 @@ import msgspec
 
 from gatehound.errors import UsageError
 from gatehound.events import NAMES
-from gatehound.listing import network_of, sid_of, user_text
+from gatehound.listing import country_of, network_of, sid_of, user_text
 
 HOUR: Final = 3600
 SPANS: Final = (HOUR, 6 * HOUR, 24 * HOUR, 7 * 24 * HOUR, 30 * 24 * HOUR)  # that forms offer
@@ -45,7 +45,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def problems(self) -> list[str]:
         """Name the fields that cannot be used."""
-        wrong = {"user": not _may_be_user(self.user), "network": not _is_network(self.network)}
+        wrong = {
+            "user": not _reads(user_text, self.user),
+            "network": not _reads(network_of, self.network),
+        }
         return [name for name, is_wrong in wrong.items() if is_wrong]
 
 
@@ -60,10 +63,8 @@ class SessionFilter(Filter, frozen=True, kw_only=True):
     @property
     def problems(self) -> list[str]:
         """Name the fields that cannot be used."""
-        country = self.country
         wrong = {
-            "country": (bool(country) and not (country.isascii() and country.isalpha()))
-            or len(country) not in (0, 2),
+            "country": not _reads(country_of, self.country),
             "older": bool(self.older) and _seconds(self.older) is None,
             "idle": bool(self.idle) and _seconds(self.idle) is None,
         }
@@ -94,7 +95,7 @@ class EventFilter(Filter, frozen=True, kw_only=True):
         """Name the fields that cannot be used."""
         wrong = {
             "name": bool(self.name) and self.name not in NAMES,
-            "session": bool(self.session) and sid_of(self.session) is None,
+            "session": not _reads(sid_of, self.session),
             "within": bool(self.within) and _seconds(self.within) is None,
         }
         return [*super().problems, *(name for name, is_wrong in wrong.items() if is_wrong)]
@@ -111,17 +112,11 @@ class EventFilter(Filter, frozen=True, kw_only=True):
         }
 
 
-def _may_be_user(text: str) -> bool:
+def _reads(rule: Callable[[str], object], text: str) -> bool:
+    """Say whether a rule takes what was typed; nothing is any."""
     try:
-        return not text or user_text(text) == text
-    except UsageError:
-        return False
-
-
-def _is_network(text: str) -> bool:
-    try:
-        return not text or network_of(text) is not None
-    except ValueError:
+        return not text or rule(text) is not None
+    except (UsageError, ValueError):
         return False
 
 

@@ -1,4 +1,4 @@
-"""What an operator sees at a glance: figures over time, findings, the policy, the store."""
+"""What an operator sees at a glance: figures over time, findings, the policy, store, notices."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _charts(tally: Tally, living: int, now: float, hours: int, step: int) -> dic
 
 
 async def shown(pages: Served, ask: Ask) -> Reply:
-    """Show the policy in words, what should be mended, and how the store is."""
+    """Show the policy in words, what should be mended, and how the store and notices fare."""
     guard = ask.visit._guard
     findings = await guard.check()
     return pages.page(
@@ -58,6 +58,7 @@ async def shown(pages: Served, ask: Ask) -> Reply:
         policy=(await guard.describe()).splitlines(),
         findings=findings,
         store=await _store(guard),
+        outboxes=() if guard.notifier is None else await guard.notifier.waiting(),
         observed=await guard.observed(),
         mode=guard.settings.detection.mode,
     )

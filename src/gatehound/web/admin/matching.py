@@ -10,7 +10,7 @@ from typing import Any
 
 from gatehound.model import Detail
 from gatehound.web.admin import scan
-from gatehound.web.admin.acting import back, note, refused, told_of_failure
+from gatehound.web.admin.acting import back, note, readable, refused, told_of_failure, who
 from gatehound.web.admin.filters import SessionFilter, number
 from gatehound.web.asking import Ask
 from gatehound.web.demand import done_in
@@ -30,9 +30,8 @@ async def count(pages: Served, ask: Ask) -> Reply:
     progress = await scan.end(
         guard, _bounded(wanted, asked), scan.so_far(given), dry_run=True, keep=_own(ask)
     )
-    return _shown(
-        pages, ask, "admin/matching.html", wanted=wanted, progress=progress, asked=asked, ends=False
-    )
+    shown = {"wanted": wanted, "progress": progress, "asked": asked, "done": done_in(ask.query)}
+    return _shown(pages, ask, "admin/matching.html", **shown, ends=False)
 
 
 async def end(pages: Served, ask: Ask) -> Reply:
@@ -43,12 +42,19 @@ async def end(pages: Served, ask: Ask) -> Reply:
     if wanted.problems or not wanted.given or not asked:
         return to(f"sessions?{wanted.query}")
     before = scan.so_far(ask.form)
-    async with told_of_failure(ask, "ended sessions that match", {"filter": wanted.query}):
+    async with told_of_failure(
+        ask, "ended sessions that match", {"filter": readable(wanted.given)}
+    ):
         progress = await scan.end(
-            ask.visit._guard, _bounded(wanted, asked), before, dry_run=False, keep=_own(ask)
+            ask.visit._guard,
+            _bounded(wanted, asked),
+            before,
+            dry_run=False,
+            keep=_own(ask),
+            by=who(ask),
         )
     if progress.count > before.count:
-        detail: Detail = {"count": progress.count - before.count, "filter": wanted.query}
+        detail: Detail = {"count": progress.count - before.count, "filter": readable(wanted.given)}
         await note(ask, "ended sessions that match", detail)
     return _shown(
         pages, ask, "admin/matching.html", wanted=wanted, progress=progress, asked=asked, ends=True

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 from gatehound.errors import StoreError, UsageError
 from gatehound.visit import SyncVisit, Visit
 from gatehound.web.admin import activity, data, health, matching, sessions
-from gatehound.web.asking import Ask
+from gatehound.web.asking import SAFE, Ask
 from gatehound.web.demand import is_signed_in
 from gatehound.web.reply import Reply
 from gatehound.web.serving import Routes, Served
@@ -55,6 +55,10 @@ class AdminPages(Served):
             return await super().answer(ask)
         except StoreError as error:
             return self._outage(ask, error)
+
+    def before(self, ask: Ask) -> str:
+        """Return the page from which an admin sent a form, with a word that nothing was done."""
+        return sessions.before(ask) if ask.request.method not in SAFE else ""
 
     async def barred(self, ask: Ask) -> Reply | None:
         """Refuse who is not signed in, or no admin."""

@@ -74,6 +74,7 @@ async def end(
     *,
     dry_run: bool,
     keep: str,
+    by: str = "",
     monotonic: Monotonic = time.monotonic,
 ) -> Progress:
     """End sessions that match, or count them, until time is over or none is left."""
@@ -85,6 +86,7 @@ async def end(
             limit=COUNTED_AT_ONCE if dry_run else ENDED_AT_ONCE,
             cursor=progress.cursor,
             keep=keep,
+            by=by,
         )
         progress = Progress(
             done.cursor, progress.looked_at + done.looked_at, progress.count + done.count

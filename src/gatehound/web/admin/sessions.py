@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlencode
 
+from gatehound import suspicion
 from gatehound.errors import UsageError
 from gatehound.listing import user_text
-from gatehound.model import Detail, Session
+from gatehound.model import Detail, Event, Session
 from gatehound.web.admin import scan
-from gatehound.web.admin.acting import back, note, refused, told_of_failure
+from gatehound.web.admin.acting import back, note, refused, told_of_failure, who
 from gatehound.web.admin.filters import SPANS, SessionFilter
-from gatehound.web.asking import Ask
-from gatehound.web.demand import done_in
+from gatehound.web.admin.naming import people_in
+from gatehound.web.asking import Ask, fields_in
+from gatehound.web.demand import done_in, with_done
 from gatehound.web.reply import Reply
 from gatehound.web.serving import Served, to
 
@@ -31,6 +33,9 @@ async def listed(pages: Served, ask: Ask) -> Reply:
     if not wanted.problems:
         now = await guard.store.ping() / 1000
         found, progress = await scan.find(guard, wanted.conditions(now), progress)
+    flagged: list[tuple[Session, Event]] = []
+    if wanted.network and not wanted.problems and "cursor" not in given:
+        flagged = await suspicion.flagged_from(guard, wanted.network)
     more = urlencode(
         {**wanted.given, "cursor": progress.cursor, "looked": progress.looked_at}
         | {"count": progress.count}
@@ -42,6 +47,8 @@ async def listed(pages: Served, ask: Ask) -> Reply:
         sessions=found,
         wanted=wanted,
         spans=SPANS,
+        flagged=[session for session, _ in flagged],
+        marks={(one.user_id, one.public_id): mark for one, mark in flagged},
         progress=progress,
         more=f"sessions?{more}" if progress.cursor else "",
         done=done_in(ask.query),
@@ -65,14 +72,18 @@ async def of_user(pages: Served, ask: Ask) -> Reply:
     if (user := user_of(ask.parameters.get("id", ""))) is None:
         return pages.told(ask, 404, "no_user")
     sessions = await guard.sessions_of(user)
-    names = guard.users.describe([user]) if guard.users.describe else {}
+    is_flagged = any(session.flagged for session in sessions)
+    marks = await suspicion.marks_of(guard, user_id=user) if is_flagged else {}
     latest = await guard.events(user_id=user, limit=EVENTS)
+    people = people_in(guard, latest.events, user)
     return pages.page(
         ask,
         "admin/user.html",
         user=user,
-        user_name=names.get(user, ("", ""))[0],
+        user_name=people.get(user, ""),
+        people=people,
         sessions=sessions,
+        marks=marks,
         disabled=await guard.is_disabled(user),
         events=latest.events,
         has_more=bool(latest.cursor),
@@ -89,9 +100,9 @@ async def end(pages: Served, ask: Ask) -> Reply:
     if (user := user_of(ask.form.get("user", ""))) is None:
         return pages.told(ask, 404, "no_user")
     public_id = ask.form.get("session", "")
-    detail: Detail = {"user": user, "session": public_id}
+    detail: Detail = {"of_user": user, "of_session": public_id}
     async with told_of_failure(ask, "ended a session", detail):
-        ended = await ask.visit._guard.terminate(user, public_id)
+        ended = await ask.visit._guard.terminate(user, public_id, by=who(ask))
     if ended:
         await note(ask, "ended a session", detail)
     return back(ask, page_of(user), "ended" if ended else "gone")
@@ -103,9 +114,9 @@ async def end_user(pages: Served, ask: Ask) -> Reply:
         return refusal
     if (user := user_of(ask.form.get("user", ""))) is None:
         return pages.told(ask, 404, "no_user")
-    async with told_of_failure(ask, "ended all sessions of a user", {"user": user}):
-        count = await ask.visit._guard.terminate_user(user)
-    await note(ask, "ended all sessions of a user", {"user": user, "count": count})
+    async with told_of_failure(ask, "ended all sessions of a user", {"of_user": user}):
+        count = await ask.visit._guard.terminate_user(user, by=who(ask))
+    await note(ask, "ended all sessions of a user", {"of_user": user, "count": count})
     return back(ask, page_of(user), "all-ended" if count else "nothing")
 
 
@@ -116,9 +127,9 @@ async def clear(pages: Served, ask: Ask) -> Reply:
     if (user := user_of(ask.form.get("user", ""))) is None:
         return pages.told(ask, 404, "no_user")
     public_id = ask.form.get("session", "")
-    detail: Detail = {"user": user, "session": public_id}
+    detail: Detail = {"of_user": user, "of_session": public_id}
     async with told_of_failure(ask, "cleared a flag", detail):
-        cleared = await ask.visit._guard.clear_flag(user, public_id)
+        cleared = await ask.visit._guard.clear_flag(user, public_id, by=who(ask))
     if cleared:
         await note(ask, "cleared a flag", detail)
     return back(ask, page_of(user), "cleared" if cleared else "gone")
@@ -133,9 +144,9 @@ async def disable(pages: Served, ask: Ask) -> Reply:
         return pages.told(ask, 404, "no_user")
     if own is not None and own.user_id == user:
         return pages.told(ask, 403, "yourself")  # nobody could undo it
-    async with told_of_failure(ask, "disabled a user", {"user": user}):
-        count = await ask.visit._guard.disable_user(user)
-    await note(ask, "disabled a user", {"user": user, "count": count})
+    async with told_of_failure(ask, "disabled a user", {"of_user": user}):
+        count = await ask.visit._guard.disable_user(user, by=who(ask))
+    await note(ask, "disabled a user", {"of_user": user, "count": count})
     return back(ask, page_of(user), "disabled")
 
 
@@ -145,11 +156,27 @@ async def enable(pages: Served, ask: Ask) -> Reply:
         return refusal
     if (user := user_of(ask.form.get("user", ""))) is None:
         return pages.told(ask, 404, "no_user")
-    async with told_of_failure(ask, "enabled a user", {"user": user}):
-        enabled = await ask.visit._guard.enable_user(user)
+    async with told_of_failure(ask, "enabled a user", {"of_user": user}):
+        enabled = await ask.visit._guard.enable_user(user, by=who(ask))
     if enabled:
-        await note(ask, "enabled a user", {"user": user})
+        await note(ask, "enabled a user", {"of_user": user})
     return back(ask, page_of(user), "enabled" if enabled else "nothing")
+
+
+def before(ask: Ask) -> str:
+    """Return the page from which a form was sent, with a word that nothing was done yet.
+
+    Made of known fields alone, whatever was sent.
+    """
+    name, user = ask.path.removeprefix("/"), user_of(ask.form.get("user", ""))
+    if name in ("matching", "everyone"):
+        page = f"matching?{SessionFilter.read(ask.form).query if name == 'matching' else ''}"
+    elif "list" in ask.form or user is None:
+        given = fields_in(ask.form.get("list", "").encode("utf-8", "replace"))
+        page = f"sessions?{SessionFilter.read(given).query}"
+    else:
+        page = page_of(user)
+    return with_done(page, "again")
 
 
 def user_of(text: str) -> str | None:
