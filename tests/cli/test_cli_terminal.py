@@ -18,7 +18,7 @@ import zoo
 from gatehound import Event
 from parts import require
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.full, pytest.mark.ci]
 
 HERE = Path(__file__).parent
 SLOW = {"PYTHONPATH": str(HERE)}

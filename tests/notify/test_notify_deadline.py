@@ -57,7 +57,8 @@ def test_a_sending_is_over_long_before_the_lease() -> None:
     assert TIMEOUT < DEADLINE
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     ("tls", "start", "drop"),
@@ -83,7 +84,8 @@ def hook_on(port: int, scheme: str = "http") -> Webhook:
 NOTICE = Notice("0" * 24, FLAGGED, 1_800_000_005.9)
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     ("scheme", "start", "drop"),
@@ -95,7 +97,8 @@ def test_a_webhook_that_drips_is_cut_off(scheme: str, start: bytes, drop: bytes)
         hook_on(port, scheme).send(NOTICE)
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @pytest.mark.usefixtures("short")
 def test_headers_that_drip_behind_a_status_take_no_longer() -> None:
     """It said 200, and so it has the notice: sending it again would be worse."""

@@ -26,7 +26,8 @@ def flags(count: int, notify: Any = "user") -> list[Event]:
 # --- all of it ---
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 def test_600_events_are_all_told(make_desk: MakeDesk) -> None:
     pipe = Pipe()
     desk = make_desk(channels=[pipe])

@@ -87,7 +87,8 @@ def texts(inbox: Inbox, address: str) -> list[str]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_theft_is_one_mail_with_a_way_out(world: str, open_site: Open, clock: FakeClock) -> None:
     with mail_server() as inbox:

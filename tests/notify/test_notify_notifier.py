@@ -120,7 +120,8 @@ def test_who_is_forgotten_is_told_of_to_nobody(make_desk: MakeDesk, any_store: S
     assert desk.box.letters == []
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 def test_events_of_one_moment_are_told_apart(make_desk: MakeDesk, any_store: Store) -> None:
     desk = make_desk(over=any_store)
     for event in flags(25):

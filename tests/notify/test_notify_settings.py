@@ -289,7 +289,8 @@ def test_no_letter_shows_in_a_repr_of_settings() -> None:
     assert PASSWORD not in out.getvalue()
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 def test_nothing_of_it_is_loaded_without_it() -> None:
     import subprocess
 

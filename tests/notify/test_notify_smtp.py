@@ -85,7 +85,8 @@ def test_all_admins_get_it() -> None:
     assert envelope.rcpt_tos == ["a@shop.example", "b@shop.example"]
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @pytest.mark.parametrize("tls", ["always", "able"])
 def test_starttls(
     tls: str, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -97,7 +98,8 @@ def test_starttls(
     assert inbox.logins == [(b"post", b"p@ss/word")]
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 def test_tls_from_the_start(
     authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +116,8 @@ def test_without_starttls_nothing_goes_in_the_open() -> None:
     assert inbox.logins == []
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @pytest.mark.parametrize("tls", ["always", "able", "from_the_start"])
 def test_a_certificate_that_nobody_vouches_for_is_refused(tls: str, authority: trustme.CA) -> None:
     name = "ssl_context" if tls == "from_the_start" else "tls"
@@ -265,7 +268,8 @@ def test_what_was_taken_is_sent_though_the_goodbye_fails() -> None:
     assert any(b"auto-generated" in line for line in taken)
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 def test_a_server_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT", 0.1)
 
@@ -276,7 +280,8 @@ def test_a_server_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> 
         mail(Server("127.0.0.1", port, "able")).send(a_letter())
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 def test_it_fails_and_comes_back(make_desk: MakeDesk) -> None:
     port = free_port()
     desk: Desk = make_desk(
@@ -331,7 +336,8 @@ HEADERS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @given(
     name=st.sampled_from(["session_flagged", "session_terminated", "login_new_device"]) | HOSTILE,
     user=HOSTILE,
@@ -383,7 +389,8 @@ def test_whatever_the_fields_one_message_to_one_recipient(
         assert "\r" not in text
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @given(HOSTILE, st.integers(1, 300))
 def test_plain_is_one_printable_line(text: str, longest: int) -> None:
     line = plain(text, longest)

@@ -106,7 +106,8 @@ def test_each_secret_signs() -> None:
     assert verified(headers, body, OLD)
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @given(
     st.text(max_size=50),
     st.integers(0, 2**40),
@@ -119,7 +120,8 @@ def test_signatures_are_those_of_other_code(key: str, at: int, body: bytes, secr
     assert headers["webhook-signature"] == mac(secret, f"{text}.{at}.".encode() + body)
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @given(
     st.builds(
         Event,
@@ -233,7 +235,8 @@ def test_nobody_listens_and_the_url_is_not_shown() -> None:
     assert "token" not in str(caught.value)
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 def test_a_server_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT", 0.1)
 
@@ -245,7 +248,8 @@ def test_a_server_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> 
         hook_of(Hook(port)).send(NOTICE)
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 def test_https(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with hook_server(served(authority)) as hook:
         url = f"https://localhost:{hook.port}/"

@@ -190,7 +190,8 @@ def guard_of(store: str, call: Callable[[Letter], object], **notify: Any) -> Gua
     )
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_an_event_becomes_a_letter_by_itself(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -236,7 +237,8 @@ def test_hearing_never_waits() -> None:
     assert calls == [False, True]
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 def test_a_fork_has_a_thread_of_its_own(tmp_path: Path) -> None:
     letters: list[Letter] = []
     guard = guard_of(f"sqlite:///{tmp_path}/sessions.db", letters.append)
@@ -262,7 +264,8 @@ def test_a_fork_has_a_thread_of_its_own(tmp_path: Path) -> None:
     assert threads() == []
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.ci
 def test_a_process_that_ends_finishes_the_letter_and_leaves_no_lease(tmp_path: Path) -> None:
     """The thread is a daemon's; a process must not be cut off in the middle all the same."""
     code = f"""

@@ -25,7 +25,7 @@ ENVIRON = {
 }
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.full, pytest.mark.ci]
 
 
 @pytest.fixture
