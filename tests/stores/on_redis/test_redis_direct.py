@@ -405,9 +405,7 @@ def test_a_server_that_is_gone_is_a_silence_each_time() -> None:
         wire = Wire(f"redis://{server.place}", suspends=False)
         call(wire, "GET", "k")
     for n in range(1, 4):
-        with pytest.raises(
-            StoreUnavailable, match=r"refused|broke the connection off"
-        ):
+        with pytest.raises(StoreUnavailable, match=r"refused|broke the connection off"):
             call(wire, "GET", "k")
         assert breaker_of(wire).silences == n
     with pytest.raises(StoreUnavailable, match="left alone"):
