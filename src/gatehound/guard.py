@@ -99,35 +99,18 @@ class Guard(Turning):
         functions = {"activity": activity, "on_hijack": on_hijack, "notify": notify}
         _check_arguments(users=users, store=store, **functions)
         self.resolver = settings.resolver()
-        keys: _Keys = {"secret_keys": settings.secret_keys, "namespace": settings.namespace}
-        shape = settings.cookie_shape()
-        self.cookies = CookieCodec(**keys, shape=shape)
-        self.csrf = CSRFTokens(**keys)
-        self.notices = NoticeTokens(**keys)
-        # Purposes of their own: no cookie and no token of one kind ever verifies as another.
-        self.presession_cookies = CookieCodec(
-            **keys, shape=presession_shape(shape), purpose="presession"
-        )
-        self.presession_csrf = CSRFTokens(**keys, purpose="presession-csrf")
-        self.anonymous_cookies = CookieCodec(
-            **keys, shape=anonymous_shape(shape), purpose="anonymous"
-        )
-        self.device_cookies = DeviceCookies(**keys, shape=shape)
+        self._make_signers(settings)
         self.activities = Activities(settings.activity, override=activity)
         self.networks = settings.networks()
         self.detection = Detection(settings.detection, settings.policy, self.networks, detectors)
         self.users = users or Users()
         self.on_hijack = on_hijack
-        if sinks is None:
-            sinks = (JSONLogSink() if settings.telemetry.log == "json" else LogSink(),)
         self.recent = None
         if settings.outage.policy == "stale_ok":
             self.recent = RecentSessions(settings.outage.stale_for)
-            sinks = (self.recent.hear, *sinks)
         self.notifier = self._notifier(notify)
-        if self.notifier is not None and settings.notify.thread:
-            sinks = (*sinks, self.notifier.hear)
-        self._events = Events(sinks, precision=settings.privacy.address_precision)
+        precision = settings.privacy.address_precision
+        self._events = Events(self._hearers(sinks), precision=precision)
         self._identity = hashlib.sha256(settings.identity_key.encode()).digest()
         self.limits = lru_cache(1024)(settings.limits)
         super().__init__()
@@ -151,6 +134,35 @@ class Guard(Turning):
             self.blocking()  # its thread has no event loop
         if settings.check_store_at_start:
             self._check_store()
+
+    def _make_signers(self, settings: Settings) -> None:
+        """Make what signs cookies and tokens.
+
+        Purposes of their own: no cookie and no token of one kind ever verifies as another.
+        """
+        keys: _Keys = {"secret_keys": settings.secret_keys, "namespace": settings.namespace}
+        shape = settings.cookie_shape()
+        self.cookies = CookieCodec(**keys, shape=shape)
+        self.csrf = CSRFTokens(**keys)
+        self.notices = NoticeTokens(**keys)
+        self.presession_cookies = CookieCodec(
+            **keys, shape=presession_shape(shape), purpose="presession"
+        )
+        self.presession_csrf = CSRFTokens(**keys, purpose="presession-csrf")
+        self.anonymous_cookies = CookieCodec(
+            **keys, shape=anonymous_shape(shape), purpose="anonymous"
+        )
+        self.device_cookies = DeviceCookies(**keys, shape=shape)
+
+    def _hearers(self, sinks: Sequence[Sink] | None) -> list[Sink]:
+        """Return who hears of events: parts of the guard that are switched on, and the sinks."""
+        settings = self.settings
+        if sinks is None:
+            sinks = (JSONLogSink() if settings.telemetry.log == "json" else LogSink(),)
+        hearers = [*sinks] if self.recent is None else [self.recent.hear, *sinks]
+        if self.notifier is not None and settings.notify.thread:
+            hearers.append(self.notifier.hear)
+        return hearers
 
     # --- the two worlds ---
 

@@ -126,10 +126,7 @@ class Judging(Acting):
             await self.tell_crowd(passage)
         if population.crowd is not None:
             network = NOWHERE
-        wants = self._wants_siblings(passage, record, network)
-        siblings = await self._siblings(record) if wants else ()
-        seen = self._observed(passage, record, network, pair, siblings)
-        seen = await self._with_attacks(passage, record, seen)
+        seen = await self._look_around(passage, record, network, pair)
         memory, user_memory = await self.store.recall(record.alias, record.sid)
         attempts = ATTEMPTS
         while True:
@@ -180,6 +177,24 @@ class Judging(Acting):
 
     def _network(self, packed: bytes | None) -> Network:
         return self.networks.lookup_packed(packed) if packed else NOWHERE
+
+    async def _look_around(
+        self, passage: Passage, record: Record, network: Network, pair: bytes
+    ) -> Observation:
+        """Observe a request, with what has to be asked for.
+
+        The user's siblings, and of a sign-in what was attacked with wrong passwords in the hour.
+        """
+        wants = self._wants_siblings(passage, record, network)
+        siblings = await self._siblings(record) if wants else ()
+        seen = self._observed(passage, record, network, pair, siblings)
+        if not passage.is_new_login or "failed_logins" not in self.detection.needs:
+            return seen
+        from gatehound import guessing
+
+        address = None if seen.network_unusable else passage.client_ip.address
+        attacked = await guessing.attacks_on(self, address, record.alias)
+        return replace(seen, failed_logins=attacked) if attacked else seen
 
     def _observed(
         self,
@@ -300,18 +315,6 @@ class Judging(Acting):
         if action is judgement.verdict.action:
             return judgement
         return replace(judgement, verdict=replace(judgement.verdict, action=action))
-
-    async def _with_attacks(
-        self, passage: Passage, record: Record, seen: Observation
-    ) -> Observation:
-        """Say of a sign-in what was attacked with wrong passwords within the hour."""
-        if not passage.is_new_login or "failed_logins" not in self.detection.needs:
-            return seen
-        from gatehound import guessing
-
-        address = None if seen.network_unusable else passage.client_ip.address
-        attacked = await guessing.attacks_on(self, address, record.alias)
-        return replace(seen, failed_logins=attacked) if attacked else seen
 
     def _wants_siblings(self, passage: Passage, record: Record, network: Network) -> bool:
         """True where a detector wants the user's other living sessions.

@@ -7,8 +7,8 @@ own scripts switched off too; axe-core needs timers, and so runs only where they
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -188,6 +188,28 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
     browser = playwright.chromium.launch(executable_path=require("chromium"), args=CHROMIUM_OPTIONS)
     yield browser
     browser.close()
+
+
+@contextmanager
+def windows(
+    browser: Browser, path: str = PATH, *, agrees: bool = False
+) -> Iterator[Callable[[Look], Window]]:
+    """Give a function that returns a window for each look, the same one every time.
+
+    `path` is below which its pages are; one that `agrees` says yes to every question.
+    """
+    with ExitStack() as stack:
+        opened: dict[Look, Window] = {}
+
+        def given(look: Look) -> Window:
+            if look not in opened:
+                opened[look] = made = stack.enter_context(window(browser, "", look))
+                made.path = path
+                if agrees:
+                    made.page.on("dialog", lambda dialog: dialog.accept())
+            return opened[look]
+
+        yield given
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from look_kit import Look, Window, chromium, window
+from look_kit import Look, Window, window, windows
 from pages_kit import CHROME, ELSEWHERE, FAR, FIREFOX, HOME, IPHONE, Person, Site, site
-from playwright.sync_api import Browser, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Route, expect
 from servers import redis
 
 from parts import require
@@ -79,24 +79,8 @@ def filled(place: Site) -> Person:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, chromium(playwright) as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
 def shared(browser: Browser) -> Iterator[Callable[[Look], Window]]:
-    """Return a function that gives a window for each look, the same one every time."""
-    with ExitStack() as stack:
-        windows: dict[Look, Window] = {}
-
-        def given(look: Look) -> Window:
-            if look not in windows:
-                windows[look] = stack.enter_context(window(browser, "", look))
-                windows[look].path = ADMIN
-                windows[look].page.on("dialog", lambda dialog: dialog.accept())
-            return windows[look]
-
+    with windows(browser, ADMIN, agrees=True) as given:
         yield given
 
 

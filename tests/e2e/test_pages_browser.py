@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from look_kit import Look, Window, chromium, window
+from look_kit import Look, Window, window, windows
 from pages_kit import CHROME, FAR, HOME, PATH, Person, Site, site
-from playwright.sync_api import Browser, Dialog, sync_playwright
+from playwright.sync_api import Browser, Dialog
 
 from parts import require
 from serving import servers
@@ -43,22 +43,8 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, chromium(playwright) as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
 def shared(browser: Browser) -> Iterator[Callable[[Look], Window]]:
-    """Return a function that gives a window for each look, the same one every time."""
-    with ExitStack() as stack:
-        windows: dict[Look, Window] = {}
-
-        def given(look: Look) -> Window:
-            if look not in windows:
-                windows[look] = stack.enter_context(window(browser, "", look))
-            return windows[look]
-
+    with windows(browser) as given:
         yield given
 
 

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from front import ELSEWHERE, HOME, TRUST, Front, nginx
-from look_kit import chromium
 from pages_kit import CHROME, FIREFOX
-from playwright.sync_api import Browser, Page, Response, sync_playwright
+from playwright.sync_api import Browser, Page, Response
 from servers import KEYS, gunicorn, redis, uvicorn
 
 import zoo
@@ -54,12 +53,6 @@ def serve(started: Servers, store: str) -> dict[str, Front]:
         "wsgi": gunicorn(started, "shop:wsgi", environ, workers=2, threads=4),
     }
     return nginx(started, upstreams)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, chromium(playwright) as launched:
-        yield launched
 
 
 @pytest.fixture

@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import click
+
 from gatehound.cli.output import Unable
+
+takes_target = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="Write to this file, which appears when it is whole; without it to standard output.",
+)
 
 
 def named(output: Path | None) -> Path | None:

@@ -15,7 +15,7 @@ from gatehound.cli.filters import EventFilter, takes_events
 from gatehound.cli.opening import GuardCommand, Source, opened, takes_settings
 from gatehound.cli.output import Unable, tell_aside
 from gatehound.cli.progress import Advance, ignore, progress
-from gatehound.cli.target import named, writing
+from gatehound.cli.target import named, takes_target, writing
 
 if TYPE_CHECKING:
     from gatehound.admin import SyncAdmin
@@ -34,13 +34,7 @@ PAGE: Final = 1000
     show_default=True,
     help="One JSON object a line, or rows for spreadsheets.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    metavar="FILE",
-    help="Write to this file, which appears when it is whole; without it to standard output.",
-)
+@takes_target
 @click.option("--cursor", default="", metavar="C", help="Go on where a run was stopped.")
 @takes_settings
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")

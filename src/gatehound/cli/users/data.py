@@ -10,19 +10,13 @@ import click
 from gatehound.cli.opening import GuardCommand, Source, opened, takes_settings
 from gatehound.cli.output import AS_JSON, tell, tell_json
 from gatehound.cli.sessions.acting import Act
-from gatehound.cli.target import named, writing
+from gatehound.cli.target import named, takes_target, writing
 from gatehound.cli.users.argument import takes_user
 
 
 @click.command(cls=GuardCommand)
 @takes_user
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    metavar="FILE",
-    help="Write to this file, which appears when it is whole; without it to standard output.",
-)
+@takes_target
 @takes_settings
 def export(user: str, output: Path | None, source: Source) -> None:
     """Write all that is stored of a user, as one JSON object.

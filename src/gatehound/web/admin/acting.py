@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import wraps
+from typing import TypeAlias
+from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
-from gatehound.errors import StoreError
+from gatehound.errors import StoreError, UsageError
+from gatehound.listing import user_text
 from gatehound.model import NOTHING, Detail
 from gatehound.web.asking import Ask
 from gatehound.web.demand import demand_fresh, with_done
 from gatehound.web.reply import Reply
-from gatehound.web.serving import Served, to
+from gatehound.web.serving import Act, Served, to
+
+OnUser: TypeAlias = Callable[[Served, Ask, str], Awaitable[Reply]]
 
 
 async def refused(pages: Served, ask: Ask) -> Reply | None:
@@ -21,6 +27,20 @@ async def refused(pages: Served, ask: Ask) -> Reply | None:
         return refusal
     await demand_fresh(ask.visit)
     return None
+
+
+def on_user(act: OnUser) -> Act:
+    """Make an act of what is done to the user whom a form names, once it may be done at all."""
+
+    @wraps(act)
+    async def acted(pages: Served, ask: Ask) -> Reply:
+        if (refusal := await refused(pages, ask)) is not None:
+            return refusal
+        if (user := user_of(ask.form.get("user", ""))) is None:
+            return pages.told(ask, 404, "no_user")
+        return await act(pages, ask, user)
+
+    return acted
 
 
 async def note(ask: Ask, what: str, detail: Detail = NOTHING) -> None:
@@ -41,6 +61,19 @@ async def told_of_failure(ask: Ask, what: str, detail: Detail) -> AsyncIterator[
     except StoreError:
         await note(ask, f"{what}; the store failed, and it may be incomplete", detail)
         raise
+
+
+def user_of(text: str) -> str | None:
+    """Return a user id; None for what cannot be one."""
+    try:
+        return user_text(text)
+    except UsageError:
+        return None
+
+
+def page_of(user: str) -> str:
+    """Return the page of a user, as seen from the other pages."""
+    return f"user?{urlencode({'id': user})}"
 
 
 def who(ask: Ask) -> str:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 
-from gatehound.web.admin.acting import back, note, refused, told_of_failure
-from gatehound.web.admin.sessions import page_of, user_of
+from gatehound.web.admin.acting import back, note, on_user, page_of, told_of_failure
 from gatehound.web.asking import Ask
 from gatehound.web.demand import HEADERS, TITLES
 from gatehound.web.reply import Reply
 from gatehound.web.serving import Served
 
 
-async def export(pages: Served, ask: Ask) -> Reply:
+@on_user
+async def export(pages: Served, ask: Ask, user: str) -> Reply:
     """Send all that is stored of a user, as JSON."""
-    if (refusal := await refused(pages, ask)) is not None:
-        return refusal
-    if (user := user_of(ask.form.get("user", ""))) is None:
-        return pages.told(ask, 404, "no_user")
     found = await ask.visit._guard.export_user(user)
     await note(ask, "exported a user", {"of_user": user})
     kind = ("Content-Type", "application/json")
@@ -25,12 +21,9 @@ async def export(pages: Served, ask: Ask) -> Reply:
     return Reply(200, TITLES[200], (kind, name, *HEADERS), json.dumps(found, indent=2).encode())
 
 
-async def forget(pages: Served, ask: Ask) -> Reply:
+@on_user
+async def forget(pages: Served, ask: Ask, user: str) -> Reply:
     """Erase all that is stored of a user; who they were is not noted either."""
-    if (refusal := await refused(pages, ask)) is not None:
-        return refusal
-    if (user := user_of(ask.form.get("user", ""))) is None:
-        return pages.told(ask, 404, "no_user")
     if ask.form.get("sure") != "yes":
         return back(ask, page_of(user), "not-sure")
     async with told_of_failure(ask, "erased a user", {}):

@@ -6,11 +6,17 @@ from typing import Final
 from urllib.parse import urlencode
 
 from gatehound import suspicion
-from gatehound.errors import UsageError
-from gatehound.listing import user_text
 from gatehound.model import Detail, Event, Session
 from gatehound.web.admin import scan
-from gatehound.web.admin.acting import back, note, refused, told_of_failure, who
+from gatehound.web.admin.acting import (
+    back,
+    note,
+    on_user,
+    page_of,
+    told_of_failure,
+    user_of,
+    who,
+)
 from gatehound.web.admin.filters import SPANS, SessionFilter
 from gatehound.web.admin.naming import people_in
 from gatehound.web.asking import Ask, fields_in
@@ -93,12 +99,9 @@ async def of_user(pages: Served, ask: Ask) -> Reply:
     )
 
 
-async def end(pages: Served, ask: Ask) -> Reply:
+@on_user
+async def end(pages: Served, ask: Ask, user: str) -> Reply:
     """End one session of a user."""
-    if (refusal := await refused(pages, ask)) is not None:
-        return refusal
-    if (user := user_of(ask.form.get("user", ""))) is None:
-        return pages.told(ask, 404, "no_user")
     public_id = ask.form.get("session", "")
     detail: Detail = {"of_user": user, "of_session": public_id}
     async with told_of_failure(ask, "ended a session", detail):
@@ -108,24 +111,18 @@ async def end(pages: Served, ask: Ask) -> Reply:
     return back(ask, page_of(user), "ended" if ended else "gone")
 
 
-async def end_user(pages: Served, ask: Ask) -> Reply:
+@on_user
+async def end_user(pages: Served, ask: Ask, user: str) -> Reply:
     """End all sessions of a user."""
-    if (refusal := await refused(pages, ask)) is not None:
-        return refusal
-    if (user := user_of(ask.form.get("user", ""))) is None:
-        return pages.told(ask, 404, "no_user")
     async with told_of_failure(ask, "ended all sessions of a user", {"of_user": user}):
         count = await ask.visit._guard.terminate_user(user, by=who(ask))
     await note(ask, "ended all sessions of a user", {"of_user": user, "count": count})
     return back(ask, page_of(user), "all-ended" if count else "nothing")
 
 
-async def clear(pages: Served, ask: Ask) -> Reply:
+@on_user
+async def clear(pages: Served, ask: Ask, user: str) -> Reply:
     """Say that a flagged session is fine."""
-    if (refusal := await refused(pages, ask)) is not None:
-        return refusal
-    if (user := user_of(ask.form.get("user", ""))) is None:
-        return pages.told(ask, 404, "no_user")
     public_id = ask.form.get("session", "")
     detail: Detail = {"of_user": user, "of_session": public_id}
     async with told_of_failure(ask, "cleared a flag", detail):
@@ -135,13 +132,10 @@ async def clear(pages: Served, ask: Ask) -> Reply:
     return back(ask, page_of(user), "cleared" if cleared else "gone")
 
 
-async def disable(pages: Served, ask: Ask) -> Reply:
+@on_user
+async def disable(pages: Served, ask: Ask, user: str) -> Reply:
     """End all sessions of a user, and refuse new ones."""
-    if (refusal := await refused(pages, ask)) is not None:
-        return refusal
-    user, own = user_of(ask.form.get("user", "")), ask.visit._passage.record
-    if user is None:
-        return pages.told(ask, 404, "no_user")
+    own = ask.visit._passage.record
     if own is not None and own.user_id == user:
         return pages.told(ask, 403, "yourself")  # nobody could undo it
     async with told_of_failure(ask, "disabled a user", {"of_user": user}):
@@ -150,12 +144,9 @@ async def disable(pages: Served, ask: Ask) -> Reply:
     return back(ask, page_of(user), "disabled")
 
 
-async def enable(pages: Served, ask: Ask) -> Reply:
+@on_user
+async def enable(pages: Served, ask: Ask, user: str) -> Reply:
     """Let a disabled user sign in again."""
-    if (refusal := await refused(pages, ask)) is not None:
-        return refusal
-    if (user := user_of(ask.form.get("user", ""))) is None:
-        return pages.told(ask, 404, "no_user")
     async with told_of_failure(ask, "enabled a user", {"of_user": user}):
         enabled = await ask.visit._guard.enable_user(user, by=who(ask))
     if enabled:
@@ -177,15 +168,3 @@ def before(ask: Ask) -> str:
     else:
         page = page_of(user)
     return with_done(page, "again")
-
-
-def user_of(text: str) -> str | None:
-    """Return a user id; None for what cannot be one."""
-    try:
-        return user_text(text)
-    except UsageError:
-        return None
-
-
-def page_of(user: str) -> str:
-    return f"user?{urlencode({'id': user})}"
