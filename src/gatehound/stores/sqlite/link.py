@@ -16,7 +16,7 @@ Rules of this file
 4.  Under an event loop nothing waits on the loop. Reads and small writes run on it; what found
     the file locked, what waits for the disk (synchronous=FULL) and what walks over many rows
     runs in one thread of this store.
-5.  A lock of somebody else is tried again every 1 to 2 ms until the patience of the call ends.
+5.  A lock of somebody else is tried again as `pause` says until the patience of the call ends.
     SQLite's own waits grow to 100 ms: with several writers some never meet the free moment.
 6.  The WAL is emptied by connections that may wait, each time it holds CHECKPOINT_PAGES, and
     by the thread after CHECKPOINT_WRITES writes of a loop. While somebody reads for long (a
@@ -37,22 +37,23 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+from threading import get_ident
+from time import monotonic
 from typing import Final, NoReturn, TypeVar
 
 from gatehound.errors import StoreUnavailable
 from gatehound.stores.sqlite import place
 from gatehound.stores.sqlite.fault import damage, explain, is_busy, is_full, is_passing
 from gatehound.stores.sqlite.handle import Handle
+from gatehound.stores.sqlite.pause import in_turn, pauses
 from gatehound.stores.sqlite.row import Tx
 from gatehound.stores.sqlite.schema import reached
 
 T = TypeVar("T")
 log = logging.getLogger("gatehound.stores.sqlite")
 
-SHORT: Final = 0.001  # seconds between two tries for a lock, at first
-LONG: Final = 0.002
 # A touch writes two to four pages, so this is about as often as CHECKPOINT_PAGES.
 CHECKPOINT_WRITES: Final = 400
 # A job of an administrator, and the queue in front of a thread that moves, may take longer
@@ -105,7 +106,12 @@ class Link:
         """Forget connections and thread: they are those of another process, or there are none."""
         self.handles: dict[int, Handle] = {}
         self._executor: ThreadPoolExecutor | None = None
+        self._turn = threading.Lock()  # of those threads of this process that found a lock
         self._writes = 0
+
+    def look(self, work: Callable[[Tx], T]) -> T:
+        """Run what every request asks, at once and here; `run` it where sqlite3.Error is raised."""
+        return self._attempt(work, Kind.LOOK, on_loop=self._suspends)
 
     async def run(self, work: Callable[[Tx], T], kind: Kind, *, aside: bool = False) -> T:
         """Run work in one step; `aside` is a job, kept off an event loop from the start.
@@ -114,7 +120,7 @@ class Link:
         """
         patience = self._deadline * (JOB if aside else 1)
         if not self._suspends:
-            return self._explained(work, kind, patience, time.monotonic() + patience / 1000)
+            return self._explained(work, kind, patience, monotonic() + patience / 1000)
         if not aside and kind not in _DURABLE:
             try:
                 answer = self._attempt(work, kind, on_loop=True)
@@ -126,7 +132,7 @@ class Link:
                     self._checkpoint_sometimes()
                 return answer
         # The deadline counts from here: a queue in front of the thread does not prolong it.
-        asked = time.monotonic()
+        asked = monotonic()
         return await self._in_thread(lambda: self._in_time(work, kind, patience, asked))
 
     async def run_or(self, work: Callable[[Tx], T], otherwise: Callable[[Tx], T]) -> T:
@@ -134,7 +140,7 @@ class Link:
 
         A disk that is full, or a lock that stays, must not sign anybody out.
         """
-        now = time.monotonic()
+        now = monotonic()
         patience = 0 if now < self._tired else int(self._deadline * LIGHT)
         until = now + patience / 1000
         try:
@@ -153,21 +159,20 @@ class Link:
         """Write from the loop, waiting as a loop waits: a login in the thread may wait longer."""
         import asyncio  # only where a loop is running anyway
 
-        step = SHORT
+        waits = pauses()
         while True:
             try:
                 answer = self._attempt(work, Kind.WRITE, on_loop=True)
             except sqlite3.Error as error:
-                if not is_busy(error) or time.monotonic() + step > until:
+                if not is_busy(error) or monotonic() + (pause := next(waits)) > until:
                     self._reraise(error, patience)
-                await asyncio.sleep(step)
-                step = min(step * 2, LONG)
+                await asyncio.sleep(pause)
             else:
                 self._checkpoint_sometimes()
                 return answer
 
     def _leave_out(self, error: StoreUnavailable) -> None:
-        now = time.monotonic()
+        now = monotonic()
         self._tired = now + TIRED_FOR
         if not self._left_out_since:
             self._left_out_since = now
@@ -201,12 +206,16 @@ class Link:
     # --- one attempt, in this thread ---
 
     def _attempt(self, work: Callable[[Tx], T], kind: Kind, *, on_loop: bool = False) -> T:
-        handle = self.handles.get(threading.get_ident()) or self._new_handle()
+        handle = self.handles.get(get_ident()) or self._new_handle()
         with handle.lock:
             try:
-                db = handle.open(self.path, self._known, checkpoints=not on_loop)
-                if kind in _DURABLE or time.monotonic() >= self._watched + WATCH_EVERY:
+                db = handle.db
+                if db is None:
+                    db = handle.open(self.path, self._known, checkpoints=not on_loop)
+                if kind in _DURABLE or monotonic() >= self._watched + WATCH_EVERY:
                     self._watch(handle, db)
+                if kind is Kind.LOOK:
+                    return work(Tx(db, self._clock()))
                 return self._step(handle, db, work, kind)
             except sqlite3.Error as error:
                 if not is_passing(error):
@@ -219,8 +228,6 @@ class Link:
     def _step(
         self, handle: Handle, db: sqlite3.Connection, work: Callable[[Tx], T], kind: Kind
     ) -> T:
-        if kind is Kind.LOOK:
-            return work(Tx(db, self._clock()))
         answer = self._transact(handle, db, work, kind)
         if kind in _DURABLE:
             self._reached = max(self._reached, reached(db))
@@ -256,7 +263,7 @@ class Link:
                 "back)"
             )
         self._known, self._reached = handle.identity, max(now, self._reached)
-        self._watched = time.monotonic()
+        self._watched = monotonic()
 
     def _new_handle(self) -> Handle:
         with _gate:
@@ -265,19 +272,18 @@ class Link:
     # --- errors and deadlines ---
 
     def _explained(self, work: Callable[[Tx], T], kind: Kind, patience: int, until: float) -> T:
-        step = SHORT
-        while True:
-            try:
-                return self._attempt(work, kind)
-            except sqlite3.Error as error:
-                if kind is Kind.ENDING and is_full(error):
-                    kind = Kind.DURABLE
-                    self._checkpoint_quietly()  # what is in the file already makes room in the WAL
-                elif not is_busy(error) or time.monotonic() + step > until:
-                    self._reraise(error, patience)
-                else:
-                    time.sleep(step)
-                    step = min(step * 2, LONG)
+        with closing(in_turn(self._turn, until)) as waits:
+            while True:
+                try:
+                    return self._attempt(work, kind)
+                except sqlite3.Error as error:
+                    if kind is Kind.ENDING and is_full(error):
+                        kind = Kind.DURABLE
+                        self._checkpoint_quietly()  # what is in the file already makes room
+                    elif not is_busy(error) or monotonic() + (pause := next(waits)) > until:
+                        self._reraise(error, patience)
+                    else:
+                        time.sleep(pause)
 
     def _reraise(self, error: sqlite3.Error, patience: int) -> NoReturn:
         told = explain(error, self.path, patience)
@@ -289,13 +295,13 @@ class Link:
         """Run work in the thread; a queue that moves may take longer than one lock."""
         allowed = patience / 1000
         until = min(max(asked, self._moved) + allowed, asked + JOB * allowed)
-        if time.monotonic() >= until:
+        if monotonic() >= until:
             raise StoreUnavailable(
                 f"the session file {self.path} had a queue of writes that did not move for "
                 f"{allowed:g} s: another process holds the lock, or the disk is slow"
             )
         answer = self._explained(work, kind, patience, until)
-        self._moved = time.monotonic()
+        self._moved = monotonic()
         return answer
 
     # --- the thread of this store ---

@@ -9,9 +9,10 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+
+import msgspec
 
 from gatehound.errors import StoreCorrupt
 from gatehound.model import END_REASONS, EndReason, Event
@@ -42,16 +43,14 @@ _EVENT_SHAPE: Final = (int, str, str, str, dict, str)
 EVENT: Final = "SELECT id, at, name, user_id, public_id, body FROM events "
 
 
-@dataclass(frozen=True, slots=True)
-class Tx:
+class Tx(msgspec.Struct, frozen=True, gc=False):
     """One step in the database and the one time at which all of it happens (milliseconds)."""
 
     db: sqlite3.Connection
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A stored session: its record and the terms of the secret before the current one.
 
     `previous` is None where the secret was never replaced. `confirmed` is 0 until the current
@@ -84,7 +83,7 @@ def to_row(values: Sequence[Any]) -> Row:
             idle=idle,
             flags=flags,
             aal=aal,
-            methods=_methods(methods),
+            methods=methods_from_bits(methods),
             rotated=rotated,
         )
         seen = Seen(last_seen, address, country, place, agent, (first, second))
@@ -116,7 +115,7 @@ def whose(alias: bytes, sid: bytes, user_id: bytes) -> int:
     It is against a flipped bit that makes user 17 of user 16, not against somebody who writes
     to the file: they can write any user.
     """
-    return zlib.crc32(b"%b%b%b" % (alias, sid, user_id))
+    return zlib.crc32(user_id, zlib.crc32(sid, zlib.crc32(alias)))
 
 
 def to_record(values: Sequence[Any]) -> Record:
@@ -211,7 +210,7 @@ def _or_null(text: str | None) -> bytes | None:
     return None if text is None else to_bytes(text)
 
 
-# A site has few role sets and few sign-in methods: the same texts come back with every load.
+# A site has few role sets: the same texts come back with every load.
 @lru_cache(maxsize=256)
 def roles_from(text: str) -> tuple[str, ...]:
     """Read stored role names."""
@@ -221,8 +220,3 @@ def roles_from(text: str) -> tuple[str, ...]:
 def roles_to(roles: tuple[str, ...]) -> str:
     """Return role names as they are stored."""
     return json.dumps(roles)
-
-
-@lru_cache(maxsize=256)
-def _methods(bits: int) -> tuple[str, ...]:
-    return methods_from_bits(bits)

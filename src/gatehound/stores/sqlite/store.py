@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -128,9 +129,13 @@ class SQLiteStore(Store):
     async def load(
         self, alias: bytes, sid: bytes, secret_hash: bytes, *, touch: int | None = None
     ) -> Answer:
-        answer = await self._run(
-            lambda tx: life.look(tx, alias, sid, secret_hash, touch), Kind.LOOK
-        )
+        def look(tx: Tx) -> Answer | None:
+            return life.look(tx, alias, sid, secret_hash, touch)
+
+        try:
+            answer = self._link.look(look)
+        except sqlite3.Error:
+            answer = await self._run(look, Kind.LOOK)
         if answer is not None:
             return answer
         return await self._link.run_or(
