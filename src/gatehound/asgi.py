@@ -11,15 +11,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
-from functools import lru_cache, partial
-from typing import Any, Final
+from asyncio import get_running_loop
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from gatehound import signin
-from gatehound.clientip import ClientIP, ClientIPResolver
-from gatehound.clientip.again import from_fields
-from gatehound.clientip.current import KEY, known_answer
+from gatehound._sync import run_sync
+from gatehound.clientip.again import raw_names
+from gatehound.clientip.current import KEY
 from gatehound.connection import (
     Message,
     Receive,
@@ -30,22 +33,27 @@ from gatehound.connection import (
     deny,
     is_event_stream,
 )
+from gatehound.data import Runner
 from gatehound.errors import GatehoundError, UsageError
 from gatehound.guard import Guard
 from gatehound.model import Request
 from gatehound.passage import Passage
+from gatehound.scope import Scope, ScopeRequest
 from gatehound.settings import Settings
+from gatehound.shortcut import Shortcut
 from gatehound.stepup import STEP_UP, StepUp
+from gatehound.stores.answer import Lost
 from gatehound.visit import Visit
-from gatehound.web import gate, mounted, path_in
+from gatehound.web import gate, mounted
 from gatehound.web.headers import can_carry, changes, dress, is_due, leaves_caches_to_us
-from gatehound.web.reply import Reply, reply_for
 
-__all__ = ["App", "GatehoundMiddleware", "Message", "Receive", "Scope", "Send"]
+if TYPE_CHECKING:
+    from gatehound.web.reply import Reply
+
+__all__ = ["App", "GatehoundMiddleware", "Message", "Receive", "Scope", "ScopeRequest", "Send"]
 
 _GUARDED: Final = ("http", "websocket")
 _STARTS: Final = ("websocket.accept", "websocket.http.response.start")
-_SEPARATORS: Final = {b"cookie": b"; ", b"user-agent": b","}
 # Names of headers that most responses have, and that say nothing of caches.
 _HARMLESS: Final = frozenset(
     {b"content-length", b"content-encoding", b"date", b"server", b"set-cookie", b"location"}
@@ -53,7 +61,6 @@ _HARMLESS: Final = frozenset(
 # What a response gets that depends on the session and says nothing of caches itself.
 _READ: Final = [(b"cache-control", b"private"), (b"vary", b"Cookie")]
 
-Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -78,6 +85,8 @@ class GatehoundMiddleware:
         self._step_up = StepUp(self.guard)
         self._has_fresh_paths = self._step_up.has_fresh_paths
         self._divided = mounted(self.guard.settings, app, "asgi")
+        self._shortcut = Shortcut(self.guard, raw_names(self.guard.resolver), waits=True)
+        self._latest: tuple[object, Runner] = (None, run_sync)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
@@ -85,24 +94,26 @@ class GatehoundMiddleware:
         if kind not in _GUARDED or "gatehound" in scope:
             await self.app(scope, receive, send)
             return
-        guard = self.guard
+        guard, shortcut = self.guard, self._shortcut
         request = ScopeRequest(scope)
-        if self._gate is not None:
-            refusal = self._gate(request)
-            if refusal is not None:
-                await _refuse(request, scope, send, refusal)
-                return
-        passage = await guard.examine(request)
-        scope.setdefault(KEY, passage.client_ip)
-        scope["gatehound"] = Visit(guard, passage, partial(_run_on, asyncio.get_running_loop()))
-        if kind == "http":
-            response = _Response(guard, passage, receive, send)
-            if passage.record is not None:
-                receive = response.receive
+        if self._gate is not None and (refusal := self._gate(request)) is not None:
+            await _refuse(request, scope, send, refusal)
+            return
+        begun = shortcut.begin(request)
+        if begun is None:
+            passage = await shortcut.examine(request)
         else:
-            socket = WebsocketConnection(guard, passage, receive, send, can_deny=can_deny(scope))
-            response = _Response(guard, passage, receive, socket.send, socket)
-            receive = socket.receive
+            try:
+                replies = await begun[5][1]
+            except Exception as error:
+                replies = Lost(error)
+            passage = shortcut.finish(begun, replies) or await shortcut.go_on(begun, replies)
+        self._show(scope, passage)
+        if kind == "http":
+            response = _Response(guard, passage, receive, send, monotonic())
+            receive = receive if passage.record is None else response.receive
+        else:
+            response, receive = _socket(guard, passage, scope, receive, send)
         try:
             if self._has_fresh_paths or passage.verdict.action is STEP_UP:
                 self._step_up.demand(passage)  # answered as if the app had let it through
@@ -118,34 +129,31 @@ class GatehoundMiddleware:
             if response.connection is not None:
                 await response.connection.leave()
 
+    def _show(self, scope: Scope, passage: Passage) -> None:
+        """Put into the scope what the app finds there."""
+        if KEY not in scope:
+            scope[KEY] = passage.client_ip
+        latest, loop = self._latest, get_running_loop()
+        if latest[0] is not loop:  # nearly always it is that of the last time
+            latest = self._latest = (loop, partial(_run_on, loop))
+        scope["gatehound"] = Visit(self.guard, passage, latest[1])
 
-class _Response:
+
+class _Response(msgspec.Struct, eq=False):
     """The way back of one request: adds headers, and mends what the app let through.
 
     `connection` is that of a websocket, or of a response that streams, once it does: almost
     every other is done before one is needed.
     """
 
-    __slots__ = (
-        *("_began", "_guard", "_passage", "_receive", "_replaced", "_send"),
-        *("connection", "has_left"),
-    )
-
-    def __init__(
-        self,
-        guard: Guard,
-        passage: Passage,
-        receive: Receive,
-        send: Send,
-        connection: WebsocketConnection | StreamConnection | None = None,
-    ) -> None:
-        self._guard = guard
-        self._passage = passage
-        self._receive = receive
-        self._send = send
-        self.connection = connection
-        self._replaced = self.has_left = False
-        self._began = time.monotonic()
+    _guard: Guard
+    _passage: Passage
+    _receive: Receive
+    _send: Send
+    _began: float
+    connection: WebsocketConnection | StreamConnection | None = None
+    has_left: bool = False
+    _replaced: bool = False
 
     async def receive(self) -> Message:
         """Return what the server says; while a response is sent, also that its session ended."""
@@ -219,15 +227,19 @@ class _Response:
             message = {**message, "headers": lines}
         is_silent = True  # of caches
         for name, value in lines:
-            if len(name) == 12 and name.lower() == b"content-type":
+            if name in _HARMLESS:
+                continue
+            if name == b"content-type" or (len(name) == 12 and name.lower() == b"content-type"):
                 if len(value) >= 17 and is_event_stream(message):  # that of "text/event-stream"
                     self._stream()
-            elif is_silent and name not in _HARMLESS:
+            elif is_silent:
                 is_silent = leaves_caches_to_us(name)
-        if not is_due(passage, status):
+        if not (passage.was_read and status == 200) and not is_due(passage, status):
             return message
         if is_silent and not passage.cookies:
-            return {**message, "headers": [*lines, *_READ]}
+            dressed = message.copy() if type(message) is dict else dict(message)
+            dressed["headers"] = lines + _READ
+            return dressed
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in lines]
         gone, added = changes(passage, headers)
         kept = [line for line in lines if line[0].decode("latin-1").lower() not in gone]
@@ -238,6 +250,8 @@ class _Response:
 
         False for a websocket whose handshake is answered already.
         """
+        from gatehound.web.reply import reply_for  # what seldom happens is loaded when it does
+
         passage = self._passage
         reply = reply_for(error, passage, self._guard.settings)
         headers = reply.sized()
@@ -267,102 +281,10 @@ else:  # as asgiref marks its own
     _Response.send._is_coroutine = _mark  # type: ignore[attr-defined] # a function takes any
 
 
-class ScopeRequest(Request):
-    """What an ASGI scope tells."""
-
-    __slots__ = ("_fields", "_is_plain", "_scope")
-
-    def __init__(self, scope: Scope) -> None:
-        headers = scope["headers"]
-        if type(headers) is not list:  # ASGI allows any iterable, and the app reads it after us
-            headers = scope["headers"] = list(headers)
-        # A copy: the scope will hold the Visit, which holds this, and what is a circle waits for
-        # the garbage collector, with all its headers.
-        self._scope = dict(scope)
-        fields = dict(headers)
-        self._is_plain = len(fields) == len(headers)  # no name came twice
-        if not self._is_plain:
-            fields = _joined(headers)
-        self._fields: dict[bytes, bytes] = fields
-        self.websocket = websocket = scope["type"] == "websocket"
-        self.method = "GET" if websocket else scope["method"].upper()
-        self.path = scope["path"]
-        self.agent = str(fields.get(b"user-agent", b""), "latin-1")
-        self.cookie = str(fields.get(b"cookie", b""), "latin-1")
-
-    @property
-    def query(self) -> str:  # type: ignore[override] # asked for by few: read when it is
-        """The raw query text."""
-        return str(self._scope.get("query_string", b""), "latin-1")
-
-    @property
-    def root(self) -> str:
-        """The root path, without a slash at its end."""
-        return str(self._scope.get("root_path", "")).rstrip("/")
-
-    @property
-    def route(self) -> str:
-        """The path below the root path, which servers put in front of it or not."""
-        return path_in(self._scope)
-
-    @property
-    def scheme(self) -> str:  # type: ignore[override] # as the query
-        """What the server says of the connection."""
-        return str(self._scope.get("scheme", ""))
-
-    @property
-    def host(self) -> str:  # type: ignore[override] # as the query
-        """The Host header as sent."""
-        return self.header("host")
-
-    def header(self, name: str) -> str:
-        """Return the value of a header, lines joined by ", "; "" when absent."""
-        value = self._fields.get(raw_name(name))
-        return "" if value is None else str(value, "latin-1")
-
-    def lacks(self, names: tuple[str, ...]) -> bool:
-        """True where none of these headers was sent, names in lower case."""
-        return self._fields.keys().isdisjoint(raw_names(names))
-
-    def locate(self, resolver: ClientIPResolver) -> ClientIP:
-        """Ask the resolver for the client's address, unless ClientIPMiddleware applied it."""
-        scope = self._scope
-        answer = known_answer(scope, resolver) if KEY in scope else None
-        if answer is None:
-            if self._is_plain:
-                answer = from_fields(resolver, scope, self._fields)
-            else:
-                answer = resolver.from_scope(scope)
-        return answer
-
-
-@lru_cache(64)
-def raw_names(names: tuple[str, ...]) -> frozenset[bytes]:
-    """Return names of headers as a scope holds them."""
-    return frozenset(map(raw_name, names))
-
-
-@lru_cache(256)
-def raw_name(name: str) -> bytes:
-    """Return the name of a header as a scope holds it."""
-    return name.lower().encode("latin-1")
-
-
-def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Read headers of which some came twice: Host is the last, User-Agent as WSGI joins it."""
-    fields: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name in fields and name != b"host":
-            fields[name] += _SEPARATORS.get(name, b", ") + value
-        else:
-            fields[name] = value
-    return fields
-
-
 def _run_on(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any]) -> Any:
     """Run what `visit.sync` asks for on the request's own loop, from a handler's thread."""
     try:
-        here = asyncio.get_running_loop()
+        here = get_running_loop()
     except RuntimeError:
         here = None
     if here is loop:
@@ -372,6 +294,15 @@ def _run_on(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any]) -> 
             "itself: await the method of the visit, or make the handler a plain `def`"
         )
     return asyncio.run_coroutine_threadsafe(coro, loop).result()
+
+
+def _socket(
+    guard: Guard, passage: Passage, scope: Scope, receive: Receive, send: Send
+) -> tuple[_Response, Receive]:
+    """Return the way back of a websocket, and its `receive`."""
+    socket = WebsocketConnection(guard, passage, receive, send, can_deny=can_deny(scope))
+    response = _Response(guard, passage, receive, socket.send, monotonic(), socket)
+    return response, socket.receive
 
 
 async def _refuse(request: Request, scope: Scope, send: Send, reply: Reply) -> None:

@@ -35,6 +35,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
+from typing import AnyStr
 
 import msgspec
 from itsdangerous.signer import Signer, SigningAlgorithm
@@ -152,12 +153,12 @@ class CookieCodec:
         for place, signer in enumerate(signers):
             self._signers.setdefault(_key_id(signer), []).append((signer, place > 0))
         self._tail = attribute_text(shape)
-        self._mark = f"{shape.name}="
+        self.mark = f"{shape.name}="
         # Group 1 is the delimiter before the name, group 2 the value up to the next one: our
         # value holds neither ";" nor ",".
         # Blanks are SP and HTAB alone: str.strip() also takes U+00A0 and U+0085, with which a
         # page smuggles "\xa0__Host-..." past the browser's prefix check and into the real name.
-        self._pattern = re.compile(rf"(?:\A|([;,]))[ \t]*{re.escape(self._mark)}([^;,]*)")
+        self._pattern = re.compile(rf"(?:\A|([;,]))[ \t]*{re.escape(self.mark)}([^;,]*)")
         self._verified = lru_cache(REMEMBERED_TEXTS)(self._verify)
 
     def seal(self, ticket: Ticket) -> str:
@@ -183,7 +184,7 @@ class CookieCodec:
         `commas` says whether the server may have joined lines with "," (WSGI), as gunicorn,
         waitress and wsgiref do. "" means that no cookie was sent. Text is Latin-1.
         """
-        times = text.count(self._mark)
+        times = text.count(self.mark)
         if times > 1:
             matches = self._pattern.finditer(text)
             wanted = (match for match in matches if commas or match[1] != ",")
@@ -207,13 +208,13 @@ class CookieCodec:
         """
         value = self._seal(ticket, self.shape.digest)
         if not ticket.flags & REMEMBERED:
-            return f"{self._mark}{value}{self._tail}"
-        return f"{self._mark}{value}; Max-Age={max(0, int(ticket.expires - now))}{self._tail}"
+            return f"{self.mark}{value}{self._tail}"
+        return f"{self.mark}{value}; Max-Age={max(0, int(ticket.expires - now))}{self._tail}"
 
     def clear_header(self) -> str:
         """Return the Set-Cookie value that removes the cookie. Only a logout may send it."""
         # Expires too: clients exist that know no Max-Age (RFC 6265bis 4.1.2.2 lets it win).
-        return f"{self._mark}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{self._tail}"
+        return f"{self.mark}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{self._tail}"
 
     def _seal(self, ticket: Ticket, attributes: int) -> str:
         # struct would cut or zero-fill a field of another length, and say nothing.
@@ -243,12 +244,12 @@ class CookieCodec:
 
     def _only(self, text: str, commas: bool) -> str | None:
         """Return the value behind the one mark in a text; None where it is no cookie's name."""
-        at = text.find(self._mark)
+        at = text.find(self.mark)
         if at:
             before = text[:at].rstrip(" \t")
             if before and before[-1] != ";" and not (commas and before[-1] == ","):
                 return None
-        value = text[at + len(self._mark) :]
+        value = text[at + len(self.mark) :]
         if len(value) == COOKIE_LENGTH and ";" not in value and "," not in value:
             return value
         match = _VALUE.match(value)
@@ -276,6 +277,22 @@ class CookieCodec:
                 good.append(((match[1] == ",", is_old, place), opened))
         ticket, stale = min(good)[1] if good else (None, False)
         return Reading(ticket, seen - len(good), seen, too_many=False, stale_key=stale)
+
+
+def sole_value(line: AnyStr, mark: AnyStr, gap: AnyStr, end: AnyStr) -> AnyStr | None:
+    """Return the value of a cookie as browsers send it: once, alone between "; " and ";".
+
+    `mark` is its name and "=", `gap` is "; ", `end` is ";". None is said of all others, among
+    which `read` finds one or not. Nothing is verified.
+    """
+    before, _, value = line.partition(mark)
+    if len(value) != COOKIE_LENGTH:
+        if value[COOKIE_LENGTH : COOKIE_LENGTH + 1] != end or mark in value:
+            return None
+        value = value[:COOKIE_LENGTH]
+    if before and before[-2:] != gap:
+        return None
+    return value
 
 
 def _unquote(value: str) -> str:

@@ -56,6 +56,8 @@ if TYPE_CHECKING:  # loaded where it is on
 # Any agent will do: it loads the rules of the User-Agent parser.
 CHROME_LIKE: Final = "Mozilla/5.0 (X11; Linux x86_64) Chrome/126.0.0.0 Safari/537.36"
 
+Asking = Callable[[Passage, Ticket], Coroutine[Any, Any, Answer]]
+
 log: Final = logging.getLogger("gatehound")
 # In Python 3.11 a member of an enum takes longer to look up than a function to call.
 _NAVIGATE: Final = Activity.NAVIGATE
@@ -114,14 +116,14 @@ class Guard(Turning):
         self._identity = hashlib.sha256(settings.identity_key.encode()).digest()
         self.limits = lru_cache(1024)(settings.limits)
         super().__init__()
-        self._touch = int(settings.session.touch_interval * 1000)
+        self.touch = int(settings.session.touch_interval * 1000)
         self._stores: dict[bool, Store] = {} if store is None else {store.suspends: store}
         if store is not None and not store.suspends:
             self._stores[True] = store  # one that never waits serves both worlds
         self._store_given = store is not None
         self._suspends = True
         self._state = {"prepared": False}  # this and the next are shared with the blocking twin
-        self._outage = Outage()
+        self.outage = Outage()
         if telemetry is not None or settings.telemetry.measures:
             from gatehound.telemetry.guarded import measure  # what is off is not loaded
 
@@ -211,13 +213,17 @@ class Guard(Turning):
             self.note_forged(passage, reading)
         if ticket is None:
             return
+        mark = 0 if self.recent is None else self.recent.mark()
+        await self.weigh(passage, ticket, mark, self._ask, judge=judge)
+
+    async def weigh(
+        self, passage: Passage, ticket: Ticket, mark: int, ask: Asking, *, judge: bool
+    ) -> None:
+        """Admit or turn away by the answer of the store; `mark` is from before it was asked."""
         recent = self.recent
-        mark = 0 if recent is None else recent.mark()
         try:
-            if not self._state["prepared"]:
-                await self.ready()
-            answer = await self._question(passage, ticket)
-            if self._outage.is_down:
+            answer = await ask(passage, ticket)
+            if self.outage.is_down:
                 await self._note_answer()
             passage.now = answer.now
             if not self._admits(passage, ticket, answer):
@@ -250,19 +256,21 @@ class Guard(Turning):
 
     async def ask(self, passage: Passage, ticket: Ticket) -> Answer:
         """Ask the store what a secret is worth; where a person is there, that slides it."""
-        await self.ready()
-        answer = await self._question(passage, ticket)
+        answer = await self._ask(passage, ticket)
         await self._note_answer()
         return answer
 
-    def _question(self, passage: Passage, ticket: Ticket) -> Coroutine[Any, Any, Answer]:
+    async def _ask(self, passage: Passage, ticket: Ticket) -> Answer:
+        if not self._state["prepared"]:
+            await self.ready()
         activity = passage.activity
         extends = activity is _NAVIGATE or activity is _ACTION  # as `activity.extends`, in less
-        touch = self._touch if extends else None
-        return self.store.load(ticket.alias, ticket.sid, secret_hash(ticket.secret), touch=touch)
+        touch = self.touch if extends else None
+        about = ticket.alias, ticket.sid, secret_hash(ticket.secret)
+        return await self.store.load(*about, touch=touch)
 
     async def _note_answer(self) -> None:
-        if self._outage.ends():
+        if self.outage.ends():
             await self.tell(Event("store_up"))
 
     def _admits(self, passage: Passage, ticket: Ticket, answer: Answer) -> bool:
@@ -305,7 +313,7 @@ class Guard(Turning):
         if isinstance(error, StoreCorrupt):
             if self._events.admits("record_unreadable"):
                 self._events.emit(Event("record_unreadable", reason=str(error)))
-        elif self._outage.begins():
+        elif self.outage.begins():
             self._events.emit(Event("store_down", reason=str(error)))
 
     # --- start ---

@@ -31,8 +31,8 @@ EVENT_OF_DETECTOR: Final = {
     "network_change": "session_ip_shift",
     "geo_anomaly": "session_geo_anomaly",
 }
-_NOTHING_STANDS: Final = Verdict()
-_LOOKED_AT: Final = FLAGGED | STEP_UP | WATCHED
+NOTHING_STANDS: Final = Verdict()
+LOOKED_AT: Final = FLAGGED | STEP_UP | WATCHED
 
 
 class _Change(msgspec.Struct, frozen=True, gc=False):
@@ -67,11 +67,11 @@ class Judging(Acting):
         passage.agent_digest, pair = detection.contexts(packed, request.agent[:MAX_AGENT])
         if (  # almost every request: in the context that was the last new one, and nothing stands
             pair == record.seen.pairs[0]
-            and not (security.flags & _LOOKED_AT or passage.was_seen)
+            and not (security.flags & LOOKED_AT or passage.was_seen)
             and not population.is_due
             and detection.turns.is_quiet(security.sid, passage.now)
         ):
-            passage.verdict = _NOTHING_STANDS
+            passage.verdict = NOTHING_STANDS
             return True
         return self._has_settled(passage, record, pair)
 
@@ -87,7 +87,7 @@ class Judging(Acting):
             # It is looked at each time, so that its reasons can be shown.
             passage.verdict = Verdict(standing_action(record))
             return False
-        passage.verdict = _NOTHING_STANDS
+        passage.verdict = NOTHING_STANDS
         if is_due or pair not in record.seen.pairs:
             return False
         if record.security.flags & WATCHED:

@@ -25,6 +25,22 @@ from gatehound.clientip import ClientIP, ClientIPResolver
 Duration: TypeAlias = Annotated[float, "duration"]
 Detail: TypeAlias = Mapping[str, str | int | float | bool | None]
 NOTHING: Final[Detail] = MappingProxyType({})
+# Headers by which a browser says that it fetches ahead of time. Sec-Purpose is the standard;
+# Purpose is sent by Safari and older Chrome, X-Moz by older Firefox, X-Sec-Purpose by Turbo's link
+# prefetch, whose fetch may not set Sec- headers.
+PURPOSES: Final = ("sec-purpose", "purpose", "x-moz", "x-sec-purpose")
+
+
+class Silent:
+    """What says nothing of what is in it, because there are secrets among it."""
+
+    def __repr__(self) -> str:
+        """Name the class alone."""
+        return object.__repr__(self)
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Say no more to rich, whose tracebacks show local variables."""
+        return []
 
 
 class Action(enum.IntEnum):
@@ -156,6 +172,14 @@ class Request(ABC):
     def lacks(self, names: tuple[str, ...]) -> bool:
         """True where none of these headers was sent, names in lower case."""
         return not any(self.header(name) for name in names)
+
+    def navigates(self) -> bool:
+        """True where a browser follows a link, and says nothing of doing it ahead of time."""
+        return (
+            not self.websocket
+            and self.header("sec-fetch-mode") == "navigate"
+            and self.lacks(PURPOSES)
+        )
 
     @abstractmethod
     def locate(self, resolver: ClientIPResolver) -> ClientIP:

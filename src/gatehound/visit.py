@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from gatehound import presession, signin
@@ -23,15 +24,14 @@ from gatehound.detection import describe
 from gatehound.errors import FreshLoginRequired, SessionSuperseded, UsageError
 from gatehound.guard import Guard
 from gatehound.listing import UserId, sid_of
-from gatehound.model import Action, Activity, Ended, EndReason, Session, Signal, Verdict
+from gatehound.model import Action, Activity, Ended, EndReason, Session, Signal, Silent, Verdict
 from gatehound.passage import LoginAttempt, Passage
 from gatehound.standing import is_suspicious
 from gatehound.stepup import check_fresh
 from gatehound.stores.rule import clip_text
-from gatehound.wayback import NOBODY, WayBack
 
 
-class _Shown:
+class _Shown(Silent):
     """The attributes that both faces show."""
 
     _guard: Guard
@@ -121,6 +121,8 @@ class _Shown:
         A path of this site with its query, fit for a redirect, whatever `value` is; "/" where it
         was not made for this browser's session in the last hour. Nothing raises.
         """
+        from gatehound.wayback import NOBODY, WayBack
+
         passage, settings = self._passage, self._guard.settings
         passage.was_read = True
         # The session that this request came with: a login may have made another one since.
@@ -148,10 +150,12 @@ class _Shown:
             told()
         if passage.superseded is not None:
             raise passage.raise_later(SessionSuperseded())
-        policy = self._guard.settings.outage.policy
-        if passage.outage is not None and not passage.stale and policy != "anonymous":
+        if passage.outage is not None and self._is_refused(passage):
             raise passage.raise_later(passage.outage)
         return passage
+
+    def _is_refused(self, passage: Passage) -> bool:
+        return not passage.stale and self._guard.settings.outage.policy != "anonymous"
 
     def _sure(self) -> Passage:
         """As `_read`, and refuse what is only remembered: it may have ended meanwhile."""
@@ -161,21 +165,20 @@ class _Shown:
         return passage
 
 
-class Visit(_Shown):
+class Visit(_Shown, msgspec.Struct, eq=False):
     """One request as the app sees it, under ASGI; methods are coroutines.
 
     `sync` is the plain face, for `def` handlers that run in a thread.
     """
 
-    def __init__(self, guard: Guard, passage: Passage, run: Runner = run_sync) -> None:
-        self._guard = guard
-        self._passage = passage
-        self._run = run
+    _guard: Guard
+    _passage: Passage
+    _run: Runner = run_sync
 
     @property
     def sync(self) -> SyncVisit:
         """The same with plain methods; they run on this request's own loop."""
-        return SyncVisit(self, self._run)
+        return SyncVisit(self, self._run, self._guard, self._passage)
 
     @property
     def data(self) -> Data:
@@ -329,14 +332,13 @@ class Visit(_Shown):
         return await signin.end_sessions(self._guard, self._passage, reason, only=only, keep=keep)
 
 
-class SyncVisit(_Shown):
+class SyncVisit(_Shown, msgspec.Struct, eq=False):
     """One request as the app sees it, with plain methods; see Visit for what they do."""
 
-    def __init__(self, visit: Visit, run: Runner) -> None:
-        self._target = visit
-        self._guard = visit._guard
-        self._passage = visit._passage
-        self._run = run
+    _target: Visit
+    _run: Runner
+    _guard: Guard
+    _passage: Passage
 
     @property
     def sync(self) -> SyncVisit:

@@ -12,18 +12,21 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
 from gatehound import anonymous, signin
 from gatehound._sync import run_sync
 from gatehound.clientip import ClientIP, ClientIPResolver
-from gatehound.clientip.again import from_environ
+from gatehound.clientip.again import from_environ, keys
 from gatehound.clientip.current import KEY, known_answer
 from gatehound.errors import GatehoundError, UsageError
 from gatehound.guard import Guard
-from gatehound.model import Request
+from gatehound.model import PURPOSES, Request
 from gatehound.passage import Passage
 from gatehound.settings import Settings
+from gatehound.shortcut import Shortcut
 from gatehound.stepup import STEP_UP, StepUp
-from gatehound.visit import Visit
+from gatehound.visit import SyncVisit, Visit
 from gatehound.web import gate, mounted
 from gatehound.web.headers import can_carry, dress, is_due, says_nothing_of_caches
 from gatehound.web.reply import reply_for
@@ -59,6 +62,7 @@ class GatehoundMiddleware:
         self._step_up = StepUp(self.guard)
         self._has_fresh_paths = self._step_up.has_fresh_paths
         self._divided = mounted(self.guard.settings, app, "wsgi")
+        self._shortcut = Shortcut(self.guard, keys(self.guard.resolver), waits=False)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -69,9 +73,11 @@ class GatehoundMiddleware:
         if refusal is not None:
             start_response(refusal.status_line, refusal.sized())
             return [refusal.body_for(request)]
-        passage = run_sync(self.guard.examine(request))
-        environ.setdefault(KEY, passage.client_ip)
-        environ["gatehound"] = Visit(self.guard, passage).sync
+        passage = self._let_through(request)
+        if KEY not in environ:
+            environ[KEY] = passage.client_ip
+        visit = Visit(self.guard, passage)
+        environ["gatehound"] = SyncVisit(visit, run_sync, self.guard, passage)
         response = _Response(self.guard, passage, start_response)
         try:
             if self._has_fresh_paths or passage.verdict.action is STEP_UP:
@@ -84,22 +90,29 @@ class GatehoundMiddleware:
             return answer
         return response.finish(body)
 
+    def _let_through(self, request: EnvironRequest) -> Passage:
+        shortcut = self._shortcut
+        begun = shortcut.begin(request)
+        if begun is None:
+            return run_sync(shortcut.examine(request))
+        replies = begun[5][1]
+        return shortcut.finish(begun, replies) or run_sync(shortcut.go_on(begun, replies))
 
-class _Response:
+
+class _Response(msgspec.Struct, eq=False):
     """The way back of one request: adds headers, and mends what the app let through.
 
     A WSGI server sends headers with the first body byte: until then a second start_response
     with exc_info replaces the first (PEP 3333), and a login can still be undone.
     """
 
-    def __init__(self, guard: Guard, passage: Passage, start: StartResponse) -> None:
-        self._guard = guard
-        self._passage = passage
-        self._start = start
-        self._replaces: GatehoundError | None = None
-        self._has_returned = False
-        self._has_written = False
-        self._can_carry = False
+    _guard: Guard
+    _passage: Passage
+    _start: StartResponse
+    _replaces: GatehoundError | None = None
+    _has_returned: bool = False
+    _has_written: bool = False
+    _can_carry: bool = False
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -117,12 +130,13 @@ class _Response:
             run_sync(signin.rotate_if_due(self._guard, passage))
         if self._has_returned:  # a lazy app: no later moment of its response passes here
             self._end_carried()
-        if is_due(passage, code):
+        if (passage.was_read and code == 200) or is_due(passage, code):
             if not passage.cookies and says_nothing_of_caches(headers):
                 headers = [*headers, *_READ]
             else:
                 headers = dress(passage, headers)
-        write = self._start(status, headers, *([exc_info] if exc_info else []))
+        start = self._start
+        write = start(status, headers, exc_info) if exc_info else start(status, headers)
         passage.started = True
 
         def noting(data: bytes) -> Any:
@@ -177,9 +191,10 @@ class _Response:
 class EnvironRequest(Request):
     """What a WSGI environ tells."""
 
-    __slots__ = ("_environ",)
+    __slots__ = ("_environ", "line")
 
     commas = True
+    gap, end = "; ", ";"
 
     def __init__(self, environ: Environ) -> None:
         # A copy: the environ will hold the Visit, which holds this, and what is a circle waits
@@ -192,11 +207,26 @@ class EnvironRequest(Request):
         if not raw.isascii():
             raw = raw.encode("latin-1", "replace").decode("utf-8", "replace")
         self.path = raw
-        self.query = environ.get("QUERY_STRING", "")
-        self.scheme = environ.get("wsgi.url_scheme", "")
-        self.host = environ.get("HTTP_HOST", "")
         self.agent = environ.get("HTTP_USER_AGENT", "")
-        self.cookie = environ.get("HTTP_COOKIE", "")
+        self.cookie = self.line = environ.get("HTTP_COOKIE", "")
+
+    @property
+    def query(self) -> str:  # type: ignore[override] # asked for by few: read when it is
+        """The raw query text."""
+        text: str = self._environ.get("QUERY_STRING", "")
+        return text
+
+    @property
+    def scheme(self) -> str:  # type: ignore[override] # as the query
+        """What the server says of the connection."""
+        text: str = self._environ.get("wsgi.url_scheme", "")
+        return text
+
+    @property
+    def host(self) -> str:  # type: ignore[override] # as the query
+        """The Host header as sent."""
+        text: str = self._environ.get("HTTP_HOST", "")
+        return text
 
     @property
     def root(self) -> str:
@@ -219,6 +249,23 @@ class EnvironRequest(Request):
         """True where none of these headers was sent, names in lower case."""
         return self._environ.keys().isdisjoint(environ_keys(names))
 
+    def navigates(self) -> bool:
+        """True where a browser follows a link, and says nothing of doing it ahead of time."""
+        environ = self._environ
+        if environ.get("HTTP_SEC_FETCH_MODE") != "navigate":
+            return False
+        return environ.keys().isdisjoint(_PURPOSES)
+
+    def place(self, names: tuple[str, ...]) -> tuple[Any, ...]:
+        """Return the agent, the peer and the lines of these headers.
+
+        The agent alone where something before this knows the address.
+        """
+        environ = self._environ
+        if KEY in environ:
+            return (self.agent,)
+        return (self.agent, environ.get("REMOTE_ADDR"), *map(environ.get, names))
+
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
         """Ask the resolver for the client's address, unless ClientIPMiddleware applied it."""
         environ = self._environ
@@ -237,6 +284,9 @@ def environ_key(name: str) -> str:
     """Return the name of a header as an environ holds it (PEP 3333)."""
     key = name.upper().replace("-", "_")
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+_PURPOSES: Final = environ_keys(PURPOSES)
 
 
 def _discard(data: bytes) -> None:

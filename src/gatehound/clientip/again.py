@@ -24,7 +24,7 @@ def from_fields(
     resolver: ClientIPResolver, scope: Mapping[str, Any], fields: Mapping[bytes, bytes]
 ) -> ClientIP:
     """As `resolver.from_scope`, for headers by name of which none came twice."""
-    client, names = scope.get("client"), _raw_names(resolver)
+    client, names = scope.get("client"), raw_names(resolver)
     # Without a client the server decides, which is no part of the key.
     if not client or type(client) is not tuple or names is None:
         return resolver.from_scope(scope, fields=fields)
@@ -39,7 +39,7 @@ def from_fields(
 
 def from_environ(resolver: ClientIPResolver, environ: Mapping[str, Any]) -> ClientIP:
     """As `resolver.from_environ`."""
-    peer, names = environ.get("REMOTE_ADDR"), _keys(resolver)
+    peer, names = environ.get("REMOTE_ADDR"), keys(resolver)
     if type(peer) is not str or len(peer) > MAX_TEXT or names is None:
         return resolver.from_environ(environ)
     lines = tuple([environ.get(name) for name in names])
@@ -53,25 +53,27 @@ def from_environ(resolver: ClientIPResolver, environ: Mapping[str, Any]) -> Clie
 def _from_lines(
     resolver: ClientIPResolver, client: tuple[Any, ...], lines: tuple[bytes | None, ...]
 ) -> ClientIP:
-    pairs = zip(_raw_names(resolver) or (), lines, strict=True)
+    pairs = zip(raw_names(resolver) or (), lines, strict=True)
     fields = {name: line for name, line in pairs if line is not None}
     return resolver.from_scope({"client": client}, fields=fields)
 
 
 @lru_cache(SIZE)
 def _from_texts(resolver: ClientIPResolver, peer: str, lines: tuple[str | None, ...]) -> ClientIP:
-    pairs = zip(_keys(resolver) or (), lines, strict=True)
+    pairs = zip(keys(resolver) or (), lines, strict=True)
     environ = {name: line for name, line in pairs if line is not None}
     return resolver.from_environ({"REMOTE_ADDR": peer, **environ})
 
 
 @lru_cache(64)
-def _raw_names(resolver: ClientIPResolver) -> tuple[bytes, ...] | None:
+def raw_names(resolver: ClientIPResolver) -> tuple[bytes, ...] | None:
+    """Return the headers that it may read as a scope names them; None where one is a secret."""
     return _names(resolver, lambda name: name.encode("ascii"))
 
 
 @lru_cache(64)
-def _keys(resolver: ClientIPResolver) -> tuple[str, ...] | None:
+def keys(resolver: ClientIPResolver) -> tuple[str, ...] | None:
+    """Return the headers that it may read as an environ names them; None where one is a secret."""
     return _names(resolver, lambda name: f"HTTP_{name.upper().replace('-', '_')}")
 
 

@@ -38,7 +38,7 @@ import msgspec
 
 from gatehound.detection.pattern import matcher, pattern_problems
 from gatehound.errors import SettingsError
-from gatehound.model import Activity, Request
+from gatehound.model import PURPOSES, Activity, Request
 
 Override: TypeAlias = Callable[[Request], Activity | None]
 
@@ -50,9 +50,6 @@ _ASSETS: Final = frozenset(
     {"audio", "audioworklet", "font", "image", "json", "manifest", "paintworklet", "script"}
     | {"sharedworker", "style", "text", "track", "video", "worker", "xslt"}
 )
-# Sec-Purpose is the standard; Purpose is sent by Safari and older Chrome, X-Moz by older
-# Firefox, X-Sec-Purpose by Turbo's link prefetch, whose fetch may not set Sec- headers.
-_PURPOSES: Final = ("sec-purpose", "purpose", "x-moz", "x-sec-purpose")
 # A link or form that a script library follows for the person: the browser would have navigated.
 _FOLLOWED: Final = ("hx-boosted", "hx-history-restore-request", "x-pjax")
 _BY_SCRIPT: Final = ("hx-request", "service-worker")
@@ -134,16 +131,19 @@ class Activities:
         self._is_action = matcher(settings.action_paths)
         self._is_background = matcher(settings.background_paths)
         self._named = lru_cache(_CACHED_PATHS)(self._by_path)
+        self._led_to = lru_cache(_CACHED_PATHS)(self._by_link)
 
     def classify(self, request: Request) -> Activity:
         """Return the class of the request."""
         method, path = request.method, request.path
+        if method == "GET" and not self._may_declare and request.navigates():
+            return self._led_to(path) if len(path) <= _MAX_CACHED else self._by_link(path)
         safe = method in SAFE_METHODS
         if self._may_declare:
             declared = self._declared(request, safe)
             if declared is not None:
                 return declared
-        if safe and not request.lacks(_PURPOSES) and _is_speculative(request):
+        if safe and not request.lacks(PURPOSES) and _is_speculative(request):
             return _SPECULATIVE
         is_short = len(method) + len(path) <= _MAX_CACHED
         named = self._named(method, path) if is_short else self._by_path(method, path)
@@ -157,6 +157,9 @@ class Activities:
         if self._is_action(method, path):
             return _ACTION
         return _BACKGROUND if self._is_background(method, path) else None
+
+    def _by_link(self, path: str) -> Activity:
+        return self._by_path("GET", path) or _NAVIGATE
 
     def _by_rest_route(self, request: Request) -> Activity | None:
         """A write to WordPress goes by the path that it would have with permalinks."""
@@ -178,7 +181,7 @@ class Activities:
 
 def _is_speculative(request: Request) -> bool:
     """Sec-Purpose is a list such as `prefetch;prerender`; the older headers say the same."""
-    for name in _PURPOSES:
+    for name in PURPOSES:
         purpose = request.header(name)
         if purpose and ("prefetch" in purpose or "prerender" in purpose or purpose == "preview"):
             return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal, NoReturn, Protocol, TypeAlias
 
 import msgspec
 
@@ -289,3 +289,58 @@ class Dump(msgspec.Struct, frozen=True):
     users: tuple[Holdings, ...]
     not_before: int = 0
     cursor: str = ""
+
+
+# --- a load in three steps, for what is asked again and again ---
+#
+# `load` is a coroutine that makes its answer anew. Most requests are like one before: the same
+# session, unchanged. So a question that was asked is kept, with the record that was the answer; it
+# is asked again at once, and what comes is compared. Where anything differs, `go_on` goes on from
+# there as `load` would, and makes no second trip. MUST NOT remember a session without asking.
+
+Asked: TypeAlias = tuple[Any, Any]
+"""Over what was asked, and the replies: a list, or under asyncio what has to be awaited for it."""
+
+
+class Question(msgspec.Struct, frozen=True, gc=False):
+    """What is asked of one session; `record` is what the answer may be again, None for nothing."""
+
+    alias: bytes
+    sid: bytes
+    secret_hash: bytes
+    record: Record | None
+
+
+class Lost(list[Any]):
+    """Stands in the place of replies that did not come, and are like no other."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__((error,))
+        self.error = error
+
+
+class Quick(Protocol):
+    """What a store offers that can be asked without a coroutine."""
+
+    def question(
+        self, alias: bytes, sid: bytes, secret_hash: bytes, replies: list[Any] | None = None
+    ) -> Any:
+        """Make a Question; with replies where these are what a live session is told by."""
+        raise NotImplementedError
+
+    def ask(self, question: Any, touch: int | None) -> Asked | None:
+        """Ask; None where that takes more than this: call `load`, nothing was asked."""
+        raise NotImplementedError
+
+    def told(self, question: Any, replies: list[Any]) -> int:
+        """Return the store's now where the replies are those of `record`; else 0."""
+        raise NotImplementedError
+
+    async def go_on(self, question: Any, asked: Asked, touch: int | None) -> Answer:
+        """Answer as `load` does, from replies that have come, a Lost in the place of none."""
+        raise NotImplementedError
+
+
+async def failing(error: Exception) -> NoReturn:
+    """Raise what asking raised, where replies are waited for."""
+    raise error

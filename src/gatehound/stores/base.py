@@ -56,6 +56,7 @@ from gatehound.stores.answer import (
     NewSession,
     Page,
     Query,
+    Quick,
     Refused,
     Remembered,
     Revoked,
@@ -73,6 +74,7 @@ class Store(ABC):
     kind: ClassVar[str]
     suspends: bool
     tells: bool = False  # True: `ends` waits until it is told; False: ask again after 0.25 s
+    quick: Quick | None = None  # what is asked in place of `load` where it can answer
 
     # --- life of the store ---
 

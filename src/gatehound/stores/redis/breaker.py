@@ -24,26 +24,22 @@ class Breaker:
     `clock` gives seconds that never go back.
     """
 
-    __slots__ = ("_clock", "_failed_at", "_lock", "_silences", "_try_at", "heard_at")
+    __slots__ = ("_clock", "_failed_at", "_lock", "_try_at", "heard_at", "silences")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()  # held for a few assignments, never while anybody waits
-        self._silences = 0
+        self.silences = 0
+        """How many in a row up to now: 0 for a server that answered last time."""
         self._failed_at = 0.0
         self._try_at = 0.0
         self.heard_at = float("-inf")
         """When the last call that was answered began."""
 
-    @property
-    def silences(self) -> int:
-        """How many in a row up to now: 0 for a server that answered last time."""
-        return self._silences
-
     def begin(self) -> float | None:
         """Return when the call begins, to be given to `silent`; None: do not ask now."""
         now = self._clock()
-        if self._silences < SILENCES:
+        if self.silences < SILENCES:
             return now
         with self._lock:
             if now < self._try_at:
@@ -53,14 +49,14 @@ class Breaker:
 
     def answered(self, began: float) -> None:
         """An answer came, be it a refusal: the server is there."""
-        self._silences = 0
+        self.silences = 0
         self.heard_at = began
 
     def silent(self, began: float) -> None:
         """No answer came in time, or no connection."""
         with self._lock:
-            if self._silences and began < self._failed_at:
+            if self.silences and began < self._failed_at:
                 return
-            self._silences += 1
+            self.silences += 1
             self._failed_at = self._clock()
             self._try_at = self._failed_at + REST

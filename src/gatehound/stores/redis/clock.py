@@ -38,20 +38,27 @@ class StoreClock:
 
     @property
     def now(self) -> int | None:
-        """The store's time as far as it is known; None before the first reply."""
+        """As `read`."""
+        return self.read()
+
+    def read(self) -> int | None:
+        """Return the store's time as far as it is known; None before the first reply."""
         if self._given is not None:
             return self._given()
         return None if self._offset is None else _local() + self._offset
 
     def now_beside(self, line: bytes) -> int | None:
         """`now`, where this line is fresh; None where the store has to be asked for either."""
-        local = _local() if self._given is None else self._given()
-        looked = self._looked.get(line)
-        if looked is None or not 0 <= local - looked < FRESH_FOR:
+        looked, offset = self._looked.get(line), self._offset
+        if looked is None:
             return None
         if self._given is not None:
-            return local
-        return None if self._offset is None else local + self._offset
+            local, offset = self._given(), 0
+        else:
+            local = _local()
+        if offset is None or not 0 <= local - looked < FRESH_FOR:
+            return None
+        return local + offset
 
     def is_fresh(self, line: bytes) -> bool:
         """True where this line was read less than a second ago.

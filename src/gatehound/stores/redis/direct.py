@@ -97,6 +97,10 @@ class Direct:
         self.breaker = server.breaker
         self.is_open = True
 
+    def trip(self) -> Direct:
+        """Return what may be asked at once: this, which finds a line or opens one."""
+        return self
+
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one trip; refusals stand in their places, silence is raised.
 

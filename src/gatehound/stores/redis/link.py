@@ -83,7 +83,8 @@ class Link(asyncio.Protocol):
 
     def ask_packed(self, data: bytes, count: int = 1) -> asyncio.Future[list[Any]]:
         """As `ask`, for what is packed: `count` commands."""
-        future = self._loop.create_future()
+        # As the loop's create_future does, uvloop's too, and without a call of Python's for it.
+        future: asyncio.Future[list[Any]] = asyncio.Future(loop=self._loop)
         now = self.used_at = self._clock()
         try:
             if self._is_alone and not self._waiting:
@@ -123,9 +124,10 @@ class Link(asyncio.Protocol):
             while (reply := gets()) is not MORE:
                 if not waiting:
                     raise Stray  # noqa: TRY301 - ends the connection like what cannot be read
+                future, count, began = waiting[0]
                 replies.append(reply)
-                if len(replies) == waiting[0][1]:
-                    future, _, began = waiting.popleft()
+                if count == 1 or len(replies) == count:
+                    waiting.popleft()
                     if not future.done():
                         future.set_result(replies)
                     replies = []
@@ -219,15 +221,22 @@ class Shared:
         # Also those that take no more and still owe replies; a transport keeps its link alive.
         self._all: weakref.WeakSet[Link] = weakref.WeakSet()
         self._link: Link | None = None
+        self._may_rest = server.idle_limit < float("inf")
         self.breaker = server.breaker
         self.is_open = True
 
     @property
     def link(self) -> Link | None:
-        """The link to ask over at once; None where `ask` has to open one first."""
+        """As `trip`."""
+        return self.trip()
+
+    def trip(self) -> Link | None:
+        """Return the link to ask over at once; None where `ask` has to open one first."""
         link = self._link
+        if link is None or not self._may_rest:
+            return link
         server = self._server
-        if link is None or server.clock() - link.used_at < server.idle_limit:
+        if server.clock() - link.used_at < server.idle_limit:
             return link
         link.retire()
         return None
@@ -235,7 +244,7 @@ class Shared:
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one trip; refusals stand in their places, silence is raised."""
         began = self._server.clock()
-        link = self.link or await self._opened()
+        link = self.trip() or await self._opened()
         if not link.is_open:  # it may end while its opening is waited for
             link = await self._opened()
             if not link.is_open:  # a server that hangs up on all who come is not stormed

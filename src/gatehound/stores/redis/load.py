@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gatehound.errors import StoreCorrupt
 from gatehound.model import END_REASONS, EndReason
-from gatehound.stores.answer import Answer, Standing
+from gatehound.stores.answer import Answer, Asked, Lost, Question, Standing, failing
 from gatehound.stores.record import Record, Tombstone
 from gatehound.stores.redis.call import Calls
 from gatehound.stores.redis.form import read_finished, read_record, read_stones
@@ -30,54 +30,119 @@ _PACKED: Final = (
 )
 
 
-class Loader:
-    """Loads sessions of one namespace. Safe to share between threads and loops."""
+class PlainRead(Question, frozen=True, gc=False):
+    """A question as one HMGET, and what it was answered with.
 
-    __slots__ = ("_calls", "_touched")
+    `parts` are the bytes of `record`, and () for none, which no reply is. `seen` is when it was
+    touched, as far as this process knows; None where it does not.
+    """
+
+    key: bytes
+    line: bytes
+    packed: bytes
+    seen: int | None
+    parts: Any
+    created: int
+
+
+class Loader:
+    """Loads sessions of one namespace. Safe to share between threads and loops.
+
+    It is the `quick` of its store, and `load` goes the same way.
+    """
+
+    __slots__ = ("_calls", "_clock", "_touched", "_wire")
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self._clock = calls.clock
+        self._wire = calls.wire
         self._touched: dict[bytes, int] = {}
 
     async def load(self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None) -> Answer:
         """See Store.load."""
-        calls = self._calls
-        bucket = calls.keys.bucket(alias)
-        now = calls.clock.now_beside(bucket + b"n")
-        if touch is not None and not self._was_touched(sid, touch, now):
-            return await self._judge(alias, sid, secret_hash, touch)
+        question = self.question(alias, sid, secret_hash)
+        asked = self.ask(question, touch)
+        if asked is None:
+            if touch is not None and not self._was_touched(question.seen, touch):
+                return await self._judge(question, touch)
+            return await self._weigh(question, await self._read(question), touch)
+        try:
+            replies = await asked[1] if self._wire.suspends else asked[1]
+        except Exception as error:
+            replies = Lost(error)
+        return await self.go_on(question, (asked[0], replies), touch)
+
+    def question(
+        self, alias: bytes, sid: bytes, secret_hash: bytes, replies: list[Any] | None = None
+    ) -> PlainRead:
+        """See Quick."""
+        bucket = self._calls.keys.bucket(alias)
         key = bucket + b"u" + alias
-        trip = None if now is None else calls.wire.short(key)
+        packed = _PACKED % (len(key), key, sid, sid, sid)
+        parts: Any = ()
+        record, created = None, 0
+        if replies and (found := _ordinary_record(alias, sid, secret_hash, replies[0])):
+            parts, record, created = replies[0], found, found.security.created
+        seen = self._touched.get(sid)
+        about = alias, sid, secret_hash, record
+        return PlainRead(*about, key, bucket + b"n", packed, seen, parts, created)
+
+    def ask(self, question: PlainRead, touch: int | None) -> Asked | None:
+        """See Quick; None also where line and time have to be read beside."""
+        now = self._clock.now_beside(question.line)
+        if now is None:
+            return None
+        if touch is not None and (question.seen is None or now - question.seen >= touch):
+            return None
+        trip = self._wire.short(question.key)
         if trip is None:
-            parts = await self._read(key, sid)
-        else:
-            try:
-                replies: Any = trip.ask_packed(_PACKED % (len(key), key, sid, sid, sid))
-                [parts] = await replies if calls.wire.suspends else replies
-            except Exception as error:
-                raise await calls.wire.failed(trip, error) from error
-            if isinstance(parts, Exception):  # refused: nothing was done
-                parts = await self._read(key, sid)
+            return None
+        try:
+            return trip, trip.ask_packed(question.packed)
+        except Exception as error:  # it counts as one that came in place of the replies
+            return trip, failing(error) if self._wire.suspends else Lost(error)
+
+    def told(self, question: PlainRead, replies: list[Any]) -> int:
+        """See Quick."""
+        if replies[0] != question.parts:
+            return 0
+        clock = self._clock
+        return (clock.read() or 0) if question.created >= clock.not_before else 0
+
+    async def go_on(self, question: PlainRead, asked: Asked, touch: int | None) -> Answer:
+        """See Quick."""
+        trip, replies = asked
+        if isinstance(replies, Lost):
+            raise await self._wire.failed(trip, replies.error) from replies.error
+        [parts] = replies
+        if isinstance(parts, Exception):  # refused: nothing was done
+            parts = await self._read(question)
+        return await self._weigh(question, parts, touch)
+
+    async def _weigh(self, question: PlainRead, parts: Any, touch: int | None) -> Answer:
+        """Answer by the plain read where that can do."""
         if type(parts) is not list or len(parts) != _PLAIN:
-            raise await calls.wire.mixed_up()
+            raise await self._wire.mixed_up()
         security, seen, _, user_id, roles = parts
         if not security or not seen:
-            return await self._judge(alias, sid, secret_hash, touch)
+            return await self._judge(question, touch)
+        alias, sid = question.alias, question.sid
         if security[5:9] != sid[:4]:
-            raise await calls.wire.mixed_up()
+            raise await self._wire.mixed_up()
         if user_id == POINTER or roles == POINTER:
-            record = await calls.record(alias, sid, (security, seen, user_id, roles))
+            record = await self._calls.record(alias, sid, (security, seen, user_id, roles))
         else:
             record = read_record(alias, sid, security, seen, user_id or b"", roles or b"")
-        answer = self._ordinary(record, secret_hash, touch, parts[2])
-        return answer or await self._judge(alias, sid, secret_hash, touch)
+        answer = self._ordinary(record, question.secret_hash, touch, parts[2])
+        return answer or await self._judge(question, touch)
 
     def _ordinary(
         self, record: Record, secret_hash: bytes, touch: int | None, previous: bytes | None
     ) -> Answer | None:
         """Answer the ordinary case; None for what the script has to decide, or to write."""
         security, last_seen = record.security, record.seen.last_seen
-        clock = self._calls.clock
+        clock = self._clock
         now = clock.now
         if now is None or security.secret_hash != secret_hash:
             return None
@@ -90,8 +155,9 @@ class Loader:
         self._note(record.security.sid, last_seen)
         return Answer(_LIVE, now, record)
 
-    async def _read(self, key: bytes, sid: bytes) -> Any:
+    async def _read(self, question: PlainRead) -> Any:
         """Read the same with all that may have to be found out or followed."""
+        key, sid = question.key, question.sid
         return await self._calls.read("HMGET", key, sid, sid + b"t", sid + b"p", b"@u", b"@r")
 
     async def answer(self, alias: bytes, sid: bytes, reply: list[Any]) -> Answer:
@@ -111,22 +177,17 @@ class Loader:
             self._note(sid, record.seen.last_seen)
         return Answer(standing, now, record=record, reuse=reuse.decode(), was_seen=was_seen)
 
-    def _was_touched(self, sid: bytes, touch: int, now: int | None) -> bool:
-        last = self._touched.get(sid)
-        if last is None:
-            return False
-        if now is None:
-            now = self._calls.clock.now
-        return now is not None and now - last < touch
+    def _was_touched(self, seen: int | None, touch: int) -> bool:
+        now = self._clock.now
+        return seen is not None and now is not None and now - seen < touch
 
     def _note(self, sid: bytes, last_seen: int) -> None:
         if len(self._touched) >= MAX_HINTS:
             self._touched.clear()
         self._touched[sid] = last_seen
 
-    async def _judge(
-        self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None
-    ) -> Answer:
+    async def _judge(self, question: PlainRead, touch: int | None) -> Answer:
+        alias, sid, secret_hash = question.alias, question.sid, question.secret_hash
         keys = (self._calls.keys.user(alias),)
         wanted = b"" if touch is None else touch
         for _ in range(3):
@@ -154,6 +215,19 @@ class Loader:
                 noticed = done.record if expired else None
                 return Answer(Standing.ENDED, now, noticed, ended, expired=expired)
         return None
+
+
+def _ordinary_record(alias: bytes, sid: bytes, secret_hash: bytes, parts: Any) -> Record | None:
+    """Return the record of a plain read that stands for itself; None where more has to be asked."""
+    if type(parts) is not list or len(parts) != _PLAIN:
+        return None
+    security, seen, previous, user_id, roles = parts
+    if not security or not seen or user_id == POINTER or roles == POINTER:
+        return None
+    if previous is not None and _waits_for_confirmation(previous):
+        return None
+    record = read_record(alias, sid, security, seen, user_id or b"", roles or b"")
+    return record if record.security.secret_hash == secret_hash else None
 
 
 def _waits_for_confirmation(previous: bytes) -> bool:

@@ -60,7 +60,8 @@ class Masters:
     @property
     def is_sure(self) -> bool:
         """True where a call may go out at once, by what is known."""
-        return self._known and not self._in_doubt and not self._is_old()
+        is_known = self._known and not self._in_doubt
+        return is_known and not (self._topology.fades and self._is_old())
 
     def doubt(self) -> None:
         """Have the next call ask anew."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from asyncio import get_running_loop
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -48,10 +49,19 @@ class Way:
 
 Client: TypeAlias = Pooled | Shared | Direct
 Trip: TypeAlias = Link | Direct
-_Clients: TypeAlias = dict[tuple[Address, str], Client]
+
+
+class _Clients(dict[tuple[Address, str], Client]):
+    """The clients of a process or a loop; `hot` are those that answer for `Nodes.short`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hot: dict[Address, Shared | Direct] = {}
+
+
 _NO_LOOP: Final[tuple[Callable[[], asyncio.AbstractEventLoop | None], _Clients]] = (
     lambda: None,
-    {},
+    _Clients(),
 )
 
 
@@ -93,7 +103,7 @@ class Nodes:
         self._idle_limit = float(options.get("health_check_interval") or "inf")
         self._clock = clock
         self._breakers: dict[Address, Breaker] = {}
-        self._blocking: _Clients = {}
+        self._blocking = _Clients()
         self._of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients]
         self._of_loop = weakref.WeakKeyDictionary()
         self._latest = _NO_LOOP
@@ -134,13 +144,18 @@ class Nodes:
 
     def short(self, address: Address) -> Trip | None:
         """Return an open connection for what is hot; None: `ask` finds a way, or says why not."""
-        client = self._clients().get((address, Way.HOT))
-        if client is None or isinstance(client, Pooled):
+        clients = self._blocking
+        if self.suspends:  # nearly always it is the loop of the last time: no call for that
+            latest, clients = self._latest
+            if latest() is not get_running_loop():
+                clients = self._clients()
+        client = clients.hot.get(address)
+        if client is None:
             return None
         breaker = client.breaker
         if breaker.silences or (self._wakes and self._clock() - breaker.heard_at >= AWAKE):
             return None
-        return client.link if isinstance(client, Shared) else client
+        return client.trip()
 
     def told(self, address: Address, error: Exception) -> StoreError:
         """Say what it means that no reply came over such a connection."""
@@ -184,6 +199,8 @@ class Nodes:
         found = clients.get((address, way))
         if found is None:  # two threads may both build; the loser's has no connection
             found = clients.setdefault((address, way), self._build(address, way))
+            if not isinstance(found, Pooled):
+                clients.hot[address] = found
         return found
 
     async def drop(self, address: Address) -> None:
@@ -191,6 +208,7 @@ class Nodes:
         clients = self._clients()
         for way in (Way.HOT, Way.PROMPT, Way.PATIENT):
             client = clients.pop((address, way), None)
+            clients.hot.pop(address, None)
             if client is not None:
                 await client.close(inuse=False)
 
@@ -204,17 +222,17 @@ class Nodes:
     async def close(self) -> None:
         """Close what belongs to this process and, under asyncio, to the running loop."""
         if self.suspends:
-            clients = self._of_loop.pop(asyncio.get_running_loop(), {})
+            clients = self._of_loop.pop(get_running_loop(), _Clients())
             self._latest = _NO_LOOP
         else:
-            clients, self._blocking = self._blocking, {}
+            clients, self._blocking = self._blocking, _Clients()
         for client in list(clients.values()):  # others may still build some
             await client.close(inuse=True)
 
     def abandon(self) -> list[Any]:
         """Forget all clients in a forked child, close nothing, and return them to be kept."""
         kept = [self._blocking, list(self._of_loop.items())]
-        self._blocking = {}
+        self._blocking = _Clients()
         self._of_loop = weakref.WeakKeyDictionary()
         self._latest = _NO_LOOP
         self._breakers = {}  # a lock may have been held at the fork
@@ -233,7 +251,7 @@ class Nodes:
     def _clients(self) -> _Clients:
         if not self.suspends:
             return self._blocking
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         latest, clients = self._latest
         if latest() is loop:  # nearly always: a look-up by a weak key takes as long as the rest
             return clients
@@ -244,7 +262,7 @@ class Nodes:
                 other = reference()
                 if other is not None and other.is_closed():
                     self._of_loop.pop(other, None)
-            found = self._of_loop.setdefault(loop, {})
+            found = self._of_loop.setdefault(loop, _Clients())
         self._latest = weakref.ref(loop), found
         return found
 

@@ -92,6 +92,7 @@ class RedisStore(Store):
         self._wire = Wire(url, suspends=suspends, deadline=deadline, multiplex=multiplex)
         self._calls = Calls(self._wire, self._keys, StoreClock(clock), event_retention, wait)
         self._loader = Loader(self._calls)
+        self.quick = self._loader if type(self).load is RedisStore.load else None
         self._directory = Directory(self._calls)
         self._journal = Journal(self._calls)
         self._counters = Counters(self._calls)

@@ -83,6 +83,8 @@ class Wire:
         self._delivery = Delivery(
             self.nodes, self._masters, self._slot_of if is_cluster else None, deadline, clock
         )
+        # Of one server nothing is ever in doubt.
+        self._only = None if target.kind else target.seeds[0]
         self._ears = Ears(self._open_ear, self._is_master)
         _WIRES.add(self)
 
@@ -117,6 +119,8 @@ class Wire:
         None where that takes more: `call` does it then. What goes wrong on a trip is told by
         `failed`; a refusal is redis-py's exception in the place of its reply.
         """
+        if self._only is not None:
+            return self.nodes.short(self._only)
         return self._delivery.short(key)
 
     async def failed(self, trip: Trip, error: Exception) -> StoreError:

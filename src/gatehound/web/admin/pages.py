@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 from gatehound.errors import StoreError, UsageError
-from gatehound.visit import SyncVisit, Visit
+from gatehound.visit import Visit
 from gatehound.web.admin import activity, data, health, matching, sessions
 from gatehound.web.asking import SAFE, Ask
 from gatehound.web.demand import is_signed_in
@@ -79,7 +79,7 @@ class AdminPages(Served):
         if self._allow is None:
             roles = visit.session.roles if visit.session else ()
             return not set(visit._guard.settings.web.admin_roles).isdisjoint(roles)
-        answer = self._allow(SyncVisit(visit, visit._run) if is_sync else visit)
+        answer = self._allow(visit.sync if is_sync else visit)
         return bool(await answer if inspect.isawaitable(answer) else answer)
 
     def page(self, ask: Ask, name: str, status: int = 200, **values: Any) -> Reply:
