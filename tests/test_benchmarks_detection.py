@@ -30,7 +30,7 @@ RULES = {
     "impossible travel",
     "new ASN and unlike agent",
 }
-HELD_OUT = ("held-out", "held-out-2", "unseen")
+HELD_OUT = ("held-out", "held-out-2", "held-out-3", "held-out-4", "unseen")
 SMALL = ("--users", "40", "--days", "2", "--seeds", "1", "--jobs", "1")
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ An attack begins 5 to 600 seconds after a request of the victim and makes 25 req
 ten minutes, while the victim goes on. `must` is the share that has to be detected, None where it
 is only reported; kinds of one `group` meet it together. "Another agent" is one of another browser
 family or another operating system than the victim's. Other kinds are in `held_out`,
-`held_out_2_attacks` and `unseen_attacks`.
+`held_out_2_attacks` and its kin, and `unseen_attacks`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Look at them, and change no weight by them. A figure that was looked at while weights were chosen
 says little of people who come later: those in `held_out_2` were written after that, and those in
-`unseen` after the figures of `held_out_2`.
+`held_out_3`, `held_out_4` and `unseen` each after the figures of the one before.
 
 Four thieves are no new ones either: `_far_other` and `_far_cloned`, and `_interleaved` and
 `_interleaved_far`, come from where tuned ones in `attacks` do, with the same browsers. Their timing

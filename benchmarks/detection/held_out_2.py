@@ -1,8 +1,8 @@
 """A second set of people that was held out, until a rule or two were changed after its figures.
 
 They were written after the weights, without knowledge of the rules. Then their figures were looked
-at, as those of `held_out` had been; people who came after that are in `unseen`. Change a persona
-only where it does not do what it says. Their thieves are in `held_out_2_attacks`.
+at, as those of `held_out` had been; people who came after that are in `held_out_3`. Change a
+persona only where it does not do what it says. Their thieves are in `held_out_2_attacks`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The personas on which weights may be tuned. Others: `held_out`, `held_out_2`, `unseen`.
+"""The personas on which weights may be tuned. Others: `held_out`, its kin, and `unseen`.
 
 Weights are the part of the users in percent. A setup gives a person networks and devices; a plan
 says where each device is on one day. Hours are the person's own, and days 5 and 6 the weekend.

@@ -20,6 +20,10 @@ from drive import Site
 from held_out import HELD_OUT, HELD_OUT_ATTACKS
 from held_out_2 import HELD_OUT_2
 from held_out_2_attacks import HELD_OUT_2_ATTACKS
+from held_out_3 import HELD_OUT_3
+from held_out_3_attacks import HELD_OUT_3_ATTACKS
+from held_out_4 import HELD_OUT_4
+from held_out_4_attacks import HELD_OUT_4_ATTACKS
 from networks import DAY
 from people import LEAD, Device, Person, Persona, populate
 from personas import MILD, PERSONAS, SAME_AGENT
@@ -56,6 +60,8 @@ KINDS: Final = {
         Kind("mild", MILD, ATTACKS, 0.001, 0.04, 0.5),
         Kind("held-out", HELD_OUT, HELD_OUT_ATTACKS, 0.004, 0.04, 0.5),
         Kind("held-out-2", HELD_OUT_2, HELD_OUT_2_ATTACKS, 0.004, 0.04, 0.5),
+        Kind("held-out-3", HELD_OUT_3, HELD_OUT_3_ATTACKS, 0.004, 0.04, 0.5),
+        Kind("held-out-4", HELD_OUT_4, HELD_OUT_4_ATTACKS, 0.004, 0.04, 0.5),
         Kind("unseen", UNSEEN, UNSEEN_ATTACKS, 0.004, 0.04, 0.5),
         Kind("mis-set-proxy", SAME_AGENT, (), 0.0, 0.0, 0.2, proxied=True),
         Kind("no-database", PERSONAS, ATTACKS, None, None, 0.2, databases=False),

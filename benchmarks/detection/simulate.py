@@ -13,6 +13,8 @@ standard        the personas and attacks on which weights may be tuned
 mild            the quiet personas among them, with fewer changes of network
 held-out        personas and attacks of which weights were not made, but tuning has seen figures
 held-out-2      others, written after those weights; tuning has seen their figures too
+held-out-3      others again, written after that; tuning has seen their figures too
+held-out-4      and again
 unseen          personas and attacks written after that; nothing was tuned on them
 mis-set-proxy   the app stands behind proxies that are not declared: every address is theirs
 no-database     standard, and the guard has no databases and no lists
