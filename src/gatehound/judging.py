@@ -1,6 +1,6 @@
 """The part of the guard that judges: when detectors look, and what is written of it.
 
-An unchanged request costs one comparison. A new (network, agent) pair is judged whatever the
+What is new is found in `settling`. A new (network, agent) pair is judged whatever the
 class of the request is, and written with its evidence, flags and events in one
 compare-and-swap; who loses the race judges again on what the winner wrote.
 """
@@ -12,15 +12,16 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from gatehound.acting import ATTEMPTS, NOWHERE, Acting
+from gatehound.acting import ATTEMPTS, NOWHERE
 from gatehound.admin import DAY
 from gatehound.detection import Judgement, Observation, describe
-from gatehound.detection.device import MAX_AGENT, unmasked
+from gatehound.detection.device import unmasked
 from gatehound.errors import StoreError
 from gatehound.listing import present_on
 from gatehound.model import Action, Detail, Device, Event, Network, Notify, Session, Signal, Verdict
 from gatehound.passage import Passage
-from gatehound.standing import flags_of, is_quarantined, is_suspicious, standing_action, with_flags
+from gatehound.settling import Settling
+from gatehound.standing import flags_of, is_quarantined, with_flags
 from gatehound.stores.answer import Memory, Remembered
 from gatehound.stores.record import FLAGGED, NOTIFIED, STEP_UP, WATCHED, Record, Seen
 from gatehound.stores.rule import clip_text
@@ -31,8 +32,6 @@ EVENT_OF_DETECTOR: Final = {
     "network_change": "session_ip_shift",
     "geo_anomaly": "session_geo_anomaly",
 }
-NOTHING_STANDS: Final = Verdict()
-LOOKED_AT: Final = FLAGGED | STEP_UP | WATCHED
 
 
 class _Change(msgspec.Struct, frozen=True, gc=False):
@@ -45,8 +44,8 @@ class _Change(msgspec.Struct, frozen=True, gc=False):
     events: tuple[Event, ...]
 
 
-class Judging(Acting):
-    """Acting, and judging a request that belongs to a session."""
+class Judging(Settling):
+    """Settling, and judging a request that belongs to a session."""
 
     async def judge_or_note(self, passage: Passage, record: Record) -> None:
         """Judge; where evidence cannot be written, the session that was loaded still stands."""
@@ -54,65 +53,6 @@ class Judging(Acting):
             await self.judge(passage, record)
         except StoreError as error:
             self.note_outage(error)
-
-    def is_settled(self, passage: Passage, record: Record) -> bool:
-        """Say what stands against a session; True where there is nothing new to look at."""
-        detection, security = self.detection, record.security
-        if not detection.enabled:
-            # What stands is shown, and stays.
-            passage.verdict = Verdict(standing_action(record))
-            return True
-        request, population = passage.request, detection.population
-        packed = passage.client_ip.packed if population.crowd is None else None
-        passage.agent_digest, pair = detection.contexts(packed, request.agent[:MAX_AGENT])
-        if (  # almost every request: in the context that was the last new one, and nothing stands
-            pair == record.seen.pairs[0]
-            and not (security.flags & LOOKED_AT or passage.was_seen)
-            and not population.is_due
-            and detection.turns.is_quiet(security.sid, passage.now)
-        ):
-            passage.verdict = NOTHING_STANDS
-            return True
-        return self._has_settled(passage, record, pair)
-
-    def _has_settled(self, passage: Passage, record: Record, pair: bytes) -> bool:
-        """Is_settled, for all other requests."""
-        if passage.was_seen and pair in record.seen.pairs:  # else it is judged, and noted there
-            self.note_active(passage, record)
-        is_due = self.detection.population.is_due
-        turns, sid = self.detection.turns, record.sid
-        if pair != record.seen.pairs[0] or sid in turns:
-            is_due |= self._is_turn(passage, record, pair)
-        if is_suspicious(record):
-            # It is looked at each time, so that its reasons can be shown.
-            passage.verdict = Verdict(standing_action(record))
-            return False
-        passage.verdict = NOTHING_STANDS
-        if is_due or pair not in record.seen.pairs:
-            return False
-        if record.security.flags & WATCHED:
-            request = passage.request
-            if self.detection.policy.caution(request.method, request.path, record.roles) > 0:
-                return False
-        turns.hear(sid, passage.now)
-        return True
-
-    def _is_turn(self, passage: Passage, record: Record, pair: bytes) -> bool:
-        """Note a turn; True where it is worth a look, and the other one is what was judged last."""
-        turns, seen = self.detection.turns, record.seen
-        if not turns.note(record.sid, pair, seen.pairs[0], passage.now):
-            return False
-        if self.detection.pair(seen.address or None, seen.agent) != pair:
-            return True
-        turns.put_off(record.sid)
-        return False
-
-    def note_active(self, passage: Passage, record: Record, prefix: str | None = None) -> None:
-        """Count who is active from where: at each sign-in, new context and slide."""
-        if prefix is None:
-            prefix = self.networks.prefix(passage.client_ip.address)
-        packed, now = passage.client_ip.packed, passage.now / 1000
-        self.detection.population.note(record.alias, packed, prefix, now)
 
     async def judge(self, passage: Passage, record: Record) -> None:
         """Weigh the evidence and write what follows from it, in one compare-and-swap."""
@@ -229,7 +169,12 @@ class Judging(Acting):
             passage.known_device,
             turns.count(sid, now),
             self.detection.population.crowd is not None,
+            recent=self._recent(sid),
         )
+
+    def _recent(self, sid: bytes) -> tuple[tuple[Network, float], ...]:
+        places = self.detection.turns.places(sid)
+        return tuple([(self._network(address), at / 1000) for address, at in places])
 
     def _device(self, passage: Passage) -> Device:
         """What this request's browser claims to be, as far as its other headers agree."""

@@ -27,9 +27,9 @@ from gatehound.clientip.again import MAX_TEXT
 from gatehound.cookies import Ticket, sole_value
 from gatehound.detection.device import MAX_AGENT
 from gatehound.guard import Guard
-from gatehound.judging import LOOKED_AT, NOTHING_STANDS
 from gatehound.model import Activity
 from gatehound.passage import Passage
+from gatehound.settling import LOOKED_AT, NOTHING_STANDS
 from gatehound.stores.answer import Answer, Asked, Lost, Question, Standing
 from gatehound.stores.base import Store
 from gatehound.stores.record import ANONYMOUS, Record, secret_hash

@@ -106,9 +106,11 @@ def cookie_sold_after_a_week(tale: Tale) -> None:
     thief.page("/pay")
 
 
-@attack(7, (FLAG, STEP_UP))
+@attack(7, (FLAG, STEP_UP), (FLAG, STEP_UP))
 def program_with_the_cookie(tale: Tale) -> None:
     _, thief = steal(tale, "ada", v4("rack"), script("curl/8.15.0"))
+    thief.fetch()
+    _, thief = steal(tale, "bob", v4("cable"), script(chrome().agent))
     thief.fetch()
 
 

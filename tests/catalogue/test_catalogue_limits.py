@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from catalogue_kit import HOME, Tale
-from catalogue_looks import edge
+from catalogue_kit import HOME, Person, Tale
+from catalogue_looks import edge, iphone
 from catalogue_run import FLAG, NOTIFY, RECORD, Outcome, Row, Story
 from catalogue_world import v4
 from stories_networks import browse
@@ -64,3 +64,43 @@ def test_edge_of_the_catalogue(
 ) -> None:
     outcome = measure(Row(story.__name__, story))
     assert outcome.actions == (action,), str(outcome)
+
+
+# --- a phone that has left its line, and its thief ---
+
+
+def _on_the_way(tale: Tale, *, hours: float) -> Person:
+    """A phone that went out and came back, and is out again; `hours` since it was at home."""
+    phone = tale.settled(iphone())
+    for address in (v4("phone"), HOME, v4("phone", 1)):
+        tale.wait(minutes=3)
+        phone.move(address).page("/list")
+    tale.wait(hours=hours)
+    phone.page("/list")
+    tale.begin()
+    return phone
+
+
+def phone_that_is_copied_on_its_way(tale: Tale) -> None:
+    _on_the_way(tale, hours=0.5).thief(address=v4("brazil")).page("/list")
+
+
+def phone_that_flies(tale: Tale) -> None:
+    _on_the_way(tale, hours=13).move(v4("brazil")).page("/list")
+
+
+@pytest.mark.parametrize(
+    ("story", "action", "travels"),
+    [
+        (phone_that_is_copied_on_its_way, FLAG, True),
+        (phone_that_flies, RECORD, False),
+    ],
+)
+@pytest.mark.parametrize("world", ["asgi", "wsgi"])
+def test_a_phone_is_compared_with_the_line_that_it_left(
+    measure: Callable[..., Outcome], world: str, story: Story, action: Action, travels: bool
+) -> None:
+    """The line is one of the contexts that it has, so that coming back to it is not judged."""
+    outcome = measure(Row(story.__name__, story), world)
+    assert outcome.actions == (action,), str(outcome)
+    assert ("travelled_too_fast" in str(outcome)) is travels

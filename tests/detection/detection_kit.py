@@ -92,7 +92,10 @@ V6_NEAR = Network("2001:db8:1:2::/64", 64496, "Home ISP", "DE", "EU", "", 0, 7)
 
 @dataclass
 class FakeRequest(Request):
-    """A request made of what the test says; header names in any case."""
+    """A request made of what the test says; header names in any case.
+
+    Every browser says which languages it wants: set that to "" for what is none.
+    """
 
     method: str = "GET"
     path: str = "/"
@@ -105,7 +108,8 @@ class FakeRequest(Request):
     cookie: str = ""
 
     def header(self, name: str) -> str:
-        return {key.lower(): value for key, value in self.headers.items()}.get(name.lower(), "")
+        sent = {key.lower(): value for key, value in self.headers.items()}
+        return {"accept-language": "en", **sent}.get(name.lower(), "")
 
     def locate(self, resolver: ClientIPResolver) -> ClientIP:
         return resolver.resolve(peer=str(HOME), headers=[])

@@ -12,7 +12,21 @@ from typing import Any
 
 import detection_kit as kit
 import pytest
-from detection_kit import AMERICA, CELL, FRANCE, ISP, ISP_OTHER, NOW, V6, V6_NEAR, observe, session
+from detection_kit import (
+    AMERICA,
+    CELL,
+    FRANCE,
+    ISP,
+    ISP_OTHER,
+    NOW,
+    V6,
+    V6_NEAR,
+    Story,
+    codes,
+    detection,
+    observe,
+    session,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -35,7 +49,7 @@ from gatehound.detection import (
 from gatehound.detection.detectors import as_detectors, ip_shift, network_change
 from gatehound.detection.novelty import level_of
 from gatehound.errors import SettingsError
-from gatehound.model import Device, Network, Session, Signal
+from gatehound.model import Activity, Device, Network, Session, Signal
 
 RECORD, FLAG, STEP_UP = 1.0, 4.5, 6.5
 
@@ -335,6 +349,70 @@ def test_agent_changes(
 def test_script_clients(case: str, before: str, after: str, expected: float) -> None:
     seen = observe(after, known=known(ISP, agents=(before,)))
     assert weight(ScriptClient().inspect(seen)) == expected, case
+
+
+BARE = {"accept-language": ""}
+
+
+@pytest.mark.parametrize(
+    ("case", "headers", "network", "expected"),
+    [
+        ("the text alone", BARE, CELL, 5.0),
+        ("on the session's own network", BARE, ISP, 3.0),
+        ("in its own home", BARE, V6_NEAR, 3.0),
+        ("languages", {}, CELL, 0.0),
+        ("fetch metadata", {**BARE, "sec-fetch-mode": "cors"}, CELL, 0.0),
+        ("a site", {**BARE, "Sec-Fetch-Site": "same-origin"}, CELL, 0.0),
+        ("client hints", {**BARE, "sec-ch-ua": '"Chromium";v="130"'}, CELL, 0.0),
+    ],
+)
+def test_a7_a_browsers_name_without_its_headers(
+    case: str, headers: dict[str, str], network: Network, expected: float
+) -> None:
+    before = known(V6 if "home" in case else ISP)
+    request = kit.FakeRequest(headers=headers)
+    seen = observe(request=request, network=network, known=before, memory=Slot())
+    assert weight(ScriptClient().inspect(seen)) == expected, case
+
+
+@pytest.mark.parametrize(
+    ("agent", "activity"),
+    [
+        ("okhttp/5.3.0", Activity.NAVIGATE),  # an app's own code
+        ("stagefright/1.2 (Linux;Android 14)", Activity.ASSET),  # a player
+        ("A Reader/1.0", Activity.ASSET),
+    ],
+)
+def test_what_is_no_browser_has_no_such_headers(agent: str, activity: Activity) -> None:
+    request = kit.FakeRequest(headers=BARE, agent=agent)
+    seen = observe(agent, request=request, network=CELL, known=known(ISP), activity=activity)
+    assert [one.weight for one in ScriptClient().inspect(seen)] in ([], [5.0])
+    assert ("okhttp" in agent) or ScriptClient().inspect(seen) == []
+
+
+def test_a_session_that_began_without_these_headers_goes_on_so() -> None:
+    """A proxy on the way takes them away, from the sign-in on."""
+    story = Story(detection())
+    request = kit.FakeRequest(headers=BARE)
+    assert codes(story.step(request=request, is_login=True)) == []
+    assert codes(story.step(CELL, request=request)) == ["network_changed"]
+    stolen = Story(detection())
+    stolen.step(is_login=True)
+    found = stolen.step(CELL, request=request)
+    assert codes(found) == ["network_changed", "script_client"]
+    assert found.flag is True
+
+
+def test_a_detector_that_extends_it_sees_every_request() -> None:
+    class Mine(ScriptClient):
+        def inspect(self, observation: Observation) -> list[Signal]:
+            self.seen = observation
+            return super().inspect(observation)
+
+    mine = Mine()
+    story = Story(detection(detectors=[mine]))
+    story.step()
+    assert mine.seen.network == ISP
 
 
 def test_two_devices_changed_on_one_network_pass_the_flag_and_one_does_not() -> None:

@@ -20,6 +20,7 @@ from gatehound.detection.device import (
     CHROMIUMS,
     is_desktop_site,
     is_same_family,
+    is_tablet,
     unmasked,
 )
 from gatehound.detection.evidence import Evidence, read
@@ -273,11 +274,66 @@ def test_n32_a_phone_asks_for_the_desktop_site_on_its_way(
     away = replace(network, kind=kind)
     points = 2.25 if is_mild else 4.5
     assert changed(kit.SAFARI_MAC, kit.SAFARI_IPHONE, network=away) == {"os_changed": points}
-    assert changed(kit.SAFARI_IPHONE, kit.SAFARI_MAC, network=away) == {"os_changed": points}
+    # A tablet begins with the desktop site, and gives it up in a narrow window.
+    assert changed(kit.SAFARI_IPAD, kit.SAFARI_MAC, network=away) == {"os_changed": points}
+    assert changed(kit.SAFARI_IPHONE, kit.SAFARI_MAC, network=away) == {"os_changed": 4.5}
     # Other systems are no phone's own, and neither is another browser.
     assert changed(kit.CHROME_WINDOWS, kit.CHROME_ANDROID, network=away) == {"os_changed": 4.5}
     firefox = changed(kit.FIREFOX_LINUX, kit.CHROME_ANDROID, network=away)
     assert firefox == {"os_changed": 4.5, "browser_changed": 4.0}
+
+
+ANDROID_TABLET = kit.CHROME_ANDROID.replace(" Mobile", "")
+CHROME_LINUX = kit.CHROME_WINDOWS.replace("Windows NT 10.0; Win64; x64", "X11; Linux x86_64")
+
+
+@pytest.mark.parametrize(
+    ("kind", "from_a_phone", "to_a_phone", "to_a_tablet"),
+    [
+        ("mobile", 2.25, 4.5, 2.25),
+        ("business", 2.25, 4.5, 2.25),
+        ("", 2.25, 4.5, 2.25),  # nobody says that it is a line
+        ("isp", 4.5, 4.5, 2.25),  # another home line of the same provider
+    ],
+)
+def test_n32_at_a_known_provider(
+    kind: NetworkKind, from_a_phone: float, to_a_phone: float, to_a_tablet: float
+) -> None:
+    """An iPhone after a Mac, at the same provider, is no phone that changes its mind."""
+    near = replace(kit.ISP_OTHER, kind=kind)
+    for mac, phone, tablet in (
+        (kit.SAFARI_MAC, kit.SAFARI_IPHONE, kit.SAFARI_IPAD),
+        (CHROME_LINUX, kit.CHROME_ANDROID, ANDROID_TABLET),
+    ):
+        assert changed(mac, phone, network=near) == {"os_changed": from_a_phone}
+        assert changed(phone, mac, network=near) == {"os_changed": to_a_phone}
+        assert changed(tablet, mac, network=near) == {"os_changed": to_a_tablet}
+    # On the session's own network each of them may be the same phone.
+    assert changed(kit.SAFARI_IPHONE, kit.SAFARI_MAC) == {"os_changed": 2.25}
+
+
+def test_n32_the_desktop_site_is_of_the_same_browser() -> None:
+    """Who asks for it does not update the browser in the same moment."""
+    newer = CHROME_LINUX.replace("Chrome/130", "Chrome/131")
+    near = replace(kit.ISP_OTHER, kind="mobile")
+    assert newer != CHROME_LINUX
+    assert changed(newer, kit.CHROME_ANDROID, network=near) == {"os_changed": 4.5}
+    assert changed(newer, kit.CHROME_ANDROID) == {"os_changed": 2.25}
+
+
+@pytest.mark.parametrize(
+    ("agent", "expected"),
+    [
+        (kit.SAFARI_IPAD, True),
+        (ANDROID_TABLET, True),
+        (kit.SAFARI_IPHONE, False),
+        (kit.CHROME_ANDROID, False),
+        (kit.SAFARI_MAC, False),
+        ("", False),
+    ],
+)
+def test_tablets(agent: str, expected: bool) -> None:
+    assert is_tablet(agent) is expected
 
 
 # --- N34: apps ---

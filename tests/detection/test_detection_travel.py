@@ -156,7 +156,52 @@ def test_how_far_and_how_fast(
 )
 def test_gateways_have_no_place(kind: NetworkKind, places_now: bool, places_before: bool) -> None:
     assert bool(travelled(replace(FAR, kind=kind))) is places_now
-    assert bool(travelled(there=replace(HOME, kind=kind))) is places_before
+    before = replace(HOME, kind=kind)
+    # Or all that the session knows is a carrier's network: see below.
+    assert bool(travelled(there=before, known=known(before, HOME))) is places_before
+
+
+# --- a carrier's network, and a line ---
+
+
+def test_a_computer_that_only_knows_a_carrier_lives_there() -> None:
+    """A router with a SIM card; whoever travels knows home lines, and a phone may roam."""
+    home = replace(HOME, kind="mobile")
+    other = replace(ISP_OTHER, asn=64999, kind="mobile")
+    for device, before, is_found in (
+        (kit.CHROME_WINDOWS, (home,), True),
+        (kit.SAFARI_MAC, (home, other), True),
+        (kit.CHROME_WINDOWS, (home, HOME), False),
+        (kit.CHROME_WINDOWS, (home, replace(home, asn=64998, kind="vpn")), False),
+        (kit.CHROME_ANDROID, (home,), False),
+        (kit.SAFARI_IPAD, (home,), False),
+        ("", (home,), False),  # nobody knows what it is
+    ):
+        seen = known(*before)
+        found = travelled(there=home, known=seen, device=kit.describe(device))
+        assert bool(found) is is_found, (device, before)
+    assert travelled(there=home, known=Known()) == []
+
+
+def test_a_phone_that_has_just_left_its_line_is_compared_with_it() -> None:
+    """It went to its carrier's network, whose place says nothing, and does not help the thief."""
+    cell = replace(HOME, asn=64999, kind="mobile")
+    phone = {"there": cell, "known": known(cell, HOME), "device": kit.describe(kit.SAFARI_IPHONE)}
+    assert travelled(**phone) == []
+    [found] = travelled(**phone, recent=((HOME, NOW - 1800), (cell, NOW - 60)))
+    assert (found.weight, found.detail["minutes"]) == (POINTS, 30)
+    # In ten hours everybody gets there.
+    assert travelled(**phone, recent=((HOME, NOW - 36_000), (cell, NOW - 60))) == []
+
+
+def test_of_several_places_the_worst_counts() -> None:
+    far = replace(HOME, asn=64999, location=SYDNEY)
+    doubtful = 8.0 * 3600  # to New York: 800 km/h from Berlin, and 2000 from Sydney
+    [found] = travelled(seconds=doubtful, recent=((far, NOW - doubtful),))
+    assert found.weight == DOUBTFUL
+    [sure] = travelled(seconds=doubtful, recent=((far, NOW - 3600), (HOME, NOW - doubtful)))
+    assert sure.weight == POINTS
+    assert travelled(seconds=doubtful, recent=((HOME, NOW - doubtful),)) == []
 
 
 @pytest.mark.parametrize("has_lines", [False, True])

@@ -23,7 +23,15 @@ from hypothesis import strategies as st
 from gatehound.detection import population, prefix_of
 from gatehound.detection import turns as turns_module
 from gatehound.detection.population import Population
-from gatehound.detection.turns import AGAIN, DUE, MAX_SESSIONS, REORDER, WINDOW, Turns
+from gatehound.detection.turns import (
+    AGAIN,
+    DUE,
+    MAX_PLACES,
+    MAX_SESSIONS,
+    REORDER,
+    WINDOW,
+    Turns,
+)
 
 SID, OLD, NEW = b"session1", b"old...", b"new..."
 NOW = int(kit.NOW * 1000)
@@ -55,6 +63,29 @@ def test_a_session_that_stays_on_its_newest_context_costs_no_entry() -> None:
     assert told.count(3600) == 0
     told.at(3601, NEW)
     assert SID in told.turns
+
+
+def test_places_are_kept_of_sessions_that_go_back_and_forth() -> None:
+    told = Told()
+    told.turns.stay(SID, OLD, b"home", NOW)
+    assert told.turns.places(SID) == ()  # one that stays needs none
+    told.at(1, NEW)
+    told.turns.stay(SID, OLD, b"home", NOW)
+    told.turns.stay(SID, NEW, b"cell", NOW + 1)
+    assert told.turns.places(SID) == ((b"home", NOW), (b"cell", NOW + 1))
+    told.turns.stay(SID, OLD, b"", NOW + 2)  # an address that is not known is no place
+    told.turns.stay(SID, OLD, b"home", NOW + 3)
+    assert told.turns.places(SID) == ((b"cell", NOW + 1), (b"home", NOW + 3))
+    assert told.turns.places(b"other...") == ()
+
+
+def test_the_bound_of_places() -> None:
+    told = Told()
+    told.at(1, NEW)
+    for number in range(10):
+        told.turns.stay(SID, b"%d" % number, b"a%d" % number, NOW + number)
+    kept = told.turns.places(SID)
+    assert kept == tuple((b"a%d" % number, NOW + number) for number in range(10 - MAX_PLACES, 10))
 
 
 @pytest.mark.parametrize("pattern", [[OLD, NEW], [NEW, OLD]], ids=["old first", "new first"])

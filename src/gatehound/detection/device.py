@@ -39,6 +39,7 @@ CHROMIUMS: Final = frozenset(
 _BRANDS: Final = {"Chrome": "Google Chrome", "Edge": "Microsoft Edge"}  # as in Sec-CH-UA
 _EXCHANGE: Final = "application/signed-exchange"
 _DESKTOP_SITES: Final = frozenset({frozenset({"Android", "Linux"}), frozenset({"iOS", "macOS"})})
+PHONES: Final = frozenset({"Android", "iOS"})
 _CACHED_AGENTS: Final = 2048  # a parse tries hundreds of patterns
 _MAX_NAME: Final = 40
 
@@ -136,6 +137,11 @@ def is_same_family(one: str, other: str) -> bool:
 def is_desktop_site(one: str, other: str) -> bool:
     """True for the two systems that a phone has before and after "request desktop site"."""
     return frozenset((one, other)) in _DESKTOP_SITES
+
+
+def is_tablet(agent: str) -> bool:
+    """True for the text of a tablet that says so: a phone's has "Mobile" in it, or "iPhone"."""
+    return "iPad" in agent or ("Android" in agent and "Mobile" not in agent)
 
 
 def may_browse(agent: str, device: Device) -> bool:

@@ -1,4 +1,4 @@
-"""How often a session goes back and forth between contexts, and when it was last heard of.
+"""How often a session goes back and forth between contexts, from where, and when it was heard of.
 
 As far as this process sees.
 
@@ -21,15 +21,21 @@ REORDER: Final = 30_000
 DUE: Final = 3  # so many are worth a look
 AGAIN: Final = 300_000  # and so much later the next
 MAX_SESSIONS: Final = 10_000
+# Of one session: the two that are not judged, and one that was pushed out of them just now.
+MAX_PLACES: Final = 3
 
 
 class _Turn(msgspec.Struct):
-    """The last context of one session, since when, and the times of its alternations."""
+    """The last context of one session, since when, and the times of its alternations.
+
+    `places` says from which address each of its contexts was used last, and when; latest last.
+    """
 
     context: bytes
     at: int
     changes: list[int] = []
     looked: int = 0
+    places: dict[bytes, tuple[bytes, int]] = {}
 
 
 class Turns:
@@ -85,6 +91,26 @@ class Turns:
             return False
         turn.looked = now
         return True
+
+    def stay(self, sid: bytes, context: bytes, address: bytes, now: int) -> None:
+        """Note from which address a context of such a session is used; b"" is not known."""
+        turn = self._sessions.get(sid)
+        if turn is None or not address:
+            return
+        places = dict(turn.places)  # others may be reading them
+        places.pop(context, None)
+        places[context] = address, now
+        if len(places) > MAX_PLACES:
+            del places[next(iter(places))]
+        turn.places = places
+
+    def places(self, sid: bytes) -> tuple[tuple[bytes, int], ...]:
+        """Return the addresses of a session's last contexts and when each was used, latest last.
+
+        Empty for a session that was seen in one context alone.
+        """
+        turn = self._sessions.get(sid)
+        return () if turn is None else tuple(turn.places.values())
 
     def put_off(self, sid: bytes) -> None:
         """Let the look that was due be due at the next alternation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gatehound.detection.detectors.base import Detector, Observation
-from gatehound.detection.device import is_desktop_site, is_same_family
+from gatehound.detection.device import PHONES, is_desktop_site, is_same_family, is_tablet
 from gatehound.detection.evidence import Value
 from gatehound.detection.known import KnownAgent
 from gatehound.model import Device, Signal
@@ -212,8 +212,21 @@ def _on_known_prefix(observation: Observation) -> bool:
 def _asks_for_desktop(observation: Observation, family: list[KnownAgent]) -> bool:
     """True for a phone's own browser that shows itself as a desktop's, on a way phones take.
 
-    A phone that moves gets a new address of its provider with every mast.
+    It is the same browser, so it has the same version. A phone that moves gets a new address of
+    its provider with every mast; another home line of the same provider is not its doing. Back
+    from a desktop's come tablets alone, whose browsers begin as one: a phone that asked for the
+    desktop site is known from before.
     """
-    asked = any(is_desktop_site(one.os, observation.device.os) for one in family)
-    is_near = observation.novelty in ("", "prefix", "network")
-    return asked and (is_near or observation.network.kind in _ON_THE_WAY)
+    device, kind = observation.device, observation.network.kind
+    if not any(is_desktop_site(one.os, device.os) and _is_one(one, device) for one in family):
+        return False
+    is_back = device.os in PHONES
+    if is_back and not is_tablet(observation.request.agent):
+        return False
+    if observation.novelty == "network":
+        return is_back or kind != "isp"
+    return kind in _ON_THE_WAY or observation.novelty in ("", "prefix")
+
+
+def _is_one(known: KnownAgent, device: Device) -> bool:
+    return known.version[:1] == device.version[:1]

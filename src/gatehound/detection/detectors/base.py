@@ -97,7 +97,9 @@ class Observation(msgspec.Struct, frozen=True):
     `network_unusable` is True while addresses are those of a proxy that is set wrong; `network` is
     empty then. `level` is what `novelty` says, worked out once; None leaves that to it.
     `failed_logins` says at a sign-in what was attacked with wrong passwords within the hour: its
-    `network`, its `user`, or both; and `more` where so much is that these may be too.
+    `network`, its `user`, or both; and `more` where so much is that these may be too. `recent` are
+    the networks where this process saw the session before, in the contexts that it has, and when
+    last, in seconds since 1970; latest last, and empty while it saw one alone.
 
     What is not named in the detector's `needs` may be empty.
     """
@@ -126,6 +128,7 @@ class Observation(msgspec.Struct, frozen=True):
     memory: Slot = msgspec.field(default_factory=Slot)
     user_memory: Slot = msgspec.field(default_factory=Slot)
     failed_logins: frozenset[str] = frozenset()
+    recent: tuple[tuple[Network, float], ...] = ()
 
     @property
     def novelty(self) -> Level:

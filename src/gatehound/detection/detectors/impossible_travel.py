@@ -7,7 +7,7 @@ from typing import Final
 
 from gatehound.detection.detectors.base import Detector, Observation
 from gatehound.detection.neighbours import neighbours
-from gatehound.model import Signal
+from gatehound.model import Network, Signal
 
 # Supports other evidence, and is none alone: databases place whole providers in one city.
 POINTS: Final = 1.5
@@ -25,15 +25,18 @@ EARTH_KM: Final = 6371.0
 PLACED: Final = frozenset({"isp"})
 # Where a session was before: a company's own people were at its seat more often than in its tunnel,
 # and a browser's relay gives an address of the region that its user is in.
-BEFORE: Final = PLACED | {"", "business", "relay"}
+PLACED_BEFORE: Final = PLACED | {"", "business", "relay"}
 
 
 class ImpossibleTravel(Detector):
-    """Compare place and time with those of the session's last use.
+    """Compare place and time with those of the session's last uses.
 
     Sees: over 500 km at over 1000 km/h from a fixed network to a home line, after a minute at
-    least; where a place is not known, a country that is no neighbour within half an hour.
-    Is fooled by: a thief nearby, or who waits; a victim on a phone, VPN or proxy.
+    least; where a place is not known, a country that is no neighbour within half an hour. A phone
+    that has left its home line for the carrier's network is compared with both. A computer whose
+    session only knows carriers' networks is at home on one: there its place counts.
+    Is fooled by: a thief nearby, or who waits; a victim on a VPN or proxy, or on a phone that this
+    process has seen on its carrier's network alone.
     False alarms: a VPN whose exits look like home lines to the databases; places that these have
     wrong. It supports other evidence, and reaches no threshold but for the record alone.
     Tunables: the constants of gatehound.detection.detectors.impossible_travel. `has_lines` says
@@ -51,18 +54,40 @@ class ImpossibleTravel(Detector):
 
     def inspect(self, observation: Observation) -> list[Signal]:
         """Return at most one signal, `travelled_too_fast`."""
-        here, there = observation.network, observation.previous
+        here, known = observation.network, observation.known
         if not observation.is_new_context or here.kind not in self._placed:
             return []
-        if there.kind not in BEFORE:
+        if known.has_network(here) or observation.user_known.has_network(here):
             return []
-        known, user = observation.known, observation.user_known
-        if here.asn == there.asn != 0 or known.has_network(here) or user.has_network(here):
-            return []
-        seconds = max(observation.now - observation.last_used, MIN_SECONDS)
-        if here.location and there.location:
-            return _by_distance(distance(here.location, there.location), seconds)
-        return _by_country(here.country, there.country, seconds)
+        before = PLACED_BEFORE | {"mobile"} if _lives_on_a_carrier(observation) else PLACED_BEFORE
+        last = observation.previous, observation.last_used
+        found: list[Signal] = []
+        for there, used in (last, *observation.recent):
+            if there.kind in before and (here.asn != there.asn or not here.asn):
+                found += _compared(here, there, max(observation.now - used, MIN_SECONDS))
+        found.sort(key=_weight)
+        return found[-1:]
+
+
+def _lives_on_a_carrier(observation: Observation) -> bool:
+    """True for a computer behind a router with a SIM card: one that travels knows home lines.
+
+    A phone on the network of its carrier is there or roams, and a hotel's wifi comes next.
+    """
+    device, networks = observation.device, observation.known.networks
+    if device.is_mobile or not device.os or not networks:
+        return False
+    return all(one.kind == "mobile" for one in networks)
+
+
+def _weight(signal: Signal) -> float:
+    return signal.weight
+
+
+def _compared(here: Network, there: Network, seconds: float) -> list[Signal]:
+    if here.location and there.location:
+        return _by_distance(distance(here.location, there.location), seconds)
+    return _by_country(here.country, there.country, seconds)
 
 
 def _by_distance(km: float, seconds: float) -> list[Signal]:
