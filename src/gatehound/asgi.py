@@ -108,6 +108,7 @@ class GatehoundMiddleware:
             except Exception as error:
                 replies = Lost(error)
             passage = shortcut.finish(begun, replies) or await shortcut.go_on(begun, replies)
+        begun = replies = None  # a traceback of the app's shows the locals of this frame
         self._show(scope, passage)
         if kind == "http":
             response = _Response(guard, passage, receive, send, monotonic())

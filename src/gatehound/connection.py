@@ -17,12 +17,14 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gatehound.guard import Guard
 from gatehound.passage import Passage
 from gatehound.stores.record import Record
-from gatehound.watch import Watch
+
+if TYPE_CHECKING:  # few requests are watched
+    from gatehound.watch import Watch
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -156,6 +158,8 @@ class Connection:
         if record is None or self._is_done or self.is_over:
             return
         if not self._joined or self._joined[-1][1].sid != record.sid:
+            from gatehound.watch import Watch
+
             watch, close = Watch.of(self._guard), functools.partial(self._ended, record)
             self._joined.append((watch, record, close))
             self._is_unsure = time.monotonic() - self._began > LATE

@@ -34,6 +34,8 @@ PURPOSES: Final = ("sec-purpose", "purpose", "x-moz", "x-sec-purpose")
 class Silent:
     """What says nothing of what is in it, because there are secrets among it."""
 
+    __slots__ = ()
+
     def __repr__(self) -> str:
         """Name the class alone."""
         return object.__repr__(self)

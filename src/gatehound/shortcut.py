@@ -27,7 +27,7 @@ from gatehound.clientip.again import MAX_TEXT
 from gatehound.cookies import Ticket, sole_value
 from gatehound.detection.device import MAX_AGENT
 from gatehound.guard import Guard
-from gatehound.model import Activity
+from gatehound.model import Activity, Silent
 from gatehound.passage import Passage
 from gatehound.settling import LOOKED_AT, NOTHING_STANDS
 from gatehound.stores.answer import Answer, Asked, Lost, Question, Standing
@@ -40,12 +40,13 @@ _NAVIGATE: Final = Activity.NAVIGATE
 _ACTION: Final = Activity.ACTION
 
 
-class Trail(msgspec.Struct, frozen=True, gc=False):
+class Trail(Silent, msgspec.Struct, frozen=True, gc=False):
     """What the last request of a session has left.
 
-    `place` is the agent, the peer and the header lines that `client_ip` was read from; None where
-    the address has to be found each time. `contexts` is what `digest` was worked out by. From
-    `slides` on a request of a person is no ordinary one, and from `until` on none is.
+    `place` is the agent, the peer and the header lines that `client_ip` was read from; both are
+    None where the address has to be found each time, and is compared as `packed`. `contexts` is
+    what `digest` was worked out by. From `slides` on a request of a person is no ordinary one, and
+    from `until` on none is.
     """
 
     ticket: Ticket
@@ -53,7 +54,8 @@ class Trail(msgspec.Struct, frozen=True, gc=False):
     record: Record
     agent: Any
     place: tuple[Any, ...] | None
-    client_ip: ClientIP
+    client_ip: ClientIP | None
+    packed: bytes | None
     digest: bytes
     contexts: Any
     slides: float
@@ -97,11 +99,11 @@ class Shortcut:
         if trail is None or (self._ignored and request.path.startswith(self._ignored)):
             return None
         place, client_ip = request.place(self._names), trail.client_ip
-        if place != trail.place:
+        if place != trail.place or client_ip is None:
             if place[0] != trail.agent:
                 return None
             client_ip = request.locate(self._guard.resolver)
-            if client_ip.packed != trail.client_ip.packed:
+            if client_ip.packed != trail.packed:
                 return None
         mark = 0 if self._recent is None else self._recent.mark()
         activity = self._classify(request)
@@ -144,6 +146,9 @@ class Shortcut:
             return answer
 
         await self._guard.weigh(passage, trail.ticket, mark, go_on, judge=True)
+        if passage.record is None and passage.outage is None:  # over: nothing of it is kept
+            value = sole_value(request.line, self._mark, request.gap, request.end)
+            self._trails.pop(value, None)
         self._remember(passage, replies)
         return passage
 
@@ -157,7 +162,8 @@ class Shortcut:
     def _remember(self, passage: Passage, replies: list[Any] | None) -> None:
         """Keep what lets the next request through, where this one was an ordinary one."""
         record, ticket = passage.record, passage.ticket
-        if record is None or ticket is None or not self._is_ordinary(passage, record):
+        contexts = self._detection.contexts  # once: new lists make others, in any thread
+        if record is None or ticket is None or not self._is_ordinary(passage, record, contexts):
             return
         if ticket.attributes != self._guard.cookies.shape.digest:
             return  # the next page load sends the cookie with those of today
@@ -167,15 +173,17 @@ class Shortcut:
         if not self._opens(value, ticket) or not _is_short(place[:1], MAX_AGENT):
             return
         slides, until = self._lasts(record)
+        says_where = self._keeps_places and _says_where(place)
         trail = Trail(
             ticket,
             self._question(record, secret_hash(ticket.secret), replies),
             record,
             place[0],
-            place if self._keeps_places and _says_where(place) else None,
-            passage.client_ip,
+            place if says_where else None,
+            passage.client_ip if says_where else None,
+            passage.client_ip.packed,
             passage.agent_digest,
-            self._detection.contexts,
+            contexts,
             slides,
             until,
         )
@@ -184,14 +192,14 @@ class Shortcut:
             with contextlib.suppress(KeyError):  # another thread was quicker
                 self._trails.popitem(last=False)
 
-    def _is_ordinary(self, passage: Passage, record: Record) -> bool:
+    def _is_ordinary(self, passage: Passage, record: Record, contexts: Any) -> bool:
         """True where nothing stands against the session, and nothing is due for it."""
         if passage.graced or passage.stale or passage.rotation_due or passage.cookies:
             return False
         if record.security.flags & (ANONYMOUS | LOOKED_AT):
             return False
         packed, agent = passage.client_ip.packed, passage.request.agent[:MAX_AGENT]
-        _, pair = self._detection.contexts(packed, agent)
+        _, pair = contexts(packed, agent)
         return pair == record.seen.pairs[0] or not self._detection.enabled
 
     def _opens(self, value: Any, ticket: Ticket) -> bool:

@@ -403,6 +403,20 @@ def test_a_session_that_began_without_these_headers_goes_on_so() -> None:
     assert found.flag is True
 
 
+def test_a_websocket_may_come_without_these_headers() -> None:
+    request = kit.FakeRequest(headers=BARE, websocket=True)
+    assert ScriptClient().inspect(observe(request=request, network=CELL, known=known(ISP))) == []
+
+
+def test_a_thief_does_not_make_it_a_habit_of_the_session() -> None:
+    """Only the sign-in says what is usual, also where nothing was learned at it."""
+    bare = kit.FakeRequest(headers=BARE)
+    story = Story(detection())
+    story.step(request=bare)
+    story.step(CELL)
+    assert codes(story.step(FRANCE, request=bare)) == ["network_changed", "script_client"]
+
+
 def test_a_detector_that_extends_it_sees_every_request() -> None:
     class Mine(ScriptClient):
         def inspect(self, observation: Observation) -> list[Signal]:

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gatehound.detection import ImpossibleTravel, Known, Networks
+from gatehound.detection import ImpossibleTravel, Known, Networks, describe
 from gatehound.detection.detectors.impossible_travel import (
     ABROAD_WITHIN,
     DOUBTFUL,
@@ -178,7 +178,7 @@ def test_a_computer_that_only_knows_a_carrier_lives_there() -> None:
         ("", (home,), False),  # nobody knows what it is
     ):
         seen = known(*before)
-        found = travelled(there=home, known=seen, device=kit.describe(device))
+        found = travelled(there=home, known=seen, device=describe(device))
         assert bool(found) is is_found, (device, before)
     assert travelled(there=home, known=Known()) == []
 
@@ -186,7 +186,11 @@ def test_a_computer_that_only_knows_a_carrier_lives_there() -> None:
 def test_a_phone_that_has_just_left_its_line_is_compared_with_it() -> None:
     """It went to its carrier's network, whose place says nothing, and does not help the thief."""
     cell = replace(HOME, asn=64999, kind="mobile")
-    phone = {"there": cell, "known": known(cell, HOME), "device": kit.describe(kit.SAFARI_IPHONE)}
+    phone: dict[str, Any] = {
+        "there": cell,
+        "known": known(cell, HOME),
+        "device": describe(kit.SAFARI_IPHONE),
+    }
     assert travelled(**phone) == []
     [found] = travelled(**phone, recent=((HOME, NOW - 1800), (cell, NOW - 60)))
     assert (found.weight, found.detail["minutes"]) == (POINTS, 30)

@@ -160,6 +160,7 @@ def test_nothing_is_kept_of_a_place_that_a_secret_or_long_text_is_part_of(
         assert found == [True]
         (trail,) = site.app._shortcut._trails.values()
         assert trail.place is None
+        assert trail.client_ip is None  # it holds the text that it was read from
 
 
 def test_a_long_agent_is_not_kept(site: Site) -> None:
@@ -198,6 +199,7 @@ def test_the_very_next_request_knows_of_an_end(site: Site, how: str) -> None:
     assert seen.user_id is None
     assert seen.ended is not None
     assert found == [False]
+    assert not site.app._shortcut._trails
 
 
 def test_the_time_of_a_session_runs_out_on_the_short_way(
@@ -301,6 +303,26 @@ def test_lists_that_change_are_asked_anew(site: Site) -> None:
     assert found == [False, True]
 
 
+def test_lists_that_change_while_it_remembers_are_asked_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread reads new ones, between the look at the context and the trail."""
+    alice = known(site)
+    opens = Shortcut._opens
+
+    def meanwhile(self: Shortcut, value: Any, ticket: Any) -> bool:
+        site.guard.detection._know_no_contexts()
+        return opens(self, value, ticket)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shortcut, "_opens", meanwhile)
+        site.guard.detection._know_no_contexts()
+        alice.see()
+    with taken() as found:
+        alice.see()
+    assert found == [False]
+
+
 @pytest.mark.parametrize("name", ["is_due", "crowd"])
 def test_a_crowd_is_looked_at(site: Site, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     alice = known(site)
@@ -391,14 +413,15 @@ def test_a_passage_and_a_visit_show_nothing_of_what_is_in_them(site: Site) -> No
     alice = known(site)
 
     def job(visit: Any) -> list[Any]:
-        shown = (visit, visit.sync, visit._passage)
-        return [[repr(one), one.__rich_repr__(), weakref.ref(one)] for one in shown]
+        (trail,) = site.app._shortcut._trails.values()
+        shown = (visit, visit.sync, visit._passage, trail, trail.question)
+        weakref.ref(visit._passage)
+        return [[repr(one), one.__rich_repr__()] for one in shown]
 
-    for text, parts, reference in alice.do(job).value:
+    for text, parts in alice.do(job).value:
         assert "object at" in text
         assert parts == []
-        gc.collect()
-        del reference
+    gc.collect()
 
 
 def test_who_gives_up_waiting_leaves_nothing_behind(

@@ -88,9 +88,10 @@ def test_a_line_says_what_the_columns_say(db: sqlite3.Connection) -> None:
 NUMBERS = (*COLUMNS, "last_seen", "place", "confirmed", "whose", "grace")
 BLOBS = ("secret", "agent", "address", "pair1", "pair2", "user_id", "previous")
 WRONG = [
-    *((name, value) for name in NUMBERS for value in ("'x'", "x'31'")),
+    *((name, value) for name in NUMBERS for value in ("'x'", "x'31'", "1.5", "1e300")),
     *((name, value) for name in BLOBS for value in ("'text of 16 bytes'", "17")),
     *((name, value) for name in ("country", "roles") for value in ("x'5B5D'",)),
+    *(("secret", value) for value in ("x''", "x'00'", "zeroblob(15)", "zeroblob(17)")),
     ("roles", "'no JSON'"),
     ("roles", "CAST(x'FF' AS TEXT)"),
     ("roles", "'5'"),

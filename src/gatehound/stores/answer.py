@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NoReturn, Protocol, TypeAlias
 
 import msgspec
 
-from gatehound.model import EndReason, Event
+from gatehound.model import EndReason, Event, Silent
 from gatehound.stores.record import Record, Seen, Tombstone
 
 LAYOUT: Final = 1
@@ -302,7 +302,7 @@ Asked: TypeAlias = tuple[Any, Any]
 """Over what was asked, and the replies: a list, or under asyncio what has to be awaited for it."""
 
 
-class Question(msgspec.Struct, frozen=True, gc=False):
+class Question(Silent, msgspec.Struct, frozen=True, gc=False):
     """What is asked of one session; `record` is what the answer may be again, None for nothing."""
 
     alias: bytes

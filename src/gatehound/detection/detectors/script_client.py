@@ -61,16 +61,16 @@ def _is_bare(observation: Observation) -> bool:
         bool(device.family)
         and not (device.is_script or device.is_app)
         and observation.is_agent_comparable
+        and not observation.request.websocket  # some handshakes are as bare
         and observation.request.lacks(_OF_BROWSERS)
     )
 
 
 def _bare(observation: Observation) -> list[Signal]:
     """Weigh it, unless the session has been so from the beginning."""
-    slot = observation.memory
-    if not observation.known.agents:
-        slot["bare"] = True
-    if slot.get("bare"):
+    if observation.is_login:  # nobody else may say so: a thief's request would
+        observation.memory["bare"] = True
+    if observation.memory.get("bare") or not observation.known.agents:
         return []
     near = observation.novelty in _NEAR
     reason = "Used by a program that has copied the name of a browser"

@@ -32,6 +32,9 @@ _MEASURED: Final = ("agent", "address", "pair1", "pair2", "previous", "user_id",
 # In SQLite's order a number is less than a text, and a text less than a blob.
 _SOUND: Final = (
     f"max({', '.join(_NUMBERS)}) < ''",
+    # No number with a fraction is among them; sixteenths, so that their sum is no overflow.
+    f"typeof({' + '.join(f'{name} / 16' for name in _NUMBERS)}) = 'integer'",
+    f"length(secret) = {HASH_BYTES}",
     *(f"{name} >= ''" for name in _TEXTS),
     *(f"{name} < x''" for name in _TEXTS),
     *(f"{name} >= x''" for name in (*_BYTES, "ifnull(previous, x'')")),
