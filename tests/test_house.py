@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ import gatehound
 ROOT = Path(__file__).parent.parent
 SOURCE = Path(gatehound.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 HEAVY = {"asyncio", "geoip2", "jinja2", "msgspec", "redis", "sqlite3", "starlette", "user_agents"}
 # Words that say nothing of what a thing is; the glossary has better ones.
@@ -30,6 +30,15 @@ VAGUE = (
     "Service",
     "Util",
 )
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def trees() -> dict[Path, ast.Module]:
+    return {path: tree_of(path) for path in FILES}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -62,13 +71,13 @@ def test_import_of_the_core_leaves_stores_and_web_alone() -> None:
 def test_file_is_short_and_says_what_it_is(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 400
-    assert ast.get_docstring(TREES[path])
+    assert ast.get_docstring(tree_of(path))
 
 
 def test_no_assert_outside_the_test_kit() -> None:
     found = [
         f"{path.relative_to(SOURCE)}:{node.lineno}"
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         if "testing" not in path.parts
         for node in ast.walk(tree)
         if isinstance(node, ast.Assert)
@@ -77,7 +86,7 @@ def test_no_assert_outside_the_test_kit() -> None:
 
 
 def test_nothing_is_pickled() -> None:
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
@@ -88,7 +97,7 @@ def test_nothing_is_pickled() -> None:
 def test_no_vague_nouns() -> None:
     classes = [
         node.name
-        for tree in TREES.values()
+        for tree in trees().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
     ]
@@ -108,7 +117,7 @@ def test_every_noun_of_the_core_is_in_the_glossary() -> None:
         node.name
         for path in SOURCE.glob("[!_]*.py")
         if path.name != "errors.py"  # they are named by what happened, in a tree of their own
-        for node in TREES[path].body
+        for node in tree_of(path).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
     words = tuple(glossary())

@@ -10,6 +10,7 @@ Ports: a cluster takes 10000-11999, because its bus listens 10000 above; all els
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import itertools
 import os
@@ -22,11 +23,12 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import redis
+import redis.crc
+import redis.utils
 
 from parts import missing
 
@@ -39,6 +41,9 @@ _PACKAGED: Final = {
 }
 SYSTEM: Final = "redis-7.0"  # Debian 12's; elsewhere whatever the system has
 KINDS: Final = ("redis-6.2", SYSTEM, "redis-8.2", "valkey-8.1", "valkey-9.1")
+
+# redis-py looks its version up in the files of its package, anew for each connection.
+redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
 
 _UNSAVED: Final = ("--save", "", "--appendonly", "no")
 _LOCAL: Final = "127.0.0.1"
@@ -324,7 +329,7 @@ def start_cluster(
         server.ask("CLUSTER", "ADDSLOTSRANGE", low, high - 1)
     ids = [cluster.id_of(server) for server in servers]
     for replica, master_id in zip(servers[masters:], ids, strict=False):
-        until(partial(_replicate, replica, master_id))
+        until(functools.partial(_replicate, replica, master_id))
     cluster.heal()
     return cluster
 

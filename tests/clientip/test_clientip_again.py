@@ -61,7 +61,7 @@ def told(answer: ClientIP) -> tuple[Any, ...]:
     return (answer, answer.source, answer.text, said, answer.explain())
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=4 * settings().max_examples)
 @given(st.sampled_from(RESOLVERS), CLIENTS, SERVERS, HEADERS)
 def test_a_scope_has_the_answer_of_the_resolver(
     resolver: ClientIPResolver, client: Any, server: Any, headers: dict[str, str]
@@ -73,7 +73,7 @@ def test_a_scope_has_the_answer_of_the_resolver(
         assert told(again.from_fields(resolver, scope, fields)) == wanted
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=4 * settings().max_examples)
 @given(st.sampled_from(RESOLVERS), CLIENTS, HEADERS)
 def test_an_environ_has_the_answer_of_the_resolver(
     resolver: ClientIPResolver, client: Any, headers: dict[str, str]

@@ -73,13 +73,17 @@ def _young_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloudflare, "BUNDLED", young)
 
 
-@pytest.mark.parametrize(("options", "expected"), OPTIONS, ids=str)
+def _id(value: object) -> str:
+    return ",".join(sorted(value)) if isinstance(value, set) else str(value)
+
+
+@pytest.mark.parametrize(("options", "expected"), OPTIONS, ids=_id)
 def test_options(options: dict[str, Any], expected: set[str]) -> None:
     assert codes(ClientIPResolver(**options).check()) == expected
 
 
 @pytest.mark.parametrize(
-    "options", [{"mode": "cloudflare"}, {"mode": X, "trusted_proxies": "cloudflare"}], ids=str
+    "options", [{"mode": "cloudflare"}, {"mode": X, "trusted_proxies": "cloudflare"}], ids=_id
 )
 def test_old_list(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
     old = cloudflare.BUNDLED._replace(published="2020-01-01")
@@ -126,7 +130,7 @@ REQUESTS: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "expected"), REQUESTS, ids=str)
+@pytest.mark.parametrize(("request_", "expected"), REQUESTS, ids=_id)
 def test_requests(request_: dict[str, Any], expected: set[str]) -> None:
     resolver = ClientIPResolver(mode=X, trusted_proxies="10.0.0.1")
     assert codes(resolver.check(request_)) == expected

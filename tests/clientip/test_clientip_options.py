@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -55,7 +56,11 @@ ACCEPTED: list[tuple[Any, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "merged"), ACCEPTED, ids=str)
+def _id(value: object) -> str:
+    return "iterator" if isinstance(value, Iterator) else str(value)  # its repr is an address
+
+
+@pytest.mark.parametrize(("given", "merged"), ACCEPTED, ids=_id)
 def test_accepted_entries_are_merged_and_shown(given: Any, merged: list[str]) -> None:
     resolver = ClientIPResolver(mode="x-forwarded-for", trusted_proxies=given)
     assert list(resolver.trusted_proxies) == merged

@@ -81,7 +81,7 @@ def need_agreement(key: tuple[str, int], request: Request) -> None:
 
 @pytest.mark.slow
 @given(pairs, plain)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 def test_plain_addresses_get_the_same_answer(key: tuple[str, int], request: Request) -> None:
     need_agreement(key, request)
 
@@ -114,7 +114,7 @@ def need_row(key: tuple[str, int], request: Request) -> None:
 
 @pytest.mark.slow
 @given(pairs, requests)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * settings().max_examples, deadline=None)
 @example(("uvicorn", 0), Request("10.0.0.1", ("203.0.113.7, [10.0.0.2]",)))
 @example(("python-ipware", 1), Request("10.0.0.1", ("1.1.1.1", "\xa0")))
 def test_every_disagreement_is_listed(key: tuple[str, int], request: Request) -> None:

@@ -88,7 +88,7 @@ def answers(resolver: ClientIPResolver, peer: str | None, lines: Headers) -> lis
 
 
 @given(resolvers, peers, headers)
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @example(RESOLVERS[1], "10.0.0.1", [(b"forwarded", b'for="a\\\\"b"')])
 def test_never_raises_and_explains_what_it_answered(
     resolver: ClientIPResolver, peer: str | None, lines: Headers

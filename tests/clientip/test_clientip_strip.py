@@ -240,7 +240,7 @@ proxies = st.lists(st.sampled_from(["10.0.0.2", "10.9.9.9", "2001:db8:ff::1"]), 
 
 @pytest.mark.slow  # hundreds of examples
 @given(forged, proxies, st.sampled_from(["10.0.0.1", "192.0.2.1", "junk"]), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 @example([("x-forwarded-for", f'for="{MARK}')], [], "10.0.0.1", False)
 @example([("forwarded", f'for="{MARK}')], [], "10.0.0.1", True)
 def test_no_text_of_a_client_reaches_the_app(

@@ -113,7 +113,9 @@ BROKEN: list[tuple[str, Callable[[Path], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "expected"), [row[1:] for row in BROKEN], ids=lambda x: str(x))
+@pytest.mark.parametrize(
+    ("change", "expected"), [pytest.param(*row[1:], id=row[0]) for row in BROKEN]
+)
 def test_a_file_that_cannot_be_used_leaves_the_old_one(
     path: Path,
     clock: Clock,

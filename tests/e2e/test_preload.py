@@ -19,7 +19,9 @@ from serving import Servers, servers
 
 pytestmark = pytest.mark.slow
 USERS = ("ann", "bob")
-CLIENTS, ROUNDS = 6, 300  # each client asks ROUNDS times, alternating with its neighbours
+CLIENTS = 6
+# How often each client asks, alternating with its neighbours.
+ROUNDS = [100, pytest.param(300, marks=(pytest.mark.full, pytest.mark.ci))]
 
 
 @pytest.fixture
@@ -46,16 +48,17 @@ def sign_in(port: int, user: str) -> str:
 class Client(threading.Thread):
     """Ask again and again who one is; `answers` counts what was said."""
 
-    def __init__(self, port: int, cookie: str) -> None:
+    def __init__(self, port: int, cookie: str, rounds: int) -> None:
         super().__init__()
         self.port = port
+        self.rounds = rounds
         self.cookie = cookie
         self.answers: dict[str, int] = {}
         self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            for _ in range(ROUNDS // 50):
+            for _ in range(self.rounds // 50):
                 self._ask(50)
         except BaseException as error:
             self.error = error
@@ -73,16 +76,17 @@ class Client(threading.Thread):
 
 
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
-def test_no_answer_belongs_to_another_user(kind: str, started: Servers) -> None:
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_no_answer_belongs_to_another_user(kind: str, rounds: int, started: Servers) -> None:
     environ = {**KEYS, "GATEHOUND_STORE": store_url(kind, started), "SHOP_TOUCHES_STORE": "1"}
     port = gunicorn(started, "shop:wsgi", environ, workers=4)
     cookies = {user: sign_in(port, user) for user in USERS}
-    clients = [Client(port, cookies[USERS[n % 2]]) for n in range(CLIENTS)]
+    clients = [Client(port, cookies[USERS[n % 2]], rounds) for n in range(CLIENTS)]
     for client in clients:
         client.start()
     for client in clients:
         client.join(60)
     assert [client.error for client in clients] == [None] * CLIENTS
     assert [client.answers for client in clients] == [
-        {USERS[n % 2]: ROUNDS} for n in range(CLIENTS)
+        {USERS[n % 2]: rounds} for n in range(CLIENTS)
     ]

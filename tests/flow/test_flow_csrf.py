@@ -318,7 +318,7 @@ def _signed_in(world: str) -> tuple[Browser, dict[str, str]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 @given(
     world=st.sampled_from(["asgi", "wsgi"]),
     method=st.sampled_from(UNSAFE),

@@ -132,16 +132,15 @@ class Fronts(Started):
 class Rear(Started):
     """Each server behind nginx, over each kind of socket that it can listen on.
 
-    All of them begin with the first, because a start is mostly waiting for one Python.
+    All of a kind begin with its first, because a start is mostly waiting for one Python.
     """
 
     port_of_nginx: int = field(default_factory=free_port)
 
     def app(self, server: str, kind: str = "v4") -> Where:
         self.begin(server, kind)
-        for known in SOCKETS:
-            for name in SERVERS:
-                self.begin(name, known)
+        for name in SERVERS:
+            self.begin(name, kind)
         return super().app(server, kind)
 
     def nginx(self) -> int:

@@ -1,7 +1,7 @@
 """The state machine of the store contract: short runs, and proof that it can fail.
 
 The oracle is the model in gatehound.testing, which shares no logic with a store. The long runs,
-on servers too, are in tests/full.
+on servers too, are in test_machine_long.py.
 """
 
 from __future__ import annotations

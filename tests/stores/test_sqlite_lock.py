@@ -242,13 +242,14 @@ def test_opening_waits_for_the_lock_of_others(
         real(db, path)
 
     monkeypatch.setattr(handle, "refuse_rollback_journal", busy)
-    store = Hasty(path)
     if times == 2:
+        store = SQLiteStore(path)
         finish(store, store.ping())
         assert len(calls) == 3
     else:
+        hasty = Hasty(path)
         with pytest.raises(StoreUnavailable, match="locked by another process"):
-            finish(store, store.ping())
+            finish(hasty, hasty.ping())
 
 
 class Boom(Exception):

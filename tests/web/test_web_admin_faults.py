@@ -129,13 +129,11 @@ def open_desk(
     return place, admin_of(place)
 
 
-MANY = settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+UNHURRIED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 @pytest.mark.slow
-@MANY
+@UNHURRIED
 @given(
     page=st.sampled_from(
         ["", "sessions", "user", "matching", "events", "health", "address", *EXPORTS]
@@ -153,7 +151,7 @@ def test_no_query_is_a_fault(open_desk: tuple[Place, Person], page: str, query: 
 
 
 @pytest.mark.slow
-@MANY
+@UNHURRIED
 @given(name=st.sampled_from(sorted(FORMS)), fields=FIELDS, shape=st.sampled_from("tx"))
 def test_no_form_is_a_fault(
     open_desk: tuple[Place, Person], name: str, fields: dict[str, str], shape: str

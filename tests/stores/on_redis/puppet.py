@@ -52,6 +52,8 @@ class Puppet:
                 connection, _ = self._listener.accept()
             except OSError:  # the test is over
                 return
+            # As servers do: a reply does not wait until the one before it is acknowledged.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open.append(connection)
             self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
             self._threads[-1].start()

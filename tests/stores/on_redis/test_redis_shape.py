@@ -108,7 +108,7 @@ def test_real_answers_fit(url: str, admin: Any) -> None:
 def play(request: pytest.FixtureRequest) -> Callable[..., None]:
     def played(url: str, body: Callable[[Wire], Awaitable[None]]) -> None:
         async def whole() -> None:
-            wire = Wire(url, suspends=request.param)
+            wire = Wire(url, suspends=request.param, deadline=5.0)  # also on a busy machine
             try:
                 await body(wire)
             finally:
