@@ -79,8 +79,10 @@ class Settling(Acting):
     def _note_place(self, passage: Passage, record: Record, pair: bytes) -> None:
         """Note from where a session that goes back and forth is used, in contexts that it has."""
         turns, sid, seen = self.detection.turns, record.sid, record.seen
-        if pair != seen.pairs[0] and not turns.places(sid):  # it has left the one it was judged in
-            turns.stay(sid, seen.pairs[0], seen.address, turns.heard(sid) or seen.last_seen)
+        heard = turns.heard(sid)
+        # It has just left the context that it was judged in, where it was heard of until now.
+        if heard and pair != seen.pairs[0] and not turns.places(sid):
+            turns.stay(sid, seen.pairs[0], seen.address, heard)
         if pair in seen.pairs:
             turns.stay(sid, pair, self.kept_address(passage.client_ip.packed), passage.now)
 

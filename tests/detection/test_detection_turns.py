@@ -79,6 +79,18 @@ def test_places_are_kept_of_sessions_that_go_back_and_forth() -> None:
     assert told.turns.places(b"other...") == ()
 
 
+def test_who_is_dropped_was_not_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In which of its contexts it was heard of last is not known without its turn."""
+    monkeypatch.setattr(turns_module, "MAX_SESSIONS", 2)
+    turns = Turns()
+    for sid in (b"one", b"two", b"three"):
+        turns.hear(sid, NOW)
+        turns.note(sid, NEW, OLD, NOW)
+        turns.hear(sid, NOW + 1)
+    assert b"one" not in turns
+    assert [turns.heard(sid) for sid in (b"one", b"two", b"three")] == [0, NOW + 1, NOW + 1]
+
+
 def test_the_bound_of_places() -> None:
     told = Told()
     told.at(1, NEW)

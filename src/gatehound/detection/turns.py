@@ -125,14 +125,17 @@ class Turns:
 
     def _begin(self, sid: bytes, context: bytes, newest: bytes, now: int) -> None:
         if len(self._sessions) >= MAX_SESSIONS:
-            _drop_first(self._sessions)
+            # When it was heard of goes too: nobody knows any more in which of its contexts.
+            self._heard.pop(_drop_first(self._sessions), None)
         # From a context that was not seen here yet, nothing can be said of when it began.
         changes = [now] if newest else []
         self._sessions[sid] = _Turn(context, now, changes)
 
 
-def _drop_first(entries: dict[Hashable, Any]) -> None:
+def _drop_first(entries: dict[Hashable, Any]) -> Hashable:
     try:
-        del entries[next(iter(entries))]
+        first: Hashable = next(iter(entries))
+        del entries[first]
     except (KeyError, StopIteration, RuntimeError):  # another thread was faster
-        return
+        return None
+    return first
