@@ -102,30 +102,31 @@ def test_a_loop_that_was_busy_fails_no_answers_that_are_there(url: str, admin: A
     """Also where the next questions follow so soon that the second look at the first is due."""
 
     async def body() -> None:
-        async with opened(url, deadline=0.03) as wire:
+        async with opened(url, deadline=0.1) as wire:
             await wire.call("TIME")
             link = link_of(wire)
             for _ in range(5):
                 calls = (wire.call("EVAL", ECHO, 0, n) for n in range(5))
                 asked = [asyncio.create_task(call) for call in calls]
                 await asyncio.sleep(0)  # all have asked; the first has left
-                time.sleep(0.04)  # noqa: ASYNC251 - the loop is busy
+                time.sleep(0.12)  # noqa: ASYNC251 - the loop is busy
                 assert await asyncio.gather(*asked) == [b"%d" % n for n in range(5)]
             assert link_of(wire) is link
 
     play(body)
 
 
+@pytest.mark.slow
 def test_a_loop_that_looks_at_timers_first_fails_no_answers_that_are_there(
     url: str, admin: Any
 ) -> None:
     async def body() -> None:
-        async with opened(url, deadline=0.03) as wire:
+        async with opened(url, deadline=0.1) as wire:
             await wire.call("TIME")
             link = link_of(wire)
             for n in range(3):
                 asked = link.ask([("EVAL", ECHO, 0, n)])
-                time.sleep(0.04)  # noqa: ASYNC251 - the loop is busy
+                time.sleep(0.12)  # noqa: ASYNC251 - the loop is busy
                 link._sweep()
                 assert await asked == [b"%d" % n]
 
