@@ -14,7 +14,8 @@ Nobody serves over a network. The event loop is real, and so are Redis, which is
 loopback, and its sockets; what Redis itself spends is not counted, and neither is the kernel.
 A request is Chrome's through one trusted proxy, of a session whose address and browser do not
 change; nothing is written. The app looks at who is signed in. `starlette` is its SessionMiddleware
-with the user's name in the cookie, which no store knows of.
+with the user's name in the cookie, which no store knows of. `moving` is a session over the memory
+store that comes from another network each time: it is judged and written, without databases.
 
 Needs valgrind, redis-server and starlette.
 """
@@ -45,6 +46,7 @@ CELLS: Final = (  # adapter / session / requests at the same time
     f"asgi/bare/{AT_ONCE}",
     "asgi/starlette/1",
     "asgi/memory/1",
+    "asgi/moving/1",
     "asgi/sqlite/1",
     "asgi/redis/1",
     f"asgi/redis/{AT_ONCE}",
@@ -66,11 +68,12 @@ LIMITS: Final = {  # instructions added to the bare app's, with CPython 3.11
     # what lowers the figures. Where MUST is not met yet they are over it: a gate that fails
     # whatever a change does would tell nobody of one that adds instructions.
     "asgi/memory/1": 92_000,
-    "asgi/sqlite/1": 134_000,
+    "asgi/moving/1": 688_000,
+    "asgi/sqlite/1": 143_000,
     "asgi/redis/1": 136_000,
     f"asgi/redis/{AT_ONCE}": 96_000,
     "wsgi/memory/1": 84_000,
-    "wsgi/sqlite/1": 130_000,
+    "wsgi/sqlite/1": 134_000,
     "wsgi/redis/1": 80_000,
 }
 WARM_UP: Final = AT_ONCE

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
+import itertools
 import json
 import os
 import sys
@@ -187,8 +188,17 @@ def check(body: bytes, headers: list[Any]) -> None:
         raise RuntimeError(f"not what is to be measured: {body!r} with {headers}")
 
 
-async def serving_asgi(app: Any, at_once: int) -> Serve:
-    """Sign in, and return what serves requests, `at_once` of them at the same time."""
+def moved(lines: bytes, number: int) -> bytes:
+    """Return the header lines of a request from a network of its own: a /24 for each number."""
+    address = b"198.%d.%d.7" % (18 + number // 256, number % 256)  # RFC 2544
+    return lines.replace(HEADERS["x-forwarded-for"].encode(), address)
+
+
+async def serving_asgi(app: Any, at_once: int, *, moves: bool = False) -> Serve:
+    """Sign in, and return what serves requests, `at_once` of them at the same time.
+
+    With `moves` each comes from a network that its session has not used.
+    """
     sent = [
         value.decode()
         for name, value in (await ask_asgi(app, lines_of(""), "/sign-in"))[0]["headers"]
@@ -196,8 +206,10 @@ async def serving_asgi(app: Any, at_once: int) -> Serve:
     ]
     lines = lines_of(cookies_of(sent))
 
+    numbers = itertools.count()
+
     async def one() -> None:
-        start, last = await ask_asgi(app, lines)
+        start, last = await ask_asgi(app, moved(lines, next(numbers)) if moves else lines)
         check(last["body"], start["headers"])
 
     async def serve(count: int) -> None:
@@ -230,7 +242,8 @@ async def serving_wsgi(app: Any) -> Serve:
 def guard_over(kind: str, folder: Path, redis_url: str, *, suspends: bool) -> Guard:
     """Build a guard with its defaults, but for the proxy in front and a patient store."""
     name = f"run-{os.getpid()}"
-    urls = {"memory": "memory://", "sqlite": f"sqlite:///{folder / name}.db", "redis": redis_url}
+    memory = dict.fromkeys(("memory", "moving"), "memory://")
+    urls = {**memory, "sqlite": f"sqlite:///{folder / name}.db", "redis": redis_url}
     settings = {
         **KEYS,
         "namespace": name,
@@ -254,7 +267,10 @@ async def run(cell: str, count: int, warm_up: int, folder: Path, redis_url: str)
     elif kind != "bare":
         guard = guard_over(kind, folder, redis_url, suspends=world == "asgi")
         app = (AsgiGate if world == "asgi" else WsgiGate)(app, guard)
-    serve = await (serving_asgi(app, int(at_once)) if world == "asgi" else serving_wsgi(app))
+    if world == "asgi":
+        serve = await serving_asgi(app, int(at_once), moves=kind == "moving")
+    else:
+        serve = await serving_wsgi(app)
     await serve(warm_up)
     gc.collect()
     gc.freeze()  # collections come every so many requests, and see the same in every run

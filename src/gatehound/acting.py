@@ -318,7 +318,6 @@ class Acting(Admin):
         notify: Notify = "",
     ) -> Event:
         """Make an event of this request, redacted as the settings say."""
-        address = passage.client_ip.address
         ticket = passage.ticket
         public_id = record.public_id if record else ticket.sid.hex() if ticket else None
         return self._events.redacted(
@@ -327,7 +326,7 @@ class Acting(Admin):
                 user_id=record.user_id if record else None,
                 public_id=public_id,
                 reason=reason,
-                address="" if address is None else str(address),
+                address=passage.client_ip.text,
                 detail=detail,
                 notify=notify,
                 at=passage.now / 1000,

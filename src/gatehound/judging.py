@@ -7,6 +7,8 @@ compare-and-swap; who loses the race judges again on what the winner wrote.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -15,7 +17,8 @@ from msgspec.structs import replace
 from gatehound.acting import ATTEMPTS, NOWHERE
 from gatehound.admin import DAY
 from gatehound.detection import Judgement, Observation, describe
-from gatehound.detection.device import unmasked
+from gatehound.detection.detectors.base import NO_SLOT, NOTHING_KNOWN
+from gatehound.detection.device import MAX_AGENT, claimed, unmasked
 from gatehound.errors import StoreError
 from gatehound.listing import present_on
 from gatehound.model import Action, Detail, Device, Event, Network, Notify, Session, Signal, Verdict
@@ -32,6 +35,10 @@ EVENT_OF_DETECTOR: Final = {
     "network_change": "session_ip_shift",
     "geo_anomaly": "session_geo_anomaly",
 }
+
+
+# Of at most 512 characters each: the same agents come again and again.
+_clipped: Final = lru_cache(2048)(clip_text)
 
 
 class _Change(msgspec.Struct, frozen=True, gc=False):
@@ -56,25 +63,25 @@ class Judging(Settling):
 
     async def judge(self, passage: Passage, record: Record) -> None:
         """Weigh the evidence and write what follows from it, in one compare-and-swap."""
-        if not self.detection.enabled:
+        detection = self.detection
+        if not detection.enabled:
             return
-        pair = self.context(passage)
-        network = self._network(passage.client_ip.packed)
-        self.note_active(passage, record, network.prefix)
-        population = self.detection.population
-        if population.is_due:
+        pair, network = self._located(passage, record)
+        if detection.population.is_due:
             await self.tell_crowd(passage)
-        if population.crowd is not None:
-            network = NOWHERE
-        seen = await self._look_around(passage, record, network, pair)
-        memory, user_memory = await self.store.recall(record.alias, record.sid)
+        wants = self._wants_siblings(passage, record, network)
+        siblings = await self._siblings(record) if wants else ()
+        seen = self._observed(passage, record, network, pair, siblings)
+        if passage.is_new_login:
+            seen = await self._amid(seen, record)
+        memory, user_memory = await self.store.recall(record.alias, record.security.sid)
         attempts = ATTEMPTS
         while True:
-            judgement = await self.detection.judge(
+            judgement = await detection.judge(
                 seen,
                 memory=memory.data,
                 user_memory=user_memory.data,
-                flagged=bool(record.security.flags & FLAGGED),
+                flagged=record.security.flags & FLAGGED != 0,
             )
             judgement = self._reachable(judgement, record)
             passage.verdict = judgement.verdict
@@ -115,26 +122,34 @@ class Judging(Settling):
             await self.look(passage)
             passage.record = None  # what is found alive now was not judged
 
-    def _network(self, packed: bytes | None) -> Network:
-        return self.networks.lookup_packed(packed) if packed else NOWHERE
+    def _located(self, passage: Passage, record: Record) -> tuple[bytes, Network]:
+        """Return what stands for the context of a request, and its network; note who is there."""
+        packed, population = passage.client_ip.packed, self.detection.population
+        # While addresses are those of a proxy they are nobody's own.
+        passage.agent_digest, pair = self.detection.contexts(
+            None if population.crowd else packed, passage.request.agent[:MAX_AGENT]
+        )
+        network = self.networks.lookup_packed(packed) if packed else NOWHERE
+        population.note(record.alias, packed, network.prefix, passage.now / 1000)
+        return pair, network if population.crowd is None else NOWHERE
 
-    async def _look_around(
-        self, passage: Passage, record: Record, network: Network, pair: bytes
-    ) -> Observation:
-        """Observe a request, with what has to be asked for.
+    def _wants_siblings(self, passage: Passage, record: Record, network: Network) -> bool:
+        """True where a detector wants the user's other living sessions.
 
-        The user's siblings, and of a sign-in what was attacked with wrong passwords in the hour.
+        The built-in one compares countries: where this is the session's own nothing is new.
         """
-        wants = self._wants_siblings(passage, record, network)
-        siblings = await self._siblings(record) if wants else ()
-        seen = self._observed(passage, record, network, pair, siblings)
-        if not passage.is_new_login or "failed_logins" not in self.detection.needs:
-            return seen
-        from gatehound import guessing
+        detection = self.detection
+        if "siblings" not in detection.needs:
+            return False
+        is_home = network.country == record.seen.country and not passage.is_new_login
+        return detection.wants_all_siblings or not is_home
 
-        address = None if seen.network_unusable else passage.client_ip.address
-        attacked = await guessing.attacks_on(self, address, record.alias)
-        return replace(seen, failed_logins=attacked) if attacked else seen
+    async def _siblings(self, record: Record) -> tuple[Session, ...]:
+        listed = await self.store.sessions(record.alias)
+        if listed.finished:
+            self.announce_ends(listed.finished)
+        sid = record.security.sid
+        return tuple([self.present(r) for r in listed.records if r.security.sid != sid])
 
     def _observed(
         self,
@@ -145,11 +160,11 @@ class Judging(Settling):
         siblings: tuple[Session, ...],
     ) -> Observation:
         """What detectors may look at, but for what is remembered."""
-        is_login, seen, turns = passage.is_new_login, record.seen, self.detection.turns
-        sid, now = record.security.sid, passage.now
-        used = max(passage.was_seen or seen.last_seen, turns.heard(sid))
-        turns.hear(sid, now)
-        before = self._network(seen.address)
+        is_login, seen, detection = passage.is_new_login, record.seen, self.detection
+        sid, now, turns = record.security.sid, passage.now, detection.turns
+        heard, alternations = turns.meet(sid, now)
+        used = max(passage.was_seen or seen.last_seen, heard)
+        before = self.networks.lookup_packed(seen.address) if seen.address else NOWHERE
         return Observation(  # by position: keywords of so many fields take eight times as long
             passage.request,
             passage.activity,
@@ -167,68 +182,90 @@ class Judging(Settling):
             0.0 if is_login else used / 1000,
             is_login,
             passage.known_device,
-            turns.count(sid, now),
-            self.detection.population.crowd is not None,
-            recent=self._recent(sid),
+            alternations,
+            detection.population.crowd is not None,
+            None,
+            NOTHING_KNOWN,
+            NOTHING_KNOWN,
+            NO_SLOT,
+            NO_SLOT,
+            frozenset(),
+            tuple(
+                [
+                    (self.networks.lookup_packed(address), at / 1000)
+                    for address, at in turns.places(sid)
+                ]
+            ),
         )
 
-    def _recent(self, sid: bytes) -> tuple[tuple[Network, float], ...]:
-        places = self.detection.turns.places(sid)
-        return tuple([(self._network(address), at / 1000) for address, at in places])
+    async def _amid(self, seen: Observation, record: Record) -> Observation:
+        """Add what was attacked with wrong passwords in the hour before a sign-in."""
+        if "failed_logins" not in self.detection.needs:
+            return seen
+        from gatehound import guessing
+
+        address = None if seen.network_unusable else seen.client_ip.address
+        attacked = await guessing.attacks_on(self, address, record.alias)
+        return replace(seen, failed_logins=attacked) if attacked else seen
 
     def _device(self, passage: Passage) -> Device:
         """What this request's browser claims to be, as far as its other headers agree."""
         request = passage.request
         hints, accept = request.header("sec-ch-ua"), request.header("accept")
-        return unmasked(describe(request.agent), hints, accept)
+        if len(hints) + len(accept) > MAX_AGENT:  # of no browser: not worth to be kept
+            return unmasked(describe(request.agent), hints, accept)
+        return claimed(request.agent[:MAX_AGENT], hints, accept)
 
     def _change(
         self, passage: Passage, record: Record, judgement: Judgement, network: Network, pair: bytes
     ) -> _Change:
         """What is written: the new seen part, unless suspicious; flags; events."""
-        keep = judgement.keep_pair and not is_quarantined(record, judgement)
-        seen = self._seen(passage, record, network, pair) if keep else record.seen
-        before = record.security.flags
+        security, seen = record.security, record.seen
+        before = flags = security.flags
+        keep = judgement.keep_pair
+        if judgement.flag or before & (FLAGGED | STEP_UP):
+            keep &= not is_quarantined(record, judgement)
+        if keep:
+            seen = self._seen(passage, record, network, pair)
         # A step-up goes by a proof alone, and with it the flag: evidence that fades is none.
-        clears = judgement.flag is False and not before & STEP_UP
-        flags = (before & ~(FLAGGED | NOTIFIED) if clears else before) & ~WATCHED
-        flags |= flags_of(judgement)
-        security = record.security
+        if judgement.flag is False and not before & STEP_UP:
+            flags &= ~(FLAGGED | NOTIFIED)
+        flags = flags & ~WATCHED | flags_of(judgement)
         if flags != before:
             security = replace(security, flags=flags)
         return _Change(
-            replace(record, security=security, seen=seen),
+            Record(record.alias, record.user_id, record.roles, security, seen),
             before,
-            clip_text(passage.request.agent) if keep else "",
+            _clipped(passage.request.agent[:MAX_AGENT]) if keep else "",
             seen != record.seen,
             self._events_of(passage, record, judgement, flags),
         )
 
-    async def _write(
+    def _write(
         self,
         record: Record,
         judgement: Judgement,
         change: _Change,
         memory: Memory,
         user_memory: Memory,
-    ) -> Remembered:
-        flags = change.record.security.flags
+    ) -> Awaitable[Remembered]:
+        before, flags = change.before, change.record.security.flags
         has_learned = judgement.user_memory != user_memory.data
-        keeps = judgement.memory != memory.data or flags != change.before
+        keeps = judgement.memory != memory.data or flags != before
         if not (has_learned or keeps or change.is_seen_new):
-            return Remembered(done=True, now=0)
-        return await self.store.remember(
+            return _nothing()
+        return self.store.remember(
             record.alias,
-            record.sid,
+            record.security.sid,
             record.security.secret_hash,
             # A flag goes with a version, or it would be lifted over evidence that came meanwhile.
             memory=Memory(judgement.memory, memory.version) if keeps else None,
             user_memory=Memory(judgement.user_memory, user_memory.version) if has_learned else None,
             seen=change.record.seen if change.is_seen_new else None,
             agent=change.agent,
-            flags=change.before,
-            set_flags=flags & ~change.before,
-            clear_flags=change.before & ~flags,
+            flags=before,
+            set_flags=flags & ~before,
+            clear_flags=before & ~flags,
             events=change.events,
         )
 
@@ -260,22 +297,6 @@ class Judging(Settling):
         if action is judgement.verdict.action:
             return judgement
         return replace(judgement, verdict=replace(judgement.verdict, action=action))
-
-    def _wants_siblings(self, passage: Passage, record: Record, network: Network) -> bool:
-        """True where a detector wants the user's other living sessions.
-
-        The built-in one compares countries: where this is the session's own nothing is new.
-        """
-        detection = self.detection
-        if "siblings" not in detection.needs:
-            return False
-        is_home = network.country == record.seen.country and not passage.is_new_login
-        return detection.wants_all_siblings or not is_home
-
-    async def _siblings(self, record: Record) -> tuple[Session, ...]:
-        listed = await self.store.sessions(record.alias)
-        self.announce_ends(listed.finished)
-        return tuple(self.present(r) for r in listed.records if r.sid != record.sid)
 
     def _seen(self, passage: Passage, record: Record, network: Network, pair: bytes) -> Seen:
         """The seen part with the present pair in front; an unresolved address changes none."""
@@ -336,6 +357,11 @@ class Judging(Settling):
             await self.tell(self.event("detector_failed", passage, passage.record, detail=detail))
         for name in judgement.reached:
             await self.store.count("would", name, window=DAY)
+
+
+async def _nothing() -> Remembered:
+    """Write nothing."""
+    return Remembered(done=True, now=0)
 
 
 def _reasons(signals: tuple[Signal, ...]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatehound.detection import digest, evidence, pair
+from gatehound.detection import digest, entry, evidence, learning, pair
 from gatehound.detection.evidence import Evidence, Remembered, next_flag, read
 from gatehound.detection.known import Known
 from gatehound.model import Device, Network
@@ -79,10 +79,10 @@ def test_it_comes_back_as_it_went_and_fits(data: bytes) -> None:
     assert failure == ""
     assert again.pack() == data
     assert len(data) <= evidence.MAX_BYTES <= MAX_MEMORY_BYTES
-    assert len(again.prefixes) <= evidence.MAX_PREFIXES
-    assert len(again.networks) <= evidence.MAX_NETWORKS
-    assert len(again.countries) <= evidence.MAX_COUNTRIES
-    assert len(again.agents) <= evidence.MAX_AGENTS
+    assert len(again.prefixes) <= learning.MAX_PREFIXES
+    assert len(again.networks) <= learning.MAX_NETWORKS
+    assert len(again.countries) <= learning.MAX_COUNTRIES
+    assert len(again.agents) <= learning.MAX_AGENTS
     assert len(again.signals) <= evidence.MAX_SIGNALS
 
 
@@ -93,7 +93,7 @@ def test_it_comes_back_as_it_went_and_fits(data: bytes) -> None:
         b"\x01",
         b"\x01\xff",
         b"\x01" + msgspec.msgpack.encode({"a": 1}),
-        Evidence(prefixes={"192.0.2.0/24": evidence._Entry(1, 2)}).pack()[:-3],
+        Evidence(prefixes={"192.0.2.0/24": entry.Entry(1, 2)}).pack()[:-3],
         b"\x01" + msgspec.msgpack.encode([{}, {}, {}, {}, {"c": ["c", float("nan"), 1.0, "r"]}]),
         b"\x01" + msgspec.msgpack.encode([{}, {}, {}, {}, {}, {"d": {"k": [1]}}]),
         b"\x01" + b"\x91" * 4000,
@@ -129,12 +129,12 @@ def test_fields_that_a_later_release_appends_are_skipped() -> None:
 
 def test_the_entry_that_was_unused_for_longest_goes() -> None:
     kept = Evidence()
-    for n in range(evidence.MAX_PREFIXES):
+    for n in range(learning.MAX_PREFIXES):
         kept.learn(Network(prefix=f"10.0.{n}.0/24"), None, b"", NOW + 100 * n)
     kept.learn(Network(prefix="10.0.0.0/24"), None, b"", NOW + 9000)
     kept.learn(Network(prefix="10.1.0.0/24"), None, b"", NOW + 9000)
     known = kept.known().prefixes
-    assert len(known) == evidence.MAX_PREFIXES
+    assert len(known) == learning.MAX_PREFIXES
     assert {"10.0.0.0/24", "10.1.0.0/24"} <= known
     assert "10.0.1.0/24" not in known
 
@@ -275,9 +275,9 @@ def test_what_does_not_fit_gives_way_in_order() -> None:
 
 def test_values_of_any_size_fit_in_the_end() -> None:
     kept = Evidence(
-        prefixes={"p" * 5000: evidence._Entry(1, 1)},
+        prefixes={"p" * 5000: entry.Entry(1, 1)},
         signals={str(n): Remembered("c" * 900, 1.0 + n, NOW, "r" * 900) for n in range(9)},
-        agents={str(n): evidence._Agent(1, n, "f" * 900, "", (), b"") for n in range(4)},
+        agents={str(n): entry.AgentEntry(1, n, "f" * 900, "", (), b"") for n in range(4)},
         slots={"one": {"k": bytes(900)}},
     )
     assert kept.pack() == Evidence().pack()

@@ -159,6 +159,12 @@ def _digest(agent: str) -> bytes:
 
 
 @lru_cache(maxsize=_CACHED_AGENTS)
+def claimed(agent: str, hints: str, accept: str) -> Device:
+    """Return what a request says of its browser, worked out once; bound the texts before."""
+    return unmasked(describe(agent), hints, accept)
+
+
+@lru_cache(maxsize=_CACHED_AGENTS)
 def _describe(agent: str) -> Device:
     is_script = not agent.strip() or _SCRIPTS.match(agent) is not None
     is_app = not is_script and _APPS.match(agent) is not None

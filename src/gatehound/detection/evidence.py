@@ -23,20 +23,17 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from gatehound.detection.entry import AgentEntry, CountryEntry, Entry, NetworkEntry
 from gatehound.detection.known import Known, KnownAgent, KnownNetwork
-from gatehound.model import Device, Network, NetworkKind
+from gatehound.detection.learning import clip, drop_oldest, learn
+from gatehound.model import Device, Network, Signal
 
 VERSION: Final = 1
 MAX_BYTES: Final = 4096  # what stores keep of one session or one user
-MAX_PREFIXES: Final = 32
-MAX_NETWORKS: Final = 8
-MAX_COUNTRIES: Final = 8
-MAX_KINDS: Final = 6
-MAX_AGENTS: Final = 4
 MAX_SIGNALS: Final = 12
 SLOT_BYTES: Final = 256  # of one detector
 SLOTS_BYTES: Final = 1024  # of all: a quarter, so that sets and signals always have room
@@ -46,48 +43,11 @@ REORDER: Final = 30.0
 # What a user's sets must be old to count as familiar: who steals a session could otherwise
 # teach them his own network in a minute and use it in the next session.
 SETTLED: Final = 86_400
-# Whose place is not their user's: what country an exit is in says nothing of who uses it.
-PLACELESS: Final = frozenset({"proxy", "vpn", "tor"})
-# A home line and a company's own network are told apart by their provider.
-_COMMON_KINDS: Final = frozenset({"", "isp", "business"})
-# A set entry is stamped at most so often, or every judged request would rewrite the memory.
-_STAMP: Final = 60
 _NEGLIGIBLE: Final = 0.05
-_MAX_TEXT: Final = 160
 
 _LAST: Final = attrgetter("last")
 
 Value: TypeAlias = bytes | str | int | float | bool | None
-EntryT = TypeVar("EntryT", bound="_Entry")
-
-
-# Dozens of entries are read for each judgement, and none can be part of a cycle: `gc=False`.
-class _Entry(msgspec.Struct, array_like=True, gc=False):
-    """A member of a set: when it was first and last seen, in whole seconds; 0 is proven."""
-
-    since: int
-    last: int
-
-
-class _Net(_Entry, array_like=True, gc=False):
-    asn: int
-    country: str = ""
-    continent: str = ""
-    build: int = 0
-    kind: NetworkKind = ""
-
-
-class _Country(_Entry, array_like=True, gc=False):
-    continent: str = ""
-
-
-class _Agent(_Entry, array_like=True, gc=False):
-    family: str
-    os: str
-    version: tuple[int, ...]
-    digest: bytes
-    is_script: bool = False
-    is_app: bool = False
 
 
 class Remembered(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -108,14 +68,14 @@ class Remembered(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Evidence(msgspec.Struct, array_like=True, gc=False):
     """The evidence of one session or one user, in memory during one judgement."""
 
-    prefixes: dict[str, _Entry] = msgspec.field(default_factory=dict)
-    networks: dict[str, _Net] = msgspec.field(default_factory=dict)
-    countries: dict[str, _Country] = msgspec.field(default_factory=dict)
-    agents: dict[str, _Agent] = msgspec.field(default_factory=dict)
+    prefixes: dict[str, Entry] = msgspec.field(default_factory=dict)
+    networks: dict[str, NetworkEntry] = msgspec.field(default_factory=dict)
+    countries: dict[str, CountryEntry] = msgspec.field(default_factory=dict)
+    agents: dict[str, AgentEntry] = msgspec.field(default_factory=dict)
     signals: dict[str, Remembered] = msgspec.field(default_factory=dict)
     # Value, checked by `read`: msgspec has no union of bytes and text.
     slots: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
-    kinds: dict[str, _Entry] = msgspec.field(default_factory=dict)
+    kinds: dict[str, Entry] = msgspec.field(default_factory=dict)
     # Bits of the actions that would have been taken in other modes, see gatehound.detection.would.
     would: int = 0
 
@@ -128,19 +88,16 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
         """Return the frozen view; with `settled_at` only what was proven or is a day old then."""
         if self.is_empty:
             return _NOTHING_KNOWN
-        if settled_at is None:
-            networks, agents = list(self.networks.values()), list(self.agents.values())
-            countries = {key: one.continent for key, one in self.countries.items()}
-            return _view(self.prefixes, networks, countries, agents, self.kinds)
-        limit = settled_at - SETTLED
+        limit = math.inf if settled_at is None else settled_at - SETTLED
         prefixes = [key for key, one in self.prefixes.items() if one.since <= limit]
-        networks = [one for one in self.networks.values() if one.since <= limit]
         countries = {k: one.continent for k, one in self.countries.items() if one.since <= limit}
-        agents = [one for one in self.agents.values() if one.since <= limit]
         kinds = [key for key, one in self.kinds.items() if one.since <= limit]
+        networks = known_networks(self.networks.values(), limit)
+        agents = known_agents(self.agents.values(), limit)
         if not (prefixes or networks or countries or agents or kinds):
             return _NOTHING_KNOWN  # every user's first day
-        return _view(prefixes, networks, countries, agents, kinds)
+        shown = MappingProxyType(countries)
+        return Known(frozenset(prefixes), networks, shown, agents, frozenset(kinds))
 
     def learn(
         self,
@@ -154,21 +111,19 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
         """Remember a context; a `device` of None leaves the agent out."""
         learn((self,), network, device, digest, now, proven=proven)
 
-    def note(self, signal: Remembered, half_life: float) -> None:
+    def note(self, signal: Remembered | Signal, half_life: float) -> None:
         """Remember a finding: the code counts at the greater of its old and new weight."""
-        if not 0 < signal.weight < math.inf:  # `read` refuses a memory with anything else
+        weight, at = signal.weight, signal.at
+        if not 0 < weight < math.inf:  # `read` refuses a memory with anything else
             return
-        code = _clip(signal.code)
+        code = clip(signal.code)
         old = self.signals.get(code)
-        if old is None or signal.weight >= old.now(signal.at, half_life):
-            at = signal.at if old is None else max(signal.at, old.at)
-            self.signals[code] = Remembered(
-                code,
-                signal.weight,
-                at,
-                _clip(signal.reason),
-                _clip(signal.detector),
-            )
+        if old is not None:
+            if weight < old.now(at, half_life):
+                return
+            at = max(at, old.at)
+        reason, detector = clip(signal.reason), clip(signal.detector)
+        self.signals[code] = Remembered(code, weight, at, reason, detector)
 
     def score(self, now: float, half_life: float) -> float:
         """Return the points that all signals have left."""
@@ -183,7 +138,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
         """
         left = []
         for code, one in list(self.signals.items()):
-            points = one.now(now, half_life)
+            points = float(one.weight) if one.at == now else one.now(now, half_life)
             if now - one.at <= window and points >= _NEGLIGIBLE:
                 left.append((one, points))
             else:
@@ -199,7 +154,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
     def trim(self) -> tuple[str, ...]:
         """Bring everything within its bounds; return the detectors whose slots had to go."""
         dropped = []
-        while self.slots and len(_ENCODE(self.slots)) > SLOTS_BYTES:
+        while self.slots and len(ENCODE(self.slots)) > SLOTS_BYTES:
             dropped.append(name := next(iter(self.slots)))
             del self.slots[name]
         while len(self.signals) > MAX_SIGNALS:
@@ -210,15 +165,15 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
         """Return the stored form, at most MAX_BYTES; what is oldest and weakest gives way."""
         if self.slots or len(self.signals) > MAX_SIGNALS:
             self.trim()
-        while len(data := _ENCODE(self)) >= MAX_BYTES:
+        while len(data := ENCODE(self)) >= MAX_BYTES:
             self._shrink()
-        return _HEAD + data
+        return HEAD + data
 
     def _shrink(self) -> None:
         """Drop one thing: a prefix matters less than a signal, and a signal than all of them."""
         for entries, least in ((self.prefixes, 8), (self.agents, 2), (self.networks, 2)):
             if len(entries) > least:
-                return _drop_oldest(entries)
+                return drop_oldest(entries)
         if self.slots:
             del self.slots[next(iter(self.slots))]
         elif len(self.signals) > 2:
@@ -230,9 +185,10 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
 
 
 _NOTHING_KNOWN: Final = Known()
-_HEAD: Final = bytes((VERSION,))
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODER: Final = msgspec.msgpack.Decoder(Evidence)
+HEAD: Final = bytes((VERSION,))
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(Evidence).decode
 
 
 def read(data: bytes) -> tuple[Evidence, str]:
@@ -242,65 +198,17 @@ def read(data: bytes) -> tuple[Evidence, str]:
     if data[0] != VERSION:
         return Evidence(), f"evidence of version {data[0]}; this release reads {VERSION}"
     try:
-        evidence = _DECODER.decode(data[1:])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        evidence = _DECODE(data[1:])
+    except UNREADABLE as error:
         return Evidence(), f"evidence of {len(data)} bytes cannot be read: {error}"
-    if evidence.signals and not all(
-        math.isfinite(one.weight + one.at) for one in evidence.signals.values()
-    ):
-        return Evidence(), "evidence with a weight or time that is no number"
+    for one in evidence.signals.values():
+        if not math.isfinite(one.weight + one.at):
+            return Evidence(), "evidence with a weight or time that is no number"
     if evidence.slots and not all(
         is_value(value) for slot in evidence.slots.values() for value in slot.values()
     ):
         return Evidence(), "evidence with a slot value that no detector can have written"
     return evidence, ""
-
-
-def learn(
-    evidences: Iterable[Evidence],
-    network: Network,
-    device: Device | None,
-    digest: bytes,
-    now: float,
-    *,
-    proven: bool = False,
-) -> None:
-    """`Evidence.learn` for a session and its user, who learn the same: keys are made once."""
-    at = max(0, int(now))
-    since = 0 if proven else at
-    prefix, kind = _clip(network.prefix), network.kind
-    country = "" if kind in PLACELESS else network.country
-    continent = network.continent if country else ""
-    provider = f"{network.asn}{country}" if network.asn else ""
-    family = system = agent = ""
-    if device is not None:
-        family, system = _clip(device.family), _clip(device.os)
-        agent = f"{family}\0{system}" if family else digest.hex()
-    for evidence in evidences:
-        if prefix and _stamped(evidence.prefixes, prefix, since, at) is None:
-            _add(evidence.prefixes, prefix, _Entry(since, at), MAX_PREFIXES)
-        if provider:
-            net = _stamped(evidence.networks, provider, since, at)
-            if net is None:
-                net = _Net(since, at, network.asn, country)
-                _add(evidence.networks, provider, net, MAX_NETWORKS)
-            # What the databases say now.
-            net.continent, net.build, net.kind = continent, network.build, kind
-        if country:
-            here = _stamped(evidence.countries, country, since, at)
-            if here is None:
-                _add(evidence.countries, country, here := _Country(since, at), MAX_COUNTRIES)
-            here.continent = continent
-        if kind not in _COMMON_KINDS and _stamped(evidence.kinds, kind, since, at) is None:
-            _add(evidence.kinds, kind, _Entry(since, at), MAX_KINDS)
-        if device is not None:
-            used = _stamped(evidence.agents, agent, since, at)
-            if used is None:
-                used = _Agent(since, at, family, system, device.version, digest)
-                _add(evidence.agents, agent, used, MAX_AGENTS)
-            # The last of its versions, and where no family is known, the last of its systems.
-            used.os, used.version, used.digest = system, device.version, digest
-            used.is_script, used.is_app = device.is_script, device.is_app
 
 
 def next_flag(score: float, *, flagged: bool, enter: float, recent: bool) -> bool:
@@ -324,6 +232,8 @@ def pair(
     network = b""
     if packed is not None:
         size = len(packed)
+        if size == 4 and v4_prefix == 24:  # nearly all
+            return blake2b(agent_digest + b"\4" + packed[:3] + b"\0", digest_size=6).digest()
         rest = size * 8 - (v4_prefix if size == 4 else v6_prefix)
         network = bytes([size]) + (int.from_bytes(packed) >> rest << rest).to_bytes(size)
     # The digest has a fixed length, so that no two pairs are written alike.
@@ -341,57 +251,25 @@ def is_value(value: object) -> bool:
 
 def slot_size(values: dict[str, Value]) -> int:
     """Return the bytes that a slot takes; TypeError for what cannot be packed."""
-    return len(_ENCODE(values))
+    return len(ENCODE(values))
 
 
-def _clip(text: str) -> str:
-    """Bound a text, and make it one that UTF-8 can carry."""
-    if text.isascii() and len(text) <= _MAX_TEXT:
-        return text
-    return text[:_MAX_TEXT].encode("utf-8", "replace").decode()
+def known_networks(entries: Iterable[NetworkEntry], limit: float) -> tuple[KnownNetwork, ...]:
+    """Show the entries that were first seen at `limit` or before, the latest first."""
+    kept = [one for one in entries if one.since <= limit]
+    if len(kept) > 1:
+        kept.sort(key=_LAST, reverse=True)
+    return tuple([KnownNetwork(o.asn, o.country, o.continent, o.build, o.kind) for o in kept])
 
 
-def _view(
-    prefixes: Iterable[str],
-    networks: list[_Net],
-    countries: dict[str, str],
-    agents: list[_Agent],
-    kinds: Iterable[str],
-) -> Known:
-    for entries in (networks, agents):
-        if len(entries) > 1:
-            entries.sort(key=_LAST, reverse=True)
-    return Known(
-        frozenset(prefixes),
-        tuple([KnownNetwork(o.asn, o.country, o.continent, o.build, o.kind) for o in networks]),
-        MappingProxyType(countries),
-        tuple(
-            [KnownAgent(o.family, o.os, o.version, o.digest, o.is_script, o.is_app) for o in agents]
-        ),
-        frozenset(kinds),
+def known_agents(entries: Iterable[AgentEntry], limit: float) -> tuple[KnownAgent, ...]:
+    """Show browsers in the same way."""
+    kept = [one for one in entries if one.since <= limit]
+    if len(kept) > 1:
+        kept.sort(key=_LAST, reverse=True)
+    return tuple(
+        [KnownAgent(o.family, o.os, o.version, o.digest, o.is_script, o.is_app) for o in kept]
     )
-
-
-def _stamped(entries: dict[str, EntryT], key: str, since: int, at: int) -> EntryT | None:
-    """Stamp the entry that is there, which keeps its earliest `since`; None where there is none."""
-    old = entries.get(key)
-    if old is not None:
-        if since < old.since:
-            old.since = since
-        if at >= old.last + _STAMP:
-            old.last = at
-    return old
-
-
-def _add(entries: dict[str, EntryT], key: str, entry: EntryT, bound: int) -> None:
-    """Put a new entry in; the one unused for longest makes room."""
-    while len(entries) >= bound:
-        _drop_oldest(entries)
-    entries[key] = entry
-
-
-def _drop_oldest(entries: dict[str, Any]) -> None:
-    del entries[min(entries, key=lambda key: (entries[key].last, key))]
 
 
 def _weakest(signals: dict[str, Remembered]) -> str:

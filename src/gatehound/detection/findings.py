@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -20,6 +20,21 @@ from gatehound.model import Signal
 MAX_FINDINGS: Final = 16
 MAX_WEIGHT: Final = 1000.0  # points; a flag is 4.5
 _MAX_ERROR: Final = 200
+
+
+def look_at_once(
+    detectors: Iterable[Detector], seen: Observation, failures: list[tuple[str, str]]
+) -> list[Signal]:
+    """`look`, for built-in detectors without slots: none of them waits, and each makes a list."""
+    fresh: list[Signal] = []
+    for detector in detectors:
+        try:
+            found: Any = detector.inspect(seen)
+            if found:
+                fresh += [_signed(one, detector, seen.now) for one in found]
+        except Exception as error:  # a database may be damaged
+            failures.append((detector.name, _told(error)))
+    return fresh
 
 
 async def look(
@@ -34,8 +49,7 @@ async def look(
     for detector in detectors:
         try:
             if detector.has_slots:
-                if not detector._is_idle(seen):
-                    fresh += await _ask_with_slots(detector, seen, own, user)
+                fresh += await _ask_with_slots(detector, seen, own, user)
                 continue
             found = detector.inspect(seen)
             if type(found) is not list:

@@ -13,9 +13,9 @@ wait, and gathering them would need an event loop and a task for each.
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -33,27 +33,26 @@ from gatehound.detection.detectors import (
 )
 from gatehound.detection.device import MAX_AGENT, digest
 from gatehound.detection.evidence import (
-    REORDER,
     Evidence,
-    Remembered,
-    learn,
-    next_flag,
     pair,
     read,
 )
-from gatehound.detection.findings import look
+from gatehound.detection.findings import look, look_at_once
+from gatehound.detection.learning import learn
 from gatehound.detection.network import Networks
 from gatehound.detection.novelty import level_of
 from gatehound.detection.policy import Policy, PolicySettings
 from gatehound.detection.population import Population
+from gatehound.detection.recall import Recalled
+from gatehound.detection.scale import Scale
 from gatehound.detection.settings import DetectionSettings
+from gatehound.detection.situation import is_built_in, looks, situation_of
 from gatehound.detection.turns import Turns
-from gatehound.detection.would import least, names, ways
+from gatehound.detection.twin import pack_both, read_both
 from gatehound.errors import SettingsError
 from gatehound.model import (
-    NOTHING,
     Action,
-    Detail,
+    Activity,
     Device,
     Network,
     Signal,
@@ -62,6 +61,7 @@ from gatehound.model import (
 
 # Pairs of an address and an agent whose digests are remembered, at most 1 KB each.
 _CACHED_CONTEXTS: Final = 4096
+_WEIGHT: Final = attrgetter("weight")
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -119,9 +119,10 @@ class Detection:
             one for one in as_detectors(detectors) if one.name not in settings.disable
         )
         # All but the one that looks at what a store refuses, and at no request.
-        self._asked = tuple(one for one in self.detectors if type(one) is not Reuse)
-        self._flag_at = self.policy.enter()
-        self._least = least(policy)
+        self._lookers = tuple(one for one in self.detectors if type(one) is not Reuse)
+        self._asked: dict[int, tuple[tuple[Detector, ...], bool]] = {}
+        self._has_own = not all(map(is_built_in, self._lookers))
+        self._scale = Scale(settings, self.policy)
         self.enabled = settings.mode != "off"
         # Scores and flags live in the session's memory, whatever the detectors want.
         needs = frozenset({"memory"}).union(*(detector.needs for detector in self.detectors))
@@ -149,7 +150,9 @@ class Detection:
 
     def _context(self, packed: bytes | None, agent: str) -> tuple[bytes, bytes]:
         agent_digest = digest(agent)
-        return agent_digest, self.pair(packed, agent_digest)
+        if self._lists:
+            return agent_digest, self.pair(packed, agent_digest)
+        return agent_digest, pair(packed, agent_digest, *self._lengths)
 
     def pair(self, packed: bytes | None, agent_digest: bytes) -> bytes:
         """Return the 6 bytes to compare with a session's recent pairs; equal is unchanged.
@@ -190,26 +193,34 @@ class Detection:
         if not self.enabled:
             return Judgement(Verdict(), memory, user_memory)
         now = observation.now
-        own, user, failures = _recall(memory, user_memory)
-        known, user_known = own.known(), user.known(settled_at=now)
+        own, user, failures = read_both(memory, user_memory)
+        known: Any = Recalled(own)
+        user_known: Any = Recalled(user, now)
+        if self._has_own:
+            known, user_known = known.whole(), user_known.whole()
         level = level_of(observation.network, known, user_known, observation.previous)
         seen = replace(observation, known=known, user_known=user_known, level=level)
-        fresh = await look(self._asked, seen, own, user, failures)
-        # Only what was reached before can have faded.
-        before = own.score(now, self.settings.half_life) if own.would else 0.0
-        weighed, score = self._weigh(own, fresh, now) if fresh or own.signals else ((), 0.0)
-        request = seen.request
-        roles = seen.session.roles if seen.session else ()
-        caution = self.policy.caution(request.method, request.path, roles)
-        action, flag = self._decide(seen, weighed, score, flagged, caution)
-        is_here = action >= Action.FLAG and self.policy.asks_here(
-            action, request.method, request.path
-        )
+        asked, waits = self._asked.get(situation := situation_of(seen)) or self._ask_in(situation)
+        if waits:
+            fresh = await look(asked, seen, own, user, failures)
+        else:
+            fresh = look_at_once(asked, seen, failures)
+        scale, request = self._scale, seen.request
+        before = scale.left(own, now) if own.would else 0.0  # what was reached may have faded
+        weighed, score = scale.weigh(own, fresh, now)
+        policy, session = self.policy, seen.session
+        roles = session.roles if session else ()
+        varies = roles or policy.has_paths
+        caution = policy.caution(request.method, request.path, roles) if varies else 0.0
+        action, flag = scale.decide(weighed, score, now, flagged=flagged, caution=caution)
+        is_here = action >= Action.FLAG and policy.asks_here(action, request.method, request.path)
         action = Action.STEP_UP if is_here else action
-        reached = self._would(own, before, score, caution)
-        is_learned = seen.is_agent_comparable and not seen.may_be_emulated
+        reached = scale.would(own, before, score, caution)
+        # Both properties begin with what is asked before them, which spares most requests the call.
+        is_comparable = seen.activity is not Activity.ASSET or seen.is_agent_comparable
+        is_learned = is_comparable and not (seen.device.os == "iOS" and seen.may_be_emulated)
         is_agent_known = known.has_agent(seen.device, seen.agent_digest)
-        is_passing = caution < 0 and self._flags_elsewhere(seen, score, roles)
+        is_passing = caution < 0 and scale.flags_elsewhere(request, score, roles)
         if not (flagged or flag or is_passing):
             _learn(seen, own, user, is_learned, is_agent_known)
         if own.slots or user.slots:
@@ -217,18 +228,29 @@ class Detection:
                 (name, "slot dropped: all slots together take over 1024 bytes")
                 for name in (*own.trim(), *user.trim())
             ]
+        packed, users = pack_both(own, user)
         return Judgement(  # by position: keywords of so many fields take as long as a detector
             Verdict(action, score, weighed),
-            own.pack(),
+            packed,
             # What was not asked for was not loaded: writing it would erase what is stored.
-            user.pack() if self._wants_user else user_memory,
+            users if self._wants_user else user_memory,
             flag,
-            tuple([one for one in fresh if one.weight]),
+            tuple(filter(_WEIGHT, fresh)),
             tuple(failures),
             (is_agent_known or is_learned) and not is_passing,
             reached,
             is_here,
         )
+
+    def _ask_in(self, situation: int) -> tuple[tuple[Detector, ...], bool]:
+        """Choose who is asked in a situation, and whether any may wait or has slots.
+
+        Once for each situation: there are some hundred.
+        """
+        asked = tuple([one for one in self._lookers if looks(one, situation)])
+        found = asked, any(one.has_slots or not is_built_in(one) for one in asked)
+        self._asked[situation] = found
+        return found
 
     def confirm(
         self,
@@ -274,7 +296,7 @@ class Detection:
         as empty.
         """
         own = read(memory)[0]
-        self._note(own, signal, now)
+        self._scale.note(own, replace(signal, at=now))
         return own.pack()
 
     def refresh(self) -> bool:
@@ -295,89 +317,6 @@ class Detection:
         ordered = sorted(signals, key=lambda one: (-one.weight, one.code))
         return tuple(one.reason for one in ordered)
 
-    def _flags_elsewhere(self, seen: Observation, score: float, roles: Collection[str]) -> bool:
-        """True where a relaxed path alone keeps this score from being a flag.
-
-        Nothing is learned then, and the next request is judged again: a thief who begins on such
-        a path must not be known by it everywhere.
-        """
-        method, path = seen.request.method, seen.request.path
-        reaches = score >= self._flag_at and self.policy.cap >= Action.FLAG
-        return reaches and self.policy.is_relaxed_here(method, path, roles)
-
-    def _would(self, own: Evidence, before: float, score: float, caution: float) -> tuple[str, ...]:
-        """Return what the score newly leads to in other modes; evidence that fades starts anew."""
-        if score + caution < self._least and not own.would:
-            return ()  # far most requests
-        bits = ways(score, self.policy.settings, caution=caution)
-        held = own.would if before >= self._flag_at / 2 else 0
-        own.would = bits | held
-        return names(bits & ~held) if bits & ~held else ()
-
-    def _note(self, own: Evidence, signal: Signal, now: float) -> None:
-        if signal.weight == 0:  # the detector takes back what it said
-            own.signals.pop(signal.code, None)
-            return
-        noted = Remembered(signal.code, signal.weight, now, signal.reason, signal.detector)
-        own.note(noted, self.settings.half_life)
-
-    def _weigh(
-        self, own: Evidence, fresh: Sequence[Signal], now: float
-    ) -> tuple[tuple[Signal, ...], float]:
-        """Note what was found; return what counts now, and its sum (never below zero)."""
-        half_life = self.settings.half_life
-        details: dict[str, Detail] = {}
-        credits: dict[str, Signal] = {}
-        for signal in fresh:
-            self._note(own, signal, now)
-            details[signal.code] = signal.detail
-            if signal.weight < 0:
-                credits[signal.code] = signal
-        weighed = list(credits.values())
-        for one, points in own.forget(now, half_life=half_life, window=self.settings.window):
-            detail = details.get(one.code, NOTHING)
-            weighed.append(Signal(one.code, points, one.reason, detail, one.detector, one.at))
-        if len(weighed) > 1:
-            weighed.sort(key=lambda one: (-one.weight, one.code))
-        return tuple(weighed), max(0.0, math.fsum([one.weight for one in weighed]))
-
-    def _decide(
-        self,
-        seen: Observation,
-        signals: tuple[Signal, ...],
-        score: float,
-        flagged: bool,
-        caution: float,
-    ) -> tuple[Action, bool | None]:
-        """Return the action, and whether the flag changes (None: it stays as it is)."""
-        action = self.policy.decide(signals, score, caution=caution) if signals else Action.ALLOW
-        enter = self._flag_at - caution
-        recent = flagged and _fresh_weight(signals, seen.now) >= enter / 2
-        after = next_flag(score, flagged=flagged, enter=enter, recent=recent)
-        if not flagged and self.policy.cap < Action.FLAG:
-            after = False
-        if self.policy.ends(signals):
-            action = Action.TERMINATE
-        if after:  # between half the threshold and all of it a flag holds, and so does the action
-            action = max(action, min(Action.FLAG, self.policy.cap))
-        return action, None if after == flagged else after
-
-
-def _fresh_weight(signals: Sequence[Signal], now: float) -> float:
-    """What was found within the window in which requests overtake each other."""
-    return sum(one.weight for one in signals if one.weight > 0 and now - one.at < REORDER)
-
-
-def _recall(memory: bytes, user_memory: bytes) -> tuple[Evidence, Evidence, list[tuple[str, str]]]:
-    own, own_failure = read(memory)
-    user, user_failure = read(user_memory)
-    failures = []
-    if own_failure:
-        failures.append(("memory", own_failure))
-    if user_failure:
-        failures.append(("user_memory", user_failure))
-    return own, user, failures
-
 
 def _learn(
     seen: Observation, own: Evidence, user: Evidence, is_learned: bool, is_agent_known: bool
@@ -394,4 +333,5 @@ def _learn(
             network = Network()
         if not is_agent_known:
             device = None
-    learn((own, user), network, device, seen.agent_digest, seen.now)
+    taught = (own,) if own.prefixes is user.prefixes else (own, user)
+    learn(taught, network, device, seen.agent_digest, seen.now)

@@ -4,7 +4,8 @@ Built-in detectors have nothing else to compare with, so a detector of your own 
 they do. The questions are asked here once, so that every detector means the same by "known".
 
 They are asked several times a judgement, of one or two entries: a plain loop costs a third of a
-generator. Nothing here can be part of a cycle (`gc=False`).
+generator. Nothing here can be part of a cycle (`gc=False`). A question that is added or changed
+here is also one of gatehound.detection.recall.
 """
 
 from __future__ import annotations
@@ -61,6 +62,26 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     agents: tuple[KnownAgent, ...] = ()
     kinds: frozenset[str] = frozenset()
 
+    @property
+    def has_prefixes(self) -> bool:
+        """True where any prefix is known."""
+        return bool(self.prefixes)
+
+    @property
+    def has_networks(self) -> bool:
+        """True where any provider is known."""
+        return bool(self.networks)
+
+    @property
+    def has_countries(self) -> bool:
+        """True where any country is known."""
+        return bool(self.countries)
+
+    @property
+    def has_agents(self) -> bool:
+        """True where any browser is known."""
+        return bool(self.agents)
+
     def has_prefix(self, prefix: str) -> bool:
         """True for a known prefix; "" is never known."""
         return prefix in self.prefixes
@@ -69,8 +90,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
         """True where an IPv6 prefix shares its /48 with a known one."""
         if ":" not in prefix:
             return False
-        wider = _wider(prefix)
-        return bool(wider) and any(_wider(known) == wider for known in self.prefixes)
+        wider = wider_of(prefix)
+        return bool(wider) and any(wider_of(known) == wider for known in self.prefixes)
 
     def has_network(self, network: Network) -> bool:
         """True for a known ASN in a known country of it.
@@ -92,6 +113,26 @@ class Known(msgspec.Struct, frozen=True, gc=False):
                 return True
         return False
 
+    def has_asn(self, asn: int) -> bool:
+        """True for a known provider, in whatever country."""
+        return asn in [known.asn for known in self.networks]
+
+    def has_country(self, country: str) -> bool:
+        """True for a known country."""
+        return country in self.countries
+
+    def has_any_country(self, countries: frozenset[str]) -> bool:
+        """True where any of these is known."""
+        return not countries.isdisjoint(self.countries)
+
+    def has_kind(self, kind: str) -> bool:
+        """True where a network of that kind is known, but for home lines and companies."""
+        return kind in self.kinds
+
+    def has_text(self, digest: bytes) -> bool:
+        """True for the very text of a known browser."""
+        return digest in [known.digest for known in self.agents]
+
     def has_agent(self, device: Device, digest: bytes) -> bool:
         """True for the very text, or for the same browser family on the same system."""
         for known in self.agents:
@@ -105,7 +146,7 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
 
 @lru_cache(maxsize=4096)
-def _wider(prefix: str) -> str:
+def wider_of(prefix: str) -> str:
     """The /48 around an IPv6 prefix, "" for all else."""
     if ":" not in prefix:
         return ""

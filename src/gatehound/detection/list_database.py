@@ -18,7 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from gatehound.detection.databases import TYPES, follow, open_reader, record_keys
+from gatehound.detection.databases import TYPES, open_reader, record_keys
+from gatehound.detection.facts import follow
 from gatehound.detection.reload import Source, Unusable
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ _EXPECTED: Final = (
 class AddressList:
     """The networks of one file, merged. Immutable; callable from any thread."""
 
-    __slots__ = ("_first_high", "_first_low", "_last_high", "_last_low", "asns", "name")
+    __slots__ = ("_first_high", "_first_low", "_last_high", "_last_low", "_lowest", "asns", "name")
 
     def __init__(self, spans: Iterable[Span], name: str = "", asns: Iterable[int] = ()) -> None:
         """Take spans in any order, overlapping or not; `name` is what people call the file."""
@@ -64,10 +64,15 @@ class AddressList:
         self._first_low = array("Q", (first & _LOW for first, _ in merged))
         self._last_high = array("Q", (last >> 64 for _, last in merged))
         self._last_low = array("Q", (last & _LOW for _, last in merged))
+        self._lowest = bisect_right(self._first_high, 0)  # spans, in which all of IPv4 is
 
     def covers(self, packed: bytes) -> bool:
         """True where the file lists this address of 4 or 16 bytes."""
-        number = int.from_bytes(packed) | (MAPPED if len(packed) == 4 else 0)
+        if len(packed) == 4:
+            low = int.from_bytes(packed) | MAPPED
+            at = bisect_right(self._first_low, low, 0, self._lowest) - 1
+            return at >= 0 and (low <= self._last_low[at] or self._last_high[at] > 0)
+        number = int.from_bytes(packed)
         high, low = number >> 64, number & _LOW
         after = bisect_right(self._first_high, high)
         if after and self._first_high[after - 1] == high:

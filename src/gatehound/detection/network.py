@@ -14,7 +14,8 @@ from typing import Final, TypeAlias
 
 from msgspec.structs import asdict
 
-from gatehound.detection.databases import Database, Facts, Setting, open_database
+from gatehound.detection.databases import OCTETS, Database, open_database
+from gatehound.detection.facts import NOTHING, Facts, Setting
 from gatehound.detection.lists import Listed, sources
 from gatehound.detection.neighbours import continent
 from gatehound.detection.reload import MONOTONIC, Clock, Contents, Files, Source
@@ -38,7 +39,6 @@ LIST_ORDER: Final[tuple[NetworkKind, ...]] = (
 )
 _CACHED_ADDRESSES: Final = 4096  # a lookup decodes whole records of the databases
 _NO_LISTS: Final = NetworkListSettings()
-_NOTHING: Final = Facts()
 _MAPPED: Final = bytes(10) + b"\xff\xff"  # RFC 4291 2.5.5.2
 
 
@@ -56,7 +56,7 @@ def prefix_of(address: Address | None, v4_prefix: int = 24, v6_prefix: int = 64)
 def _prefix(packed: bytes, v4_prefix: int, v6_prefix: int) -> str:
     size = len(packed)
     if size == 4 and v4_prefix == 24:  # nearly all
-        return f"{packed[0]}.{packed[1]}.{packed[2]}.0/24"
+        return f"{OCTETS[packed[0]]}.{OCTETS[packed[1]]}.{OCTETS[packed[2]]}.0/24"
     length = v4_prefix if size == 4 else v6_prefix
     rest = size * 8 - length
     if length < 0 or rest < 0:
@@ -191,7 +191,16 @@ class Networks:
 class _View:
     """What the files held at one moment."""
 
-    __slots__ = ("_build", "_databases", "_lists", "_networks")
+    __slots__ = (
+        "_anonymous",
+        "_asn",
+        "_build",
+        "_city",
+        "_connection",
+        "_has_kinds",
+        "_lists",
+        "_networks",
+    )
 
     def __init__(
         self,
@@ -201,54 +210,60 @@ class _View:
         build: int,
     ) -> None:
         self._networks = networks
-        self._databases = databases
+        self._city, self._asn = databases.get("city"), databases.get("asn")
+        self._anonymous, self._connection = databases.get("anonymous"), databases.get("connection")
         self._lists: list[tuple[NetworkKind, Listed]] = [
             (kind, one) for kind, one in lists if one is not None
         ]
+        self._has_kinds = bool(self._lists or self._anonymous or self._connection)
         self._build = build
 
     def look_up(self, packed: bytes | None) -> Network:
         if packed is None:
             return Network()
-        packed = _folded(packed)
-        text = _text(packed)
-        place, owner = self._facts("city", text), self._facts("asn", text)
-        country, more, city, place_id, location, *_, place_kind = place
+        if len(packed) == 16:
+            packed = _folded(packed)
+        try:
+            place = self._city.facts(packed) if self._city else NOTHING
+            owner = self._asn.facts(packed) if self._asn else NOTHING
+        except Exception:  # one of them is damaged
+            place, owner = self._facts(self._city, packed), self._facts(self._asn, packed)
         named = owner if owner.asn else place  # Enterprise and IPinfo's lite file have both
+        kind = self._kind(packed, named.asn) if self._has_kinds else ""
+        country = place.country
         return Network(  # by position: keywords of so many fields take as long as a look-up
             _prefix(packed, self._networks.v4_prefix, self._networks.v6_prefix),
             named.asn,
             named.organisation,
             country,
-            more or continent(country),
-            city,
-            place_id,
+            place.continent or continent(country),
+            place.city,
+            place.place_id,
             self._build,
-            self._kind(packed, text, named.asn) or place_kind or owner.kind,
-            location,
+            kind or place.kind or owner.kind,
+            place.location,
         )
 
-    def _kind(self, packed: bytes, text: str, asn: int) -> NetworkKind:
+    def _kind(self, packed: bytes, asn: int) -> NetworkKind:
         """What knows the address goes before what knows its provider."""
         for kind, one in self._lists:
             if one.covers(packed):
                 return kind
-        if kind := self._facts("anonymous", text).kind:
+        if self._anonymous and (kind := self._facts(self._anonymous, packed).kind):
             return kind
         for kind, one in self._lists:
             if asn in one.asns:
                 return kind
-        return self._facts("connection", text).kind
+        return self._facts(self._connection, packed).kind
 
-    def _facts(self, setting: Setting, text: str) -> Facts:
-        database = self._databases.get(setting)
+    def _facts(self, database: Database | None, packed: bytes) -> Facts:
         if database is None:
-            return _NOTHING
+            return NOTHING
         try:
-            return database.facts(text)
+            return database.facts(packed)
         except Exception:  # a damaged file raises what it likes
             self._networks.failures += 1
-            return _NOTHING
+            return NOTHING
 
 
 def _length_problems(v4_prefix: int, v6_prefix: int) -> list[str]:

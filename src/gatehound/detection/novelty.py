@@ -40,25 +40,27 @@ def level_of(
     `previous` is where the session was last, as the databases have it now: where a provider was
     sold, its old name is what is known.
     """
-    if not (network.prefix and known.prefixes) or known.has_prefix(network.prefix):
+    prefix = network.prefix
+    if not prefix or known.has_prefix(prefix) or not known.has_prefixes:
         return ""
-    if known.is_near(network.prefix):
+    if ":" in prefix and known.is_near(prefix):
         return "prefix"
     if known.has_network(network) or _is_one_provider(network, previous):
         return "network"
-    new_provider = bool(network.asn and known.networks)
-    countries = known.countries or (user.countries if user else {})
-    if not (network.country and countries):
-        return "provider" if new_provider else "unplaced"
-    owned = bool(network.asn) and network.asn in [one.asn for one in known.networks]
-    if network.country in countries:
-        return "provider" if new_provider and not owned else "same_country"
+    asn, country = network.asn, network.country
+    is_new_provider = bool(asn) and known.has_networks
+    places = known if user is None or known.has_countries else user
+    if not (country and places.has_countries):
+        return "provider" if is_new_provider else "unplaced"
+    is_owned = bool(asn) and known.has_asn(asn)
+    if places.has_country(country):
+        return "provider" if is_new_provider and not is_owned else "same_country"
     # A known provider elsewhere is a mistake of a database, or one that is in many countries.
-    if owned or not neighbours(network.country).isdisjoint(countries):
+    if is_owned or places.has_any_country(neighbours(country)):
         return "neighbour"
-    continents = {continent for continent in countries.values() if continent}
-    far = network.continent and continents and network.continent not in continents
-    return "continent" if far else "country"
+    continents = {continent for continent in places.countries.values() if continent}
+    is_far = network.continent and continents and network.continent not in continents
+    return "continent" if is_far else "country"
 
 
 def _is_one_provider(network: Network, previous: Network) -> bool:

@@ -13,6 +13,7 @@ and neither does a mode further to the right in MODES.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
@@ -107,18 +108,23 @@ class Policy:
         self.settings = settings
         self.mode: Mode = mode
         self.cap = _CAPS[mode]
-        self._ladder = _ladder_of(settings, mode)
+        # Of signals, score and caution: see `decide`.
+        self.rung = partial(_highest, _ladder_of(settings, mode), self.cap)
         self._is_fresh = any_reading(settings.fresh_paths)
         self._is_sensitive = any_reading(settings.sensitive_paths)
         self._roles = frozenset(settings.sensitive_roles)
         self._is_relaxed = matcher(settings.relaxed_paths)
         self._relaxed_roles = frozenset(settings.relaxed_roles)
+        self.has_paths = bool(settings.sensitive_paths or settings.relaxed_paths)
+        self.may_end = settings.malicious == "terminate" and mode not in ("off", "observe")
 
     def caution(self, method: str, path: str, roles: Collection[str]) -> float:
         """Return how many points sooner every rung is reached: on a sensitive route or for a
         sensitive role the discount, on relaxed ones as much less than nothing, else 0.
         """
         discount = self.settings.sensitive_discount
+        if not (roles or self.has_paths):
+            return 0.0
         if not self._roles.isdisjoint(roles) or self._is_sensitive(method, path):
             return discount
         if not self._relaxed_roles.isdisjoint(roles) or self._is_relaxed(method, path):
@@ -149,15 +155,11 @@ class Policy:
 
     def ends(self, signals: Sequence[Signal]) -> bool:
         """True where an address with a bad name ends the session, whatever the score."""
-        return (
-            self.settings.malicious == "terminate"
-            and self.mode not in ("off", "observe")
-            and any(signal.code == MALICIOUS for signal in signals)
-        )
+        return self.may_end and any(signal.code == MALICIOUS for signal in signals)
 
     def decide(self, signals: Sequence[Signal], score: float, *, caution: float = 0.0) -> Action:
         """Return the action, see `decide`."""
-        return _highest(self._ladder, self.cap, signals, score, caution)
+        return self.rung(signals, score, caution)
 
 
 def decide(

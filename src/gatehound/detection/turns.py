@@ -68,6 +68,18 @@ class Turns:
         """Return when the session was last heard of, 0 for never."""
         return self._heard.get(sid, 0)
 
+    def meet(self, sid: bytes, now: int) -> tuple[int, int]:
+        """Note a request; return when the session was heard of before, and its alternations.
+
+        0 for never, and those within the window that ends now.
+        """
+        before = self._heard.get(sid)
+        if before is None:
+            self.hear(sid, now)
+        else:
+            self._heard[sid] = now
+        return before or 0, self.count(sid, now) if sid in self._sessions else 0
+
     def __contains__(self, sid: bytes) -> bool:
         """True for a session that was seen in more than one context."""
         return sid in self._sessions
@@ -121,7 +133,7 @@ class Turns:
     def count(self, sid: bytes, now: int) -> int:
         """Return the alternations within the window that ends now."""
         turn = self._sessions.get(sid)
-        return 0 if turn is None else sum(now - at < WINDOW for at in turn.changes)
+        return 0 if turn is None else len([1 for at in turn.changes if now - at < WINDOW])
 
     def _begin(self, sid: bytes, context: bytes, newest: bytes, now: int) -> None:
         if len(self._sessions) >= MAX_SESSIONS:

@@ -172,11 +172,13 @@ class MemoryStore(Store):
             return Revoked(finished, self._table.epoch_of(user), now)
 
     async def sessions(self, alias: bytes) -> Listed:
-        with self._step() as now:
-            user = self._table.user(alias)
-            finished = self._table.end_expired(user, now)
-            records = tuple(map(user.record, user.oldest_first()))
-            return Listed(records, now, finished, user.disabled)
+        with self._steps as now:
+            user, finished = self._table.user(alias), tuple[Finished, ...]()
+            entries = user.oldest_first()
+            if any(one.has_expired(now) for one in entries):
+                finished = self._table.end_expired(user, now)
+                entries = user.oldest_first()
+            return Listed(tuple(map(user.record, entries)), now, finished, user.disabled)
 
     async def epoch(self, alias: bytes) -> int:
         with self._step():
@@ -185,7 +187,7 @@ class MemoryStore(Store):
     # --- evidence ---
 
     async def recall(self, alias: bytes, sid: bytes) -> tuple[Memory, Memory]:
-        with self._step() as now:
+        with self._steps as now:
             user, session = self._table.living(alias, sid, now)
             return session.memory if session else Memory(), user.memory_at(now)
 
@@ -205,30 +207,27 @@ class MemoryStore(Store):
         events: Sequence[Event] = (),
     ) -> Remembered:
         rule.check_memory(memory, user_memory)
-        with self._step() as now:
+        with self._steps as now:
             user, session = self._table.living(alias, sid, now)
             if session is None or not session.accepts(secret_hash, now):
                 return Remembered(done=False, now=now, gone=True)
-            stored = (session.memory, user.memory_at(now))
-            present = session.security.flags
+            own, users, present = session.memory, user.memory_at(now), session.security.flags
             is_same = flags is None or not (flags ^ present) & STANDING
-            if not (is_same and fits(memory, stored[0]) and fits(user_memory, stored[1])):
-                return Remembered(
-                    done=False, now=now, memory=stored[0], user_memory=stored[1], flags=present
-                )
+            if not (is_same and fits(memory, own) and fits(user_memory, users)):
+                return Remembered(done=False, now=now, memory=own, user_memory=users, flags=present)
             if memory is not None:
-                session.memory = Memory(memory.data, memory.version + 1)
+                session.memory = own = Memory(memory.data, memory.version + 1)
             if user_memory is not None:
-                user.set_memory(Memory(user_memory.data, user_memory.version + 1), now)
+                users = Memory(user_memory.data, user_memory.version + 1)
+                user.set_memory(users, now)
             if seen is not None:
                 session.look(seen)
                 self._table.note_agent(seen.agent, agent)
-            session.change_flags(set_flags, clear_flags)
+            if set_flags or clear_flags:
+                session.change_flags(set_flags, clear_flags)
             for event in events:
                 self._table.log.write(event, now)
-            return Remembered(
-                done=True, now=now, memory=session.memory, user_memory=user.memory_at(now)
-            )
+            return Remembered(done=True, now=now, memory=own, user_memory=users)
 
     # --- app data, field by field ---
 

@@ -30,6 +30,6 @@ class AddressHidden(Detector):
         """Return at most one signal, `address_hidden`."""
         if not observation.is_new_context or observation.client_ip.packed is not None:
             return []
-        if not observation.known.prefixes or observation.network_unusable:
+        if not observation.known.has_prefixes or observation.network_unusable:
             return []
         return [Signal("address_hidden", POINTS, "The address of this request is hidden")]

@@ -79,19 +79,13 @@ class AgentChange(Detector):
             return [*_withdrawn(), Signal("browser_unstable", UNSTABLE_POINTS, reason)]
         return found
 
-    def _is_idle(self, observation: Observation) -> bool:
-        # Whoever extends this class may look at more.
-        return type(self) is AgentChange and _has_nothing(observation)
-
 
 def _has_nothing(observation: Observation) -> bool:
     """True where there is nothing to compare, or nothing that differs."""
-    agents = observation.known.agents
-    if not (observation.is_new_context and agents) or observation.device.is_script:
+    known = observation.known
+    if not (observation.is_new_context and known.has_agents) or observation.device.is_script:
         return True
-    if observation.agent_digest in [one.digest for one in agents]:
-        return True
-    return not observation.is_agent_comparable
+    return known.has_text(observation.agent_digest) or not observation.is_agent_comparable
 
 
 def _may_share(one: str, other: str) -> bool:
@@ -204,7 +198,7 @@ def _on_known_prefix(observation: Observation) -> bool:
     if observation.network_unusable:
         return True
     prefix, known = observation.network.prefix, observation.known
-    if not (prefix or known.prefixes):
+    if not (prefix or known.has_prefixes):
         return True
     return known.has_prefix(prefix) or observation.novelty == "prefix"
 

@@ -75,6 +75,19 @@ class Slot(MutableMapping[str, Value]):
         return dict(self._values)
 
 
+class _NoSlot(Slot):
+    """The slot of who has none: it stays empty, so that one does for all."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        _check_value(key, value)
+
+
+NO_SLOT: Final = _NoSlot()
+NOTHING_KNOWN: Final = Known()
+
+
 class Observation(msgspec.Struct, frozen=True):
     """What a detector may look at; only `memory` and `user_memory` may be changed.
 
@@ -185,10 +198,6 @@ class Detector:
     def inspect(self, observation: Observation) -> Findings | Awaitable[Findings]:
         """Return the signals that were found; None means nothing. May be `async def`."""
         raise NotImplementedError
-
-    def _is_idle(self, observation: Observation) -> bool:
-        """True where `inspect` finds nothing and leaves its slots alone: none are made then."""
-        return False
 
 
 class _Function(Detector):

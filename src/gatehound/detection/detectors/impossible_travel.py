@@ -19,6 +19,7 @@ SURE_KM_PER_HOUR: Final = 3000.0
 MIN_SECONDS: Final = 60.0  # requests overtake each other, and clocks differ
 ABROAD_WITHIN: Final = 1800.0  # seconds to a country that is no neighbour
 EARTH_KM: Final = 6371.0
+_NEAR: Final = 4.4  # degrees, of 111.2 km: less than MIN_KM
 # A home line is where its user is. All others carry no place: phones and satellites leave the net
 # at a gateway, a server's place is that of its rack, and whoever switches the tunnel of a company
 # on seems to be at its seat.
@@ -59,11 +60,14 @@ class ImpossibleTravel(Detector):
             return []
         if known.has_network(here) or observation.user_known.has_network(here):
             return []
-        before = PLACED_BEFORE | {"mobile"} if _lives_on_a_carrier(observation) else PLACED_BEFORE
         last = observation.previous, observation.last_used
         found: list[Signal] = []
         for there, used in (last, *observation.recent):
-            if there.kind in before and (here.asn != there.asn or not here.asn):
+            if there.kind not in PLACED_BEFORE and not (
+                there.kind == "mobile" and _lives_on_a_carrier(observation)
+            ):
+                continue
+            if here.asn != there.asn or not here.asn:
                 found += _compared(here, there, max(observation.now - used, MIN_SECONDS))
         found.sort(key=_weight)
         return found[-1:]
@@ -86,8 +90,15 @@ def _weight(signal: Signal) -> float:
 
 def _compared(here: Network, there: Network, seconds: float) -> list[Signal]:
     if here.location and there.location:
+        if _are_near(here.location, there.location):
+            return []
         return _by_distance(distance(here.location, there.location), seconds)
     return _by_country(here.country, there.country, seconds)
+
+
+def _are_near(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """True for places of one region: no way is longer than that along meridian and equator."""
+    return abs(one[0] - other[0]) + abs(one[1] - other[1]) < _NEAR
 
 
 def _by_distance(km: float, seconds: float) -> list[Signal]:

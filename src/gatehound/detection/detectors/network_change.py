@@ -12,7 +12,7 @@ from gatehound.detection.detectors.base import Detector, Observation
 from gatehound.detection.detectors.ip_shift import USER_KNOWS_NETWORK, browser
 from gatehound.detection.known import Known
 from gatehound.detection.novelty import ABROAD, Level
-from gatehound.model import Detail, Network, Signal
+from gatehound.model import Detail, Network, NetworkKind, Signal
 
 POINTS: Final[dict[str, tuple[float, str]]] = {
     # A country but no provider to compare: as little as can be said of the same country.
@@ -78,43 +78,45 @@ class NetworkChange(Detector):
 
 def _weighed(level: Level, network: Network, known: Known, user: Known) -> tuple[float, str]:
     """Return the points of a new network and what to say; 0 where this is not ours to weigh."""
-    if network.kind in PLACELESS and level not in ("", "prefix", "network"):
-        points, text = PLACELESS[network.kind]
-        if network.kind in known.kinds or network.kind in user.kinds:
-            points = SAME_KIND
-        elif network.kind == "tor" and "hosting" in known.kinds:  # or it began at an unlisted exit
-            points = PLACELESS["vpn"][0]
-        return points + _network_discount(network, user), text
-    if level == "unplaced" and network.kind == "hosting":
+    kind = network.kind
+    if kind in PLACELESS and level not in ("", "prefix", "network"):
+        return _of_exit(network, known, user)
+    if level == "unplaced" and kind == "hosting":
         return HOSTING, "Used from a server"
     if level not in POINTS:
         return 0.0, ""
-    if network.kind == "hosting" and "tor" in known.kinds:  # exits that no list has yet
+    if kind == "hosting" and known.has_kind("tor"):  # exits that no list has yet
         points = min(PLACELESS["vpn"][0], POINTS[level][0] + HOSTING)
-        return points + _network_discount(network, user), PLACELESS["vpn"][1]
+        return points + _discount(network, user), PLACELESS["vpn"][1]
     points, text = POINTS[level]
     if level in ABROAD:
         text = f"{text} ({network.country})"
-    points += _discount(level, network, user)
-    if network.kind == "hosting":
-        points += HOSTING
-    elif network.kind == "mobile":
-        points += MOBILE
-    elif network.kind == "relay":
-        points *= RELAY
-    return points, text
+    points += _discount(network, user, is_abroad=level in ABROAD)
+    return _by_kind(points, kind) if kind else points, text
 
 
-def _discount(level: Level, network: Network, user: Known) -> float:
+def _by_kind(points: float, kind: NetworkKind) -> float:
+    if kind == "hosting":
+        return points + HOSTING
+    if kind == "mobile":
+        return points + MOBILE
+    return points * RELAY if kind == "relay" else points
+
+
+def _of_exit(network: Network, known: Known, user: Known) -> tuple[float, str]:
+    points, text = PLACELESS[network.kind]
+    if known.has_kind(network.kind) or user.has_kind(network.kind):
+        points = SAME_KIND
+    elif network.kind == "tor" and known.has_kind("hosting"):  # or it began at an unlisted exit
+        points = PLACELESS["vpn"][0]
+    return points + _discount(network, user), text
+
+
+def _discount(network: Network, user: Known, *, is_abroad: bool = False) -> float:
     """What the user's other sessions say for the network; only the most specific counts."""
-    if discount := _network_discount(network, user):
-        return discount
+    prefix = network.prefix
+    knows = user.has_prefix(prefix) or (":" in prefix and user.is_near(prefix))
+    if knows or user.has_network(network):
+        return USER_KNOWS_NETWORK
     # Where the country is not what is new, that the user knows it is nothing new either.
-    if level in ABROAD and network.country in user.countries:
-        return USER_KNOWS_COUNTRY
-    return 0.0
-
-
-def _network_discount(network: Network, user: Known) -> float:
-    knows = user.has_prefix(network.prefix) or user.is_near(network.prefix)
-    return USER_KNOWS_NETWORK if knows or user.has_network(network) else 0.0
+    return USER_KNOWS_COUNTRY if is_abroad and user.has_country(network.country) else 0.0

@@ -59,7 +59,7 @@ class NewDevice(Detector):
         # A program is weighed as a browser is: its name is one header, which a thief can send too.
         knows_agent = user.has_agent(observation.device, observation.agent_digest)
         level = level_of(network, user)
-        knows_exit = network.kind in _EXITS and network.kind in user.kinds
+        knows_exit = network.kind in _EXITS and user.has_kind(network.kind)
         is_abroad = level in ABROAD and not knows_exit
         # A relay is built into a browser and keeps the country: all else of it says nothing.
         is_at_home = level in _KNOWN or (network.kind == "relay" and not is_abroad)
@@ -82,7 +82,7 @@ class NewDevice(Detector):
 
 def _is_blank(user: Known) -> bool:
     """True where nothing is settled yet: a first login has nothing to be compared with."""
-    return not (user.prefixes or user.networks or user.agents)
+    return not (user.has_prefixes or user.has_networks or user.has_agents)
 
 
 def _detail(network: Network, *, country_is_new: bool, agent_is_known: bool) -> Detail:

@@ -40,13 +40,7 @@ class ScriptClient(Detector):
             return []
         if observation.device.is_script:
             return _program(observation) if agents and not any(o.is_script for o in agents) else []
-        return _bare(observation) if _is_bare(observation) else []
-
-    def _is_idle(self, observation: Observation) -> bool:
-        # Whoever extends this class may look at more.
-        return type(self) is ScriptClient and not (
-            observation.device.is_script or _is_bare(observation)
-        )
+        return _bare(observation) if is_bare(observation) else []
 
 
 def _program(observation: Observation) -> list[Signal]:
@@ -54,7 +48,7 @@ def _program(observation: Observation) -> list[Signal]:
     return [Signal("script_client", POINTS, "Used by a program instead of a browser", detail)]
 
 
-def _is_bare(observation: Observation) -> bool:
+def is_bare(observation: Observation) -> bool:
     """True for a browser's text in a request that no browser makes."""
     device = observation.device
     return (
