@@ -73,7 +73,8 @@ def test_who_is_not_asked_would_have_found_nothing(
     step: dict[str, Any], own: list[Any], user: list[Any], is_near: bool, has_siblings: bool
 ) -> None:
     fields = {name: value for name, value in step.items() if name not in ("after", "agent", "path")}
-    request = kit.FakeRequest(agent=step["agent"], path=step["path"])
+    headers = {} if is_near else {"accept-language": "de"}
+    request = kit.FakeRequest(agent=step["agent"], path=step["path"], headers=headers)
     kept = evidence_of(own)
     if is_near:
         kept.learn(replace(step["network"], prefix="10.9.9.0/24"), None, b"", NOW)
@@ -85,6 +86,8 @@ def test_who_is_not_asked_would_have_found_nothing(
         known=kept.known(),
         user_known=evidence_of(user).known(settled_at=NOW + SETTLED),
         siblings=(kit.session("b" * 16, country="US"),) if has_siblings else (),
+        failed_logins=frozenset({"user"}),
+        session=kit.session(address=ip_address("198.51.100.7")),
         **fields,
     )
     level = level_of(seen.network, seen.known, seen.user_known, seen.previous)
