@@ -11,13 +11,12 @@ from ipaddress import ip_address
 from typing import Any
 
 import detection_kit as kit
-import msgspec
 import pytest
 from detection_kit import CELL, FRANCE, ISP, NOW, Story, detection
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from test_detection_evidence import devices, memories, networks, times
+from test_detection_evidence import devices, networks, times
 from test_detection_properties import AGENTS, steps
 from test_detection_properties import networks as places
 
@@ -36,12 +35,11 @@ from gatehound.detection import databases as databases_module
 from gatehound.detection.databases import Database
 from gatehound.detection.detectors.base import NO_SLOT
 from gatehound.detection.device import claimed, unmasked
-from gatehound.detection.evidence import MAX_SIGNALS, SETTLED, Evidence, Remembered, read
+from gatehound.detection.evidence import SETTLED, Evidence, read
 from gatehound.detection.novelty import level_of
 from gatehound.detection.recall import Recalled
 from gatehound.detection.situation import is_built_in, looks, situation_of
-from gatehound.detection.twin import pack_both, read_both
-from gatehound.model import Device, Network, Signal
+from gatehound.model import Device, Network, NetworkKind, Signal
 
 # --- who is asked ---
 
@@ -231,71 +229,15 @@ def test_questions_are_answered_as_the_sets_answer_them(
         assert getattr(known, name) == getattr(recalled, name)
 
 
-def test_kinds_alone_are_no_evidence() -> None:
+@pytest.mark.parametrize(("country", "kind"), [("DE", ""), ("", "mobile"), ("DE", "mobile")])
+def test_without_a_context_nothing_is_known(country: str, kind: NetworkKind) -> None:
     """What is left of evidence that did not fit: it counts as empty, however it is asked."""
+    one = Network(country=country, kind=kind)
     kept = Evidence()
-    kept.learn(replace(ISP, kind="mobile"), None, b"", NOW)
-    kept.prefixes, kept.networks, kept.countries = {}, {}, {}
-    assert kept.known().has_kind("mobile") == Recalled(kept).has_kind("mobile") == False  # noqa: E712 - both
-
-
-# --- a session and its user ---
-
-
-@pytest.mark.slow
-@kit.FIXED
-@given(memories(), memories())
-@example(b"", b"")
-@example(Evidence().pack(), Evidence().pack())
-@example(b"\x01\x80\x80\x80\x00", b"\x01\x80\x80\x80\x00")
-@example(b"\x02", b"\x02")
-def test_both_are_read_and_packed_as_each_alone(one: bytes, two: bytes) -> None:
-    """Oracle: each read and packed by itself. Not checked: that it is quicker."""
-    bare = read(one)[0]
-    bare.signals, bare.slots = {}, {}
-    for memory, user_memory in ((one, two), (one, one), (one, bare.pack()), (bare.pack(), one)):
-        own, user, failures = read_both(memory, user_memory)
-        (alone, failure), (users, users_failure) = read(memory), read(user_memory)
-        assert (own, user) == (alone, users)
-        assert [text for _, text in failures] == [text for text in (failure, users_failure) if text]
-        for evidence in {id(one.prefixes): one for one in (own, user)}.values():
-            evidence.learn(CELL, None, b"", NOW)
-        alone.learn(CELL, None, b"", NOW)
-        users.learn(CELL, None, b"", NOW)
-        assert pack_both(own, user) == (alone.pack(), users.pack())
-
-
-def test_what_only_one_session_has_taught_is_kept_once() -> None:
-    story = Story(detection())
-    story.step(ISP)
-    own, user, _ = read_both(story.memory, story.user_memory)
-    assert own.prefixes is user.prefixes
-    story.step(replace(CELL, kind="mobile"))
-    own, user, _ = read_both(story.memory, story.user_memory)
-    assert own.kinds is user.kinds
-    assert own.signals
-    assert not user.signals
-    assert read_both(story.memory, read_both(b"", b"")[1].pack())[1] == Evidence()
-
-
-@pytest.mark.parametrize("length", [*range(960, 990), 2000])
-def test_a_session_whose_signals_fill_it_leaves_its_user_alone(length: int) -> None:
-    own, user, _ = read_both(b"", b"")
-    for n in range(30):
-        own.learn(Network(prefix=f"2001:db8:{n}:ffff::/64"), None, b"", NOW + 100 * n)
-    own.signals = {str(n): Remembered(str(n), 1.0, NOW, "r" * length) for n in range(3)}
-    alone = Evidence(own.prefixes.copy(), signals=own.signals)
-    users = Evidence(own.prefixes.copy())
-    assert pack_both(own, user) == (alone.pack(), users.pack())
-    assert len(user.prefixes) == 30 >= len(own.prefixes)
-
-
-def test_too_many_signals_are_dropped_of_both_ways() -> None:
-    own, user, _ = read_both(b"", b"")
-    own.signals = {str(n): Remembered(str(n), 1.0 + n, NOW, "") for n in range(MAX_SIGNALS + 3)}
-    packed, users = pack_both(own, user)
-    assert len(read(packed)[0].signals) == MAX_SIGNALS
-    assert users == Evidence().pack()
+    kept.learn(one, None, b"", NOW)
+    assert kept.countries or kept.kinds
+    assert answers(kept.known(), one) == answers(Recalled(kept), one) == answers(Known(), one)
+    assert not Recalled(kept).has_countries
 
 
 # --- networks whose record is known ---
@@ -367,9 +309,3 @@ def test_a_file_of_ipv4_alone_is_not_asked_of_ipv6() -> None:
 def test_a_browser_is_what_its_headers_say(agent: str, hints: str, accept: str) -> None:
     expected = unmasked(describe(agent), hints, accept)
     assert claimed(agent, hints, accept) == claimed(agent, hints, accept) == expected
-
-
-def test_nothing_of_it_is_left_out_of_what_is_stored() -> None:
-    """The head of stored evidence, which `twin` relies on, is one byte for the array."""
-    data = Evidence().pack()
-    assert data[1] == 0x90 | len(msgspec.structs.fields(Evidence))

@@ -154,7 +154,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
     def trim(self) -> tuple[str, ...]:
         """Bring everything within its bounds; return the detectors whose slots had to go."""
         dropped = []
-        while self.slots and len(ENCODE(self.slots)) > SLOTS_BYTES:
+        while self.slots and len(_ENCODE(self.slots)) > SLOTS_BYTES:
             dropped.append(name := next(iter(self.slots)))
             del self.slots[name]
         while len(self.signals) > MAX_SIGNALS:
@@ -165,9 +165,9 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
         """Return the stored form, at most MAX_BYTES; what is oldest and weakest gives way."""
         if self.slots or len(self.signals) > MAX_SIGNALS:
             self.trim()
-        while len(data := ENCODE(self)) >= MAX_BYTES:
+        while len(data := _ENCODE(self)) >= MAX_BYTES:
             self._shrink()
-        return HEAD + data
+        return _HEAD + data
 
     def _shrink(self) -> None:
         """Drop one thing: a prefix matters less than a signal, and a signal than all of them."""
@@ -185,9 +185,9 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
 
 
 _NOTHING_KNOWN: Final = Known()
-HEAD: Final = bytes((VERSION,))
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-ENCODE: Final = msgspec.msgpack.Encoder().encode
+_HEAD: Final = bytes((VERSION,))
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(Evidence).decode
 
 
@@ -199,7 +199,7 @@ def read(data: bytes) -> tuple[Evidence, str]:
         return Evidence(), f"evidence of version {data[0]}; this release reads {VERSION}"
     try:
         evidence = _DECODE(data[1:])
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         return Evidence(), f"evidence of {len(data)} bytes cannot be read: {error}"
     for one in evidence.signals.values():
         if not math.isfinite(one.weight + one.at):
@@ -251,7 +251,7 @@ def is_value(value: object) -> bool:
 
 def slot_size(values: dict[str, Value]) -> int:
     """Return the bytes that a slot takes; TypeError for what cannot be packed."""
-    return len(ENCODE(values))
+    return len(_ENCODE(values))
 
 
 def known_networks(entries: Iterable[NetworkEntry], limit: float) -> tuple[KnownNetwork, ...]:

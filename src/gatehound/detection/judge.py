@@ -48,7 +48,6 @@ from gatehound.detection.scale import Scale
 from gatehound.detection.settings import DetectionSettings
 from gatehound.detection.situation import is_built_in, looks, situation_of
 from gatehound.detection.turns import Turns
-from gatehound.detection.twin import pack_both, read_both
 from gatehound.errors import SettingsError
 from gatehound.model import (
     Action,
@@ -192,34 +191,48 @@ class Detection:
         """
         if not self.enabled:
             return Judgement(Verdict(), memory, user_memory)
-        now = observation.now
-        own, user, failures = read_both(memory, user_memory)
-        known: Any = Recalled(own)
-        user_known: Any = Recalled(user, now)
-        if self._has_own:
-            known, user_known = known.whole(), user_known.whole()
-        level = level_of(observation.network, known, user_known, observation.previous)
-        seen = replace(observation, known=known, user_known=user_known, level=level)
+        own, user, failures = _recall(memory, user_memory)
+        seen = self._seen(observation, own, user)
         asked, waits = self._asked.get(situation := situation_of(seen)) or self._ask_in(situation)
         if waits:
             fresh = await look(asked, seen, own, user, failures)
         else:
             fresh = look_at_once(asked, seen, failures)
-        scale, request = self._scale, seen.request
+        return self._judged(seen, own, user, fresh, failures, user_memory, flagged=flagged)
+
+    def _seen(self, observation: Observation, own: Evidence, user: Evidence) -> Observation:
+        """Fill in what was known before this request."""
+        known: Any = Recalled(own)
+        user_known: Any = Recalled(user, observation.now)
+        if self._has_own:
+            known, user_known = known.whole(), user_known.whole()
+        level = level_of(observation.network, known, user_known, observation.previous)
+        return replace(observation, known=known, user_known=user_known, level=level)
+
+    def _judged(
+        self,
+        seen: Observation,
+        own: Evidence,
+        user: Evidence,
+        fresh: list[Signal],
+        failures: list[tuple[str, str]],
+        user_memory: bytes,
+        *,
+        flagged: bool,
+    ) -> Judgement:
+        """Weigh what was found, decide, and learn where nothing speaks against it."""
+        now, scale, request, policy = seen.now, self._scale, seen.request, self.policy
         before = scale.left(own, now) if own.would else 0.0  # what was reached may have faded
         weighed, score = scale.weigh(own, fresh, now)
-        policy, session = self.policy, seen.session
-        roles = session.roles if session else ()
+        roles = seen.session.roles if seen.session else ()
         varies = roles or policy.has_paths
         caution = policy.caution(request.method, request.path, roles) if varies else 0.0
         action, flag = scale.decide(weighed, score, now, flagged=flagged, caution=caution)
         is_here = action >= Action.FLAG and policy.asks_here(action, request.method, request.path)
         action = Action.STEP_UP if is_here else action
         reached = scale.would(own, before, score, caution)
-        # Both properties begin with what is asked before them, which spares most requests the call.
-        is_comparable = seen.activity is not Activity.ASSET or seen.is_agent_comparable
-        is_learned = is_comparable and not (seen.device.os == "iOS" and seen.may_be_emulated)
-        is_agent_known = known.has_agent(seen.device, seen.agent_digest)
+        is_learned = _may_learn(seen)
+        is_agent_known = seen.known.has_agent(seen.device, seen.agent_digest)
         is_passing = caution < 0 and scale.flags_elsewhere(request, score, roles)
         if not (flagged or flag or is_passing):
             _learn(seen, own, user, is_learned, is_agent_known)
@@ -228,12 +241,11 @@ class Detection:
                 (name, "slot dropped: all slots together take over 1024 bytes")
                 for name in (*own.trim(), *user.trim())
             ]
-        packed, users = pack_both(own, user)
         return Judgement(  # by position: keywords of so many fields take as long as a detector
             Verdict(action, score, weighed),
-            packed,
+            own.pack(),
             # What was not asked for was not loaded: writing it would erase what is stored.
-            users if self._wants_user else user_memory,
+            user.pack() if self._wants_user else user_memory,
             flag,
             tuple(filter(_WEIGHT, fresh)),
             tuple(failures),
@@ -318,6 +330,26 @@ class Detection:
         return tuple(one.reason for one in ordered)
 
 
+def _recall(memory: bytes, user_memory: bytes) -> tuple[Evidence, Evidence, list[tuple[str, str]]]:
+    """Read both, and say what is wrong with which; what cannot be read is empty."""
+    own, failure = read(memory)
+    user, user_failure = read(user_memory)
+    if not (failure or user_failure):
+        return own, user, []
+    told = (("memory", failure), ("user_memory", user_failure))
+    return own, user, [(name, text) for name, text in told if text]
+
+
+def _may_learn(seen: Observation) -> bool:
+    """True for an agent that may be learned.
+
+    Both properties begin with what is asked before them, which spares most requests the call.
+    """
+    if seen.activity is Activity.ASSET and not seen.is_agent_comparable:
+        return False
+    return not (seen.device.os == "iOS" and seen.may_be_emulated)
+
+
 def _learn(
     seen: Observation, own: Evidence, user: Evidence, is_learned: bool, is_agent_known: bool
 ) -> None:
@@ -333,5 +365,4 @@ def _learn(
             network = Network()
         if not is_agent_known:
             device = None
-    taught = (own,) if own.prefixes is user.prefixes else (own, user)
-    learn(taught, network, device, seen.agent_digest, seen.now)
+    learn((own, user), network, device, seen.agent_digest, seen.now)

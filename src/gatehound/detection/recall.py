@@ -35,7 +35,8 @@ class Recalled:
     )
 
     def __init__(self, evidence: Evidence, settled_at: float | None = None) -> None:
-        self._evidence = evidence
+        # Without a context nothing is known, as `Evidence.known` has it.
+        self._evidence = Evidence() if evidence.is_empty else evidence
         self._settled_at = settled_at
         self._limit = _EVER if settled_at is None else settled_at - SETTLED
         self._whole: Known | None = None
@@ -149,7 +150,7 @@ class Recalled:
 
     def has_kind(self, kind: str) -> bool:
         known = self._evidence.kinds.get(kind)
-        return known is not None and known.since <= self._limit and not self._evidence.is_empty
+        return known is not None and known.since <= self._limit
 
     def has_text(self, digest: bytes) -> bool:
         limit, found = self._limit, False
