@@ -107,12 +107,10 @@ class Guard(Turning):
         self.detection = Detection(settings.detection, settings.policy, self.networks, detectors)
         self.users = users or Users()
         self.on_hijack = on_hijack
-        self.recent = None
-        if settings.outage.policy == "stale_ok":
-            self.recent = RecentSessions(settings.outage.stale_for)
+        keeps = settings.outage.policy == "stale_ok"
+        self.recent = RecentSessions(settings.outage.stale_for) if keeps else None
         self.notifier = self._notifier(notify)
-        precision = settings.privacy.address_precision
-        self._events = Events(self._hearers(sinks), precision=precision)
+        self._events = Events(self._hearers(sinks), precision=settings.privacy.address_precision)
         self._identity = hashlib.sha256(settings.identity_key.encode()).digest()
         self.limits = lru_cache(1024)(settings.limits)
         super().__init__()
@@ -128,13 +126,17 @@ class Guard(Turning):
             from gatehound.telemetry.guarded import measure  # what is off is not loaded
 
             measure(self, telemetry)
+        self._start()
+
+    def _start(self) -> None:
+        """Say what is doubtful, load what takes a while, and reach the store."""
         has_data = self.networks.has_city or self.networks.has_asn
-        for doubt in doubts(settings, has_data=has_data or not self.detection.enabled):
+        for doubt in doubts(self.settings, has_data=has_data or not self.detection.enabled):
             log.warning("%s", doubt)
         describe(CHROME_LIKE)  # loading the rules takes a while: here, and once for all forks
         if self.notifier is not None:
             self.blocking()  # its thread has no event loop
-        if settings.check_store_at_start:
+        if self.settings.check_store_at_start:
             self._check_store()
 
     def _make_signers(self, settings: Settings) -> None:

@@ -56,7 +56,7 @@ def shared_of(wire: Wire) -> Shared:
 
 
 def link_of(wire: Wire) -> Link:
-    link = shared_of(wire).link
+    link = shared_of(wire).trip()
     assert link is not None
     return link
 

@@ -373,7 +373,7 @@ def test_over_tls_and_over_a_unix_socket(suspends: bool, tmp_path: Path) -> None
                     admin.client_kill_filter(_id=client["id"])
         if suspends:
             shared = shared_of(wire)
-            await until(lambda: shared.link is None)
+            await until(lambda: shared.trip() is None)
         assert await wire.call(*echo(2)) == b"2"
         await wire.close()
 
@@ -429,7 +429,7 @@ UVLOOP = """
         wire = Wire(sys.argv[1], suspends=True, deadline=0.1)
         echo = "return ARGV[1]"
         assert await wire.call("EVAL", echo, 0, "0") == b"0"
-        link = wire.nodes.client(wire.target.seeds[0], Way.HOT).link
+        link = wire.nodes.client(wire.target.seeds[0], Way.HOT).trip()
         for n in range(4):
             asked = [asyncio.create_task(wire.call("EVAL", echo, 0, n * 9 + k)) for k in range(9)]
             await asyncio.sleep(0)  # they have asked; the answers come while the loop is busy
@@ -442,7 +442,7 @@ UVLOOP = """
             asked[n % 5].cancel()
             for k, reply in enumerate(await asyncio.gather(*asked, return_exceptions=True)):
                 assert reply == b"%d" % k or k == n % 5, reply
-        assert wire.nodes.client(wire.target.seeds[0], Way.HOT).link is link
+        assert wire.nodes.client(wire.target.seeds[0], Way.HOT).trip() is link
         await wire.close()
 
     told = []

@@ -274,7 +274,7 @@ def test_a_server_that_hangs_up_on_an_idle_connection_is_asked_over_another(
             for n in range(3):
                 assert await wire.call("EVAL", ECHO, 0, n) == b"%d" % n
                 hang_up_on_all(admin)
-                await until(lambda: shared_of(wire).link is None)
+                await until(lambda: shared_of(wire).trip() is None)
             assert breaker_of(wire).silences == 0
 
     play(body)
@@ -290,7 +290,7 @@ def test_nobody_asks_once_the_server_has_hung_up() -> None:
                 link = link_of(wire)
                 link._transport.pause_reading()
                 link.eof_received()
-                assert shared_of(wire).link is None
+                assert shared_of(wire).trip() is None
                 assert await wire.call("GET", "other") == b"other"
                 assert breaker_of(wire).silences == 0
 

@@ -140,7 +140,7 @@ def test_a_reply_that_did_not_come_is_the_error_of_load(
         quick, question = await known(store, new())
         wire = store._wire
         client: Any = wire.nodes.client(wire.target.seeds[0], "hot")
-        trip = client.link if store.suspends else client
+        trip = client.trip() if store.suspends else client
 
         async def later() -> Any:
             raise OSError("gone")

@@ -70,7 +70,7 @@ def play(request: pytest.FixtureRequest, shards: Shards, monkeypatch: pytest.Mon
 
     def played(body: Callable[[Wire], Awaitable[None]]) -> None:
         async def whole() -> None:
-            wire = Wire(shards.url, suspends=request.param, deadline=0.1)
+            wire = Wire(shards.url, suspends=request.param, deadline=0.25)
             try:
                 await body(wire)
             finally:
@@ -122,7 +122,7 @@ def test_a_batch_beside_a_silent_shard_tells_its_replicas(play: Play, shards: Sh
 def test_of_two_silent_shards_the_second_is_not_waited_for(shards: Shards) -> None:
     """Blocking: they are asked one after another, those that answered last time first."""
     seconds = [100.0]
-    wire = Wire(shards.url, suspends=False, deadline=0.05, clock=lambda: seconds[0])
+    wire = Wire(shards.url, suspends=False, deadline=0.25, clock=lambda: seconds[0])
     run_sync(wire.batch(gets(shards)))
     ask = wire.nodes.ask
 

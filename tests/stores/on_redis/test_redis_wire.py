@@ -119,7 +119,7 @@ def replies(store: RedisStore, reply: Any) -> Iterator[None]:
             patch.setattr(Pooled, "ask", _answering(reply, Pooled.ask, patch))
             yield
         return
-    trip = client.link if store.suspends else client
+    trip = client.trip() if store.suspends else client
     ask = trip.ask_packed
 
     def wrong(data: bytes, count: int = 1) -> Any:

@@ -38,11 +38,7 @@ class StoreClock:
 
     @property
     def now(self) -> int | None:
-        """As `read`."""
-        return self.read()
-
-    def read(self) -> int | None:
-        """Return the store's time as far as it is known; None before the first reply."""
+        """The store's time as far as it is known; None before the first reply."""
         if self._given is not None:
             return self._given()
         return None if self._offset is None else _local() + self._offset

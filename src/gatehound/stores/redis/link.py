@@ -225,11 +225,6 @@ class Shared:
         self.breaker = server.breaker
         self.is_open = True
 
-    @property
-    def link(self) -> Link | None:
-        """As `trip`."""
-        return self.trip()
-
     def trip(self) -> Link | None:
         """Return the link to ask over at once; None where `ask` has to open one first."""
         link = self._link

@@ -108,7 +108,7 @@ class Loader:
         if replies[0] != question.parts:
             return 0
         clock = self._clock
-        return (clock.read() or 0) if question.created >= clock.not_before else 0
+        return (clock.now or 0) if question.created >= clock.not_before else 0
 
     async def go_on(self, question: PlainRead, asked: Asked, touch: int | None) -> Answer:
         """See Quick."""
