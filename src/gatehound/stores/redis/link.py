@@ -9,6 +9,8 @@ Rules
   4. A question that waits for longer than the deadline fails, and nobody asks over this connection
      any more; those behind it wait until their own deadline. One timer does that for all.
   5. What cannot be read, or was not asked for, fails all that wait: no reply can be trusted.
+  6. Who waits goes on in the very turn of the loop that reads the reply, after all replies of
+     that read have found their places. A turn of its own takes as long as the reply took.
 
 redis-py opens the connection (hot.py). A link belongs to one loop and takes no locks.
 """
@@ -17,9 +19,11 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from asyncio import current_task
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from contextvars import Context
+from typing import Any, Final, TypeAlias
 
 from gatehound.stores.redis.hot import (
     MORE,
@@ -37,6 +41,11 @@ from gatehound.stores.redis.trouble import is_silence
 # A loop that was busy for longer than the deadline finds the timer and the replies due in one
 # turn, and some loops look at timers first: so what is late is looked at twice.
 _SECOND_LOOK: Final = 0.005
+
+_Replies: TypeAlias = "asyncio.Future[list[Any]]"
+# Who waits for replies that have come, as its future knows it.
+_Ready: TypeAlias = tuple[Callable[[_Replies], object], Context, _Replies]
+_KNOWS_WHO_WAITS: Final = hasattr(asyncio.Future, "_callbacks")  # as CPython's do
 
 
 class Link(asyncio.Protocol):
@@ -58,7 +67,7 @@ class Link(asyncio.Protocol):
         self._writer = connection._writer
         self._transport = self._writer.transport
         connection._reader = connection._writer = None  # it is ours now
-        self._waiting: deque[tuple[asyncio.Future[list[Any]], int, float]] = deque()
+        self._waiting: deque[tuple[_Replies, int, float]] = deque()
         self._replies: list[Any] = []  # of the first in the queue, where it waits for several
         self._out: list[bytes] = []
         self._is_alone = True
@@ -70,7 +79,7 @@ class Link(asyncio.Protocol):
         self._transport.set_protocol(self)
         self._transport.resume_reading()
 
-    def ask(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
+    def ask(self, commands: Sequence[Command]) -> _Replies:
         """Send commands; the future has their replies, a refusal as redis-py's exception.
 
         It fails by the errors of redis-py where no reply comes, and by Closed. Call it only
@@ -81,10 +90,10 @@ class Link(asyncio.Protocol):
             b"".join([pack(tuple(command)) for command in commands]), len(commands)
         )
 
-    def ask_packed(self, data: bytes, count: int = 1) -> asyncio.Future[list[Any]]:
+    def ask_packed(self, data: bytes, count: int = 1) -> _Replies:
         """As `ask`, for what is packed: `count` commands."""
         # As the loop's create_future does, uvloop's too, and without a call of Python's for it.
-        future: asyncio.Future[list[Any]] = asyncio.Future(loop=self._loop)
+        future: _Replies = asyncio.Future(loop=self._loop)
         now = self.used_at = self._clock()
         try:
             if self._is_alone and not self._waiting:
@@ -116,8 +125,17 @@ class Link(asyncio.Protocol):
     # --- what the transport says ---
 
     def data_received(self, data: bytes) -> None:
-        """Give each reply to the question whose turn it is."""
+        """Give each reply to the question whose turn it is, and let those go on who wait."""
+        ready: list[_Ready] = []
+        try:
+            self._take(data, ready)
+        finally:
+            _go_on(ready, self._loop)
+
+    def _take(self, data: bytes, ready: list[_Ready]) -> None:
         waiting, replies, gets = self._waiting, self._replies, self._reader.gets
+        # Within a task no other can go on.
+        may_go_on = _KNOWS_WHO_WAITS and current_task(self._loop) is None
         answered, began = 0, 0.0
         try:
             self._reader.feed(data)
@@ -129,6 +147,10 @@ class Link(asyncio.Protocol):
                 if count == 1 or len(replies) == count:
                     waiting.popleft()
                     if not future.done():
+                        if may_go_on and (waits := future._callbacks) and len(waits) == 1:
+                            [(wakeup, context)] = waits
+                            future.remove_done_callback(wakeup)  # else the loop calls it
+                            ready.append((wakeup, context, future))
                         future.set_result(replies)
                     replies = []
                     answered += 1
@@ -291,6 +313,19 @@ class Shared:
             self._link = None
 
 
-def _fail(future: asyncio.Future[list[Any]], error: Exception) -> None:
+def _fail(future: _Replies, error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
+
+
+def _go_on(ready: list[_Ready], loop: asyncio.AbstractEventLoop) -> None:
+    """Call who waits, as the loop would in its next turn."""
+    for place, (wakeup, context, future) in enumerate(ready, 1):
+        try:
+            context.run(wakeup, future)
+        except RuntimeError:  # this very context is the one in which we are
+            loop.call_soon(wakeup, future, context=context)
+        except BaseException:  # a task ends the program: the others may still clean up
+            for wakeup, context, future in ready[place:]:
+                loop.call_soon(wakeup, future, context=context)
+            raise
