@@ -73,6 +73,11 @@ def by_package(names: set[str]) -> Counter[str]:
     return Counter(name.partition(".")[0] for name in names)
 
 
+# From 3.12 on an interpreter begins with fewer modules of its own, which count as loaded then, and
+# some are divided: 11 more were counted for an adapter with 3.12, and 16 with 3.13.
+DIVIDED: Final = 16 if sys.version_info >= (3, 12) else 0
+
+
 @pytest.mark.parametrize(
     # What there was when this was written, and a little more. Raised by 16 and 23 for thirteen
     # detectors, a module each, all of which a Guard has by default; by one for the fourteenth; and
@@ -86,7 +91,7 @@ def by_package(names: set[str]) -> Counter[str]:
 )
 def test_an_import_loads_no_more_modules(statements: str, most: int, ours: int) -> None:
     names = loaded_by(statements)
-    assert len(names) <= most, by_package(names)
+    assert len(names) <= most + DIVIDED, by_package(names)
     assert len(holding(names, {"gatehound"})) <= ours, sorted(holding(names, {"gatehound"}))
 
 

@@ -58,7 +58,9 @@ def _real(output: Path) -> Path:
     """Follow links; refuse to put a file in the place of a device."""
     try:
         target = output.resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # a link that turns round, a null byte
+        with contextlib.suppress(FileNotFoundError):
+            target.stat()  # since Python 3.13 `resolve` says nothing of a link that turns round
+    except (OSError, RuntimeError, ValueError) as error:  # such a link, a null byte
         raise Unable(f"-o: {str(output)!r} leads nowhere: {error}; choose another path") from None
     if target.exists() and not target.is_file():
         raise Unable(
