@@ -321,15 +321,15 @@ class Acting(Admin):
         ticket = passage.ticket
         public_id = record.public_id if record else ticket.sid.hex() if ticket else None
         return self._events.redacted(
-            Event(
-                name=name,
-                user_id=record.user_id if record else None,
-                public_id=public_id,
-                reason=reason,
-                address=passage.client_ip.text,
-                detail=detail,
-                notify=notify,
-                at=passage.now / 1000,
+            Event(  # by position, as an Observation is made
+                name,
+                record.user_id if record else None,
+                public_id,
+                reason,
+                passage.client_ip.text,
+                detail,
+                notify,
+                passage.now / 1000,
             )
         )
 

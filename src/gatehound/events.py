@@ -167,7 +167,8 @@ class Events:
         """Hand an event to every sink; never raises. One without a time gets the local one."""
         if not event.at:
             event = replace(event, at=time.time())
-        self._tell_held()
+        if self._floods:
+            self._tell_held()
         self._hand_out(event)
 
     def _hand_out(self, event: Event) -> None:
@@ -179,6 +180,8 @@ class Events:
 
     def redacted(self, event: Event) -> Event:
         """Return the event with its address at the precision of the settings."""
+        if self._precision == "full":
+            return event
         return replace(event, address=coarse(event.address, self._precision))
 
     def admits(self, name: str) -> bool:

@@ -303,13 +303,13 @@ class Judging(Settling):
         before = record.seen
         newest, older = before.pairs
         packed = passage.client_ip.packed
-        return replace(
-            before,
-            address=before.address if packed is None else self.kept_address(packed),
-            country=network.country or before.country,
-            place=before.place if packed is None else network.place_id,
-            agent=passage.agent_digest,
-            pairs=before.pairs if pair in before.pairs else (pair, newest or older),
+        return Seen(
+            before.last_seen,
+            before.address if packed is None else self.kept_address(packed),
+            network.country or before.country,
+            before.place if packed is None else network.place_id,
+            passage.agent_digest,
+            before.pairs if pair in before.pairs else (pair, newest or older),
         )
 
     def _events_of(

@@ -20,7 +20,7 @@ _SEPARATORS: Final = {b"cookie": b"; ", b"user-agent": b","}
 class ScopeRequest(Request):
     """What an ASGI scope tells."""
 
-    __slots__ = ("_fields", "_is_plain", "_scope", "line")
+    __slots__ = ("_agent", "_fields", "_is_plain", "_scope", "line")
 
     gap, end = b"; ", b";"
 
@@ -35,6 +35,7 @@ class ScopeRequest(Request):
         self._is_plain = is_plain = len(fields) == len(headers)  # no name came twice
         self._fields = fields = fields if is_plain else _joined(headers)
         self.line = fields.get(b"cookie", b"")
+        self._agent: str | None = None
         self.websocket = websocket = scope["type"] == "websocket"
         method = "GET" if websocket else scope["method"]
         self.method = method if method == "GET" else method.upper()
@@ -43,7 +44,10 @@ class ScopeRequest(Request):
     @property
     def agent(self) -> str:  # type: ignore[override] # asked for by few: read when it is
         """The User-Agent."""
-        return str(self._fields.get(b"user-agent", b""), "latin-1")
+        agent = self._agent
+        if agent is None:
+            agent = self._agent = str(self._fields.get(b"user-agent", b""), "latin-1")
+        return agent
 
     @property
     def cookie(self) -> str:  # type: ignore[override] # as the agent

@@ -115,7 +115,8 @@ class SessionEntry:
 
     def look(self, seen: Seen) -> None:
         """Replace where it was seen; the time of it never moves backwards."""
-        self.seen = replace(seen, last_seen=max(seen.last_seen, self.seen.last_seen))
+        before = self.seen.last_seen
+        self.seen = seen if seen.last_seen >= before else replace(seen, last_seen=before)
 
     def change_flags(self, added: int, cleared: int) -> None:
         flags = (self.security.flags | added) & ~cleared
@@ -155,6 +156,8 @@ class UserEntry:
         return [self.sessions[sid]] if sid in self.sessions else []
 
     def oldest_first(self) -> list[SessionEntry]:
+        if len(self.sessions) < 2:  # most users have one
+            return list(self.sessions.values())
         return sorted(self.sessions.values(), key=lambda session: session.age)
 
     def bury(self, sid: bytes, tombstone: Tombstone, until: int) -> None:
