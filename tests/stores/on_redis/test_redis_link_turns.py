@@ -1,15 +1,17 @@
-"""Who waits for a reply over the shared connection goes on in the turn that reads it."""
+"""Who waits for replies over the shared connection: all those of one read go on at once."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import AsyncIterator
+import importlib.util
+import sys
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from hot_kit import greeted, link_of, opened, play
+from hot_kit import ECHO, greeted, link_of, opened, play
 from puppet import pack, puppet
 
 from gatehound.stores.redis import link as link_module
@@ -31,17 +33,9 @@ async def unanswered() -> AsyncIterator[Link]:
 
 
 async def read(link: Link, *replies: Any) -> None:
-    """Let the loop read these, all at once and in no task, and nothing more of that turn."""
-    done = asyncio.Event()
-
-    def received() -> None:
-        try:
-            link.data_received(b"".join(map(pack, replies)))
-        finally:
-            done.set()
-
-    asyncio.get_running_loop().call_soon(received)
-    await done.wait()
+    """Let the link read these, all at once, and let those go on who wait for them."""
+    link.data_received(b"".join(map(pack, replies)))
+    await asyncio.sleep(0)
 
 
 async def tasks(link: Link, *bodies: Any) -> list[asyncio.Task[Any]]:
@@ -52,7 +46,7 @@ async def tasks(link: Link, *bodies: Any) -> list[asyncio.Task[Any]]:
     return started
 
 
-def test_each_goes_on_in_the_turn_that_reads_after_all_replies_are_given_out() -> None:
+def test_all_of_one_read_go_on_after_it_in_their_order_and_contexts() -> None:
     async def body() -> None:
         async with unanswered() as link:
             order: list[Any] = []
@@ -63,15 +57,30 @@ def test_each_goes_on_in_the_turn_that_reads_after_all_replies_are_given_out() -
                 order.append((WHO.get(), replies, len(link._waiting)))
 
             started = await tasks(link, ask("a"), ask("b"), ask("c"))
-            loop = asyncio.get_running_loop()
-            loop.call_soon(lambda: link.data_received(pack(b"1") + pack(b"2")))
-            loop.call_soon(lambda: order.append("the turn goes on"))
+            link.data_received(pack(b"1") + pack(b"2"))
+            asyncio.get_running_loop().call_soon(order.append, "the next of the loop")
+            assert order == []
             await asyncio.sleep(0)
-            assert order == [("a", [b"1"], 1), ("b", [b"2"], 1), "the turn goes on"]
-            assert [task.done() for task in started] == [True, True, False]
+            assert order == [("a", [b"1"], 1), ("b", [b"2"], 1), "the next of the loop"]
             await read(link, b"3")
             assert order[3:] == [("c", [b"3"], 0)]
             await asyncio.gather(*started)
+
+    play(body)
+
+
+def test_one_callback_of_the_loop_is_for_all_of_a_read() -> None:
+    async def body() -> None:
+        async with unanswered() as link:
+
+            async def ask() -> Any:
+                return await link.ask([("GET", "x")])
+
+            started = await tasks(link, *[ask() for _ in range(5)])
+            waiting = len(asyncio.get_running_loop()._ready)  # type: ignore[attr-defined]
+            link.data_received(b"".join(pack(b"%d" % n) for n in range(5)))
+            assert len(asyncio.get_running_loop()._ready) == waiting + 1  # type: ignore[attr-defined]
+            assert await asyncio.gather(*started) == [[b"%d" % n] for n in range(5)]
 
     play(body)
 
@@ -111,64 +120,78 @@ def test_one_that_another_cancels_with_its_reply_there_is_cancelled() -> None:
     play(body)
 
 
-@pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit])
-def test_one_that_ends_the_program_keeps_no_reply_from_the_others(
-    ends: type[BaseException],
-) -> None:
+def test_frames_above_a_handler_show_nothing_of_what_others_were_told() -> None:
+    """Reporters of errors show the local variables of all frames, cut by nobody."""
+    seen: list[str] = []
+
+    def look() -> None:
+        frame = sys._getframe()
+        while (frame := frame.f_back) is not None:  # type: ignore[assignment]
+            seen.extend(map(repr, frame.f_locals.values()))
+
     async def body() -> None:
         async with unanswered() as link:
 
-            async def ask() -> Any:
-                return await link.ask([("GET", "x")])
+            async def ask(name: bytes) -> None:
+                await link.ask([("GET", name)])
+                look()
+
+            started = await tasks(link, ask(b"first"), ask(b"second"), ask(b"third"))
+            await read(link, b"told-first", b"told-second", b"told-third")
+            await asyncio.gather(*started)
+
+    play(body)
+    assert any("_Ready object" in text for text in seen)
+    assert [text for text in seen if "told-" in text] == []
+
+
+def _loops() -> list[Any]:
+    made: list[Any] = [pytest.param(asyncio.new_event_loop, id="asyncio")]
+    if importlib.util.find_spec("uvloop") is not None:
+        import uvloop
+
+        made.append(pytest.param(uvloop.new_event_loop, id="uvloop"))
+    return made
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("make_loop", _loops())
+def test_a_task_that_ends_the_program_ends_it_and_the_others_too(
+    url: str, admin: Any, make_loop: Callable[[], Any], ends: type[BaseException]
+) -> None:
+    others: list[asyncio.Task[Any]] = []
+    ending: list[asyncio.Task[Any]] = []
+
+    async def body() -> None:
+        async with opened(url, deadline=5.0) as wire:
+            await wire.call("TIME")
 
             async def ask_and_end() -> None:
-                await ask()
-                raise ends
+                await wire.call("EVAL", ECHO, 0, "x")
+                raise ends("over")
 
-            [first, ending, last] = await tasks(link, ask(), ask_and_end(), ask())
-            raised: list[BaseException] = []
+            others.append(asyncio.create_task(wire.call("EVAL", ECHO, 0, "y")))
+            ending.append(asyncio.create_task(ask_and_end()))
+            others.append(asyncio.create_task(wire.call("EVAL", ECHO, 0, "z")))
+            await asyncio.wait(ending, timeout=5)
+            raise AssertionError("the program went on")
 
-            def received() -> None:
-                try:
-                    link.data_received(pack(b"1") + pack(b"2") + pack(b"3"))
-                except BaseException as error:
-                    raised.append(error)
-
-            asyncio.get_running_loop().call_soon(received)
-            assert [await first, await last] == [[b"1"], [b"3"]]
-            assert [type(error) for error in raised] == [ends]
-            assert type(ending.exception()) is ends
-
-    play(body)
-
-
-def test_within_a_task_or_in_its_own_context_it_is_left_to_the_loop() -> None:
-    async def body() -> None:
-        async with unanswered() as link:
-
-            async def ask() -> Any:
-                return await link.ask([("GET", "x")])
-
-            [task] = await tasks(link, ask())
-            link.data_received(pack(b"1"))  # by this very task: it is not over yet
-            assert not task.done()
-            assert await task == [b"1"]
-
-            context = contextvars.copy_context()
-            task = asyncio.create_task(ask(), context=context)
-            await asyncio.sleep(0)
-            asyncio.get_running_loop().call_soon(link.data_received, pack(b"2"), context=context)
-            assert await task == [b"2"]
-
-    play(body)
+    with (
+        pytest.raises(ends, match="over"),
+        asyncio.Runner(loop_factory=make_loop) as runner,
+    ):
+        runner.run(body())
+    assert type(ending[0].exception()) is ends
+    assert [task.done() for task in others] == [True, True]
 
 
 @pytest.mark.parametrize("knows", [True, False])
-def test_two_that_wait_for_one_and_none_that_waits_are_served_as_ever(
+def test_two_that_wait_for_one_and_what_nobody_waits_for_are_served_as_ever(
     knows: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`False` stands for a Python whose futures do not say who waits for them."""
-    monkeypatch.setattr(link_module, "_KNOWS_WHO_WAITS", knows)
+    """`False` stands for a Python whose futures do not say who waits, and for nest_asyncio."""
+    if not knows:
+        monkeypatch.setattr(link_module, "_FUTURE", None)
 
     async def body() -> None:
         async with unanswered() as link:

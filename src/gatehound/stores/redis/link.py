@@ -9,8 +9,9 @@ Rules
   4. A question that waits for longer than the deadline fails, and nobody asks over this connection
      any more; those behind it wait until their own deadline. One timer does that for all.
   5. What cannot be read, or was not asked for, fails all that wait: no reply can be trusted.
-  6. Who waits goes on in the very turn of the loop that reads the reply, after all replies of
-     that read have found their places. A turn of its own takes as long as the reply took.
+  6. All whose replies came in one read are called by the loop at once: one callback for each costs
+     more than the reply. Nothing of what was read stands in the frames above a handler, where
+     whatever reports its errors would show it.
 
 redis-py opens the connection (hot.py). A link belongs to one loop and takes no locks.
 """
@@ -19,12 +20,14 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from asyncio import current_task
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
+from gatehound.model import Silent
 from gatehound.stores.redis.hot import (
     MORE,
     Closed,
@@ -43,9 +46,8 @@ from gatehound.stores.redis.trouble import is_silence
 _SECOND_LOOK: Final = 0.005
 
 _Replies: TypeAlias = "asyncio.Future[list[Any]]"
-# Who waits for replies that have come, as its future knows it.
-_Ready: TypeAlias = tuple[Callable[[_Replies], object], Context, _Replies]
-_KNOWS_WHO_WAITS: Final = hasattr(asyncio.Future, "_callbacks")  # as CPython's do
+_FUTURE: Final = asyncio.Future
+_KNOWS_WHO_WAITS: Final = hasattr(_FUTURE, "_callbacks")  # as CPython's do
 
 
 class Link(asyncio.Protocol):
@@ -125,17 +127,11 @@ class Link(asyncio.Protocol):
     # --- what the transport says ---
 
     def data_received(self, data: bytes) -> None:
-        """Give each reply to the question whose turn it is, and let those go on who wait."""
-        ready: list[_Ready] = []
-        try:
-            self._take(data, ready)
-        finally:
-            _go_on(ready, self._loop)
-
-    def _take(self, data: bytes, ready: list[_Ready]) -> None:
+        """Give each reply to the question whose turn it is."""
         waiting, replies, gets = self._waiting, self._replies, self._reader.gets
-        # Within a task no other can go on.
-        may_go_on = _KNOWS_WHO_WAITS and current_task(self._loop) is None
+        # nest_asyncio puts another class there: a handler may then wait within for another one.
+        is_shared = len(waiting) > 1 and _KNOWS_WHO_WAITS and asyncio.Future is _FUTURE
+        ready: deque[_Waiting] | None = None
         answered, began = 0, 0.0
         try:
             self._reader.feed(data)
@@ -147,21 +143,17 @@ class Link(asyncio.Protocol):
                 if count == 1 or len(replies) == count:
                     waiting.popleft()
                     if not future.done():
-                        if may_go_on and (waits := future._callbacks) and len(waits) == 1:
+                        if is_shared and (waits := future._callbacks) and len(waits) == 1:
                             [(wakeup, context)] = waits
-                            future.remove_done_callback(wakeup)  # else the loop calls it
-                            ready.append((wakeup, context, future))
+                            if ready is None:
+                                ready = self._call_soon()
+                            ready.append(_Waiting(wakeup, context, future))
+                            future.remove_done_callback(wakeup)  # which else is called alone
                         future.set_result(replies)
                     replies = []
                     answered += 1
-        except Stray:
-            self._end(self._errors.InvalidResponse, "a reply that nobody had asked for")
-            return
-        except self._errors.InvalidResponse as error:
-            self._end(self._errors.InvalidResponse, str(error))
-            return
-        except Exception as error:  # it broke what redis-py makes of replies
-            self._end(ValueError, repr(error))
+        except Exception as error:
+            self._end(*self._told(error))
             return
         except BaseException:  # a reply may be lost, and the next would be taken for it
             self._end(Closed, "")
@@ -172,6 +164,20 @@ class Link(asyncio.Protocol):
             self._server.breaker.answered(began)
         if not (waiting or self.is_open):
             self._end(Closed, "")
+
+    def _told(self, error: Exception) -> tuple[type[Exception], str]:
+        """Say what it means that the replies could not be taken."""
+        if isinstance(error, Stray):
+            return self._errors.InvalidResponse, "a reply that nobody had asked for"
+        if isinstance(error, self._errors.InvalidResponse):
+            return self._errors.InvalidResponse, str(error)
+        return ValueError, repr(error)  # it broke what redis-py makes of replies
+
+    def _call_soon(self) -> deque[_Waiting]:
+        """Return those whom the loop calls in its next turn: nobody yet."""
+        ready = _Ready(self._loop, deque())
+        self._loop.call_soon(ready.go_on)
+        return ready.waiting
 
     def eof_received(self) -> bool:
         """Fail all that wait, and take no more until `connection_lost` follows."""
@@ -318,14 +324,27 @@ def _fail(future: _Replies, error: Exception) -> None:
         future.set_exception(error)
 
 
-def _go_on(ready: list[_Ready], loop: asyncio.AbstractEventLoop) -> None:
-    """Call who waits, as the loop would in its next turn."""
-    for place, (wakeup, context, future) in enumerate(ready, 1):
+class _Waiting(Silent, msgspec.Struct, eq=False):
+    """Who waits for replies that have come, as its future knew it."""
+
+    wakeup: Callable[[_Replies], object]
+    context: Context
+    future: _Replies
+
+
+class _Ready(Silent, msgspec.Struct, eq=False):
+    """All whose replies came in one read."""
+
+    loop: asyncio.AbstractEventLoop
+    waiting: deque[_Waiting]
+
+    def go_on(self) -> None:
+        """Call them, as the loop would one by one."""
         try:
-            context.run(wakeup, future)
-        except RuntimeError:  # this very context is the one in which we are
-            loop.call_soon(wakeup, future, context=context)
+            while self.waiting:
+                one = self.waiting.popleft()
+                one.context.run(one.wakeup, one.future)
         except BaseException:  # a task ends the program: the others may still clean up
-            for wakeup, context, future in ready[place:]:
-                loop.call_soon(wakeup, future, context=context)
+            if self.waiting:
+                self.loop.call_soon(self.go_on)
             raise
