@@ -8,6 +8,7 @@ import contextvars
 import importlib.util
 import sys
 from collections.abc import AsyncIterator, Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -77,9 +78,10 @@ def test_one_callback_of_the_loop_is_for_all_of_a_read() -> None:
                 return await link.ask([("GET", "x")])
 
             started = await tasks(link, *[ask() for _ in range(5)])
-            waiting = len(asyncio.get_running_loop()._ready)  # type: ignore[attr-defined]
+            loop: Any = asyncio.get_running_loop()
+            waiting = len(loop._ready)
             link.data_received(b"".join(pack(b"%d" % n) for n in range(5)))
-            assert len(asyncio.get_running_loop()._ready) == waiting + 1  # type: ignore[attr-defined]
+            assert len(loop._ready) == waiting + 1
             assert await asyncio.gather(*started) == [[b"%d" % n] for n in range(5)]
 
     play(body)
@@ -125,8 +127,8 @@ def test_frames_above_a_handler_show_nothing_of_what_others_were_told() -> None:
     seen: list[str] = []
 
     def look() -> None:
-        frame = sys._getframe()
-        while (frame := frame.f_back) is not None:  # type: ignore[assignment]
+        frame: FrameType | None = sys._getframe()
+        while (frame := frame and frame.f_back) is not None:
             seen.extend(map(repr, frame.f_locals.values()))
 
     async def body() -> None:
