@@ -237,6 +237,21 @@ class Cluster:
                 return next(server for server in self.servers if server.port == master[1])
         raise AssertionError(f"slot {slot} belongs to nobody")
 
+    def agrees_on(self, slot: int, owner: Server) -> bool:
+        """True once every server that answers has heard whose a slot is, and since which epoch.
+
+        Who is given a slot before it has heard of the last epoch claims it with an older one, and
+        loses it again.
+        """
+        own, said = self.id_of(owner), set()
+        for server in self.servers:
+            if server.process.poll() is None:
+                nodes = server.ask("CLUSTER", "NODES").decode().splitlines()
+                said.add(next(line.split()[6] for line in nodes if line.startswith(own)))
+                found = server.ask("CLUSTER", "SLOTS")
+                said.add(next(m[1] == owner.port for a, b, m, *_ in found if a <= slot <= b))
+        return len(said) == 2 and True in said
+
     def each_master(self) -> list[Server]:
         """The masters of this moment, in the order of their slots."""
         ports = dict.fromkeys(entry[2][1] for entry in sorted(self._ask_any("CLUSTER", "SLOTS")))
@@ -367,6 +382,7 @@ def move_slot(
         _migrate(source, target, slot, None)
         for server in (target, source, *cluster.each_master()):
             server.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+        until(lambda: cluster.agrees_on(slot, target))
 
     return end
 
