@@ -122,7 +122,19 @@ def test_one_that_another_cancels_with_its_reply_there_is_cancelled() -> None:
     play(body)
 
 
-def test_frames_above_a_handler_show_nothing_of_what_others_were_told() -> None:
+def _loops() -> list[Any]:
+    made: list[Any] = [pytest.param(asyncio.new_event_loop, id="asyncio")]
+    if importlib.util.find_spec("uvloop") is not None:
+        import uvloop
+
+        made.append(pytest.param(uvloop.new_event_loop, id="uvloop"))
+    return made
+
+
+@pytest.mark.parametrize("make_loop", _loops())
+def test_frames_above_a_handler_show_nothing_of_what_others_were_told(
+    url: str, admin: Any, make_loop: Callable[[], Any]
+) -> None:
     """Reporters of errors show the local variables of all frames, cut by nobody."""
     seen: list[str] = []
 
@@ -132,28 +144,20 @@ def test_frames_above_a_handler_show_nothing_of_what_others_were_told() -> None:
             seen.extend(map(repr, frame.f_locals.values()))
 
     async def body() -> None:
-        async with unanswered() as link:
+        async with opened(url, deadline=5.0) as wire:
+            await wire.call("TIME")
+            link = link_of(wire)
 
-            async def ask(name: bytes) -> None:
-                await link.ask([("GET", name)])
+            async def ask(number: int) -> None:
+                await link.ask([("EVAL", "return 'told-' .. ARGV[1]", 0, number)])
                 look()
 
-            started = await tasks(link, ask(b"first"), ask(b"second"), ask(b"third"))
-            await read(link, b"told-first", b"told-second", b"told-third")
-            await asyncio.gather(*started)
+            await asyncio.gather(*[asyncio.create_task(ask(n)) for n in range(9)])
 
-    play(body)
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(body())
     assert any("_Ready object" in text for text in seen)
     assert [text for text in seen if "told-" in text] == []
-
-
-def _loops() -> list[Any]:
-    made: list[Any] = [pytest.param(asyncio.new_event_loop, id="asyncio")]
-    if importlib.util.find_spec("uvloop") is not None:
-        import uvloop
-
-        made.append(pytest.param(uvloop.new_event_loop, id="uvloop"))
-    return made
 
 
 @pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit])

@@ -9,9 +9,10 @@ Rules
   4. A question that waits for longer than the deadline fails, and nobody asks over this connection
      any more; those behind it wait until their own deadline. One timer does that for all.
   5. What cannot be read, or was not asked for, fails all that wait: no reply can be trusted.
-  6. All whose replies came in one read are called by the loop at once: one callback for each costs
-     more than the reply. Nothing of what was read stands in the frames above a handler, where
-     whatever reports its errors would show it.
+  6. All whose replies came in one read are called at once: a callback of the loop for each costs
+     more than the reply. Under uvloop that is within the read, before new requests; other loops
+     call them in their next turn, because what was read MUST NOT stand in the frames above a
+     handler, where whatever reports its errors would show it.
 
 redis-py opens the connection (hot.py). A link belongs to one loop and takes no locks.
 """
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from asyncio import current_task
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
@@ -58,6 +60,7 @@ class Link(asyncio.Protocol):
         if is_over:  # it was said already, and nobody would say it again
             raise server.errors.ConnectionError("Connection closed by server.")
         self._loop = asyncio.get_running_loop()
+        self._is_uvloop = type(self._loop).__module__.partition(".")[0] == "uvloop"
         self._server = server
         self._clock = server.clock
         self._deadline = server.deadline
@@ -127,11 +130,24 @@ class Link(asyncio.Protocol):
     # --- what the transport says ---
 
     def data_received(self, data: bytes) -> None:
-        """Give each reply to the question whose turn it is."""
-        waiting, replies, gets = self._waiting, self._replies, self._reader.gets
+        """Give each reply to the question whose turn it is, and let those go on who wait."""
         # nest_asyncio puts another class there: a handler may then wait within for another one.
-        is_shared = len(waiting) > 1 and _KNOWS_WHO_WAITS and asyncio.Future is _FUTURE
-        ready: deque[_Waiting] | None = None
+        knows = _KNOWS_WHO_WAITS and asyncio.Future is _FUTURE
+        if not knows or (len(self._waiting) < 2 and not self._is_uvloop):
+            self._take(data, None)
+            return
+        ready = _Ready(self._loop, deque())
+        try:
+            self._take(data, ready.waiting)
+        finally:
+            del data
+            if self._is_uvloop and current_task(self._loop) is None:
+                ready.go_on_here()
+            else:
+                self._loop.call_soon(ready.go_on)
+
+    def _take(self, data: bytes, ready: deque[_Waiting] | None) -> None:
+        waiting, replies, gets = self._waiting, self._replies, self._reader.gets
         answered, began = 0, 0.0
         try:
             self._reader.feed(data)
@@ -143,10 +159,8 @@ class Link(asyncio.Protocol):
                 if count == 1 or len(replies) == count:
                     waiting.popleft()
                     if not future.done():
-                        if is_shared and (waits := future._callbacks) and len(waits) == 1:
+                        if ready is not None and (waits := future._callbacks) and len(waits) == 1:
                             [(wakeup, context)] = waits
-                            if ready is None:
-                                ready = self._call_soon()
                             ready.append(_Waiting(wakeup, context, future))
                             future.remove_done_callback(wakeup)  # which else is called alone
                         future.set_result(replies)
@@ -172,12 +186,6 @@ class Link(asyncio.Protocol):
         if isinstance(error, self._errors.InvalidResponse):
             return self._errors.InvalidResponse, str(error)
         return ValueError, repr(error)  # it broke what redis-py makes of replies
-
-    def _call_soon(self) -> deque[_Waiting]:
-        """Return those whom the loop calls in its next turn: nobody yet."""
-        ready = _Ready(self._loop, deque())
-        self._loop.call_soon(ready.go_on)
-        return ready.waiting
 
     def eof_received(self) -> bool:
         """Fail all that wait, and take no more until `connection_lost` follows."""
@@ -324,6 +332,10 @@ def _fail(future: _Replies, error: Exception) -> None:
         future.set_exception(error)
 
 
+def _raise(error: BaseException) -> None:
+    raise error
+
+
 class _Waiting(Silent, msgspec.Struct, eq=False):
     """Who waits for replies that have come, as its future knew it."""
 
@@ -348,3 +360,10 @@ class _Ready(Silent, msgspec.Struct, eq=False):
             if self.waiting:
                 self.loop.call_soon(self.go_on)
             raise
+
+    def go_on_here(self) -> None:
+        """Call them at once; what ends the program is left to the loop, which ends by it."""
+        try:
+            self.go_on()
+        except BaseException as error:
+            self.loop.call_soon(_raise, error)
