@@ -167,8 +167,7 @@ class Events:
         """Hand an event to every sink; never raises. One without a time gets the local one."""
         if not event.at:
             event = replace(event, at=time.time())
-        if self._floods:
-            self._tell_held()
+        self._tell_held()
         self._hand_out(event)
 
     def _hand_out(self, event: Event) -> None:
@@ -180,9 +179,8 @@ class Events:
 
     def redacted(self, event: Event) -> Event:
         """Return the event with its address at the precision of the settings."""
-        if self._precision == "full":
-            return event
-        return replace(event, address=coarse(event.address, self._precision))
+        address = coarse(event.address, self._precision)
+        return event if address == event.address else replace(event, address=address)
 
     def admits(self, name: str) -> bool:
         """Say whether one more event of this name is told now; else it is counted.
@@ -224,6 +222,8 @@ class Events:
 
     def _tell_held(self, *, ends: bool = False) -> None:
         """Tell how many were held back in windows that are over."""
+        if not self._floods:
+            return
         now = self._monotonic()
         over = [n for n, f in self._floods.items() if ends or now - f.since >= FLOOD_WINDOW]
         for name in over:

@@ -159,8 +159,6 @@ async def shown(
 @lru_cache(4096)  # the same few are shown again and again
 def address_of(packed: bytes) -> Address | None:
     """Return the address of 4 or 16 bytes, None for b""."""
-    if len(packed) == 4:  # nearly all: `ip_address` tries one after the other
-        return ipaddress.IPv4Address(packed)
     return ipaddress.ip_address(packed) if packed else None
 
 

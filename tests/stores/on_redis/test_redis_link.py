@@ -34,6 +34,7 @@ from gatehound.stores.redis.link import Link
 from gatehound.stores.redis.node import Way
 from gatehound.stores.redis.pooled import Pooled
 from gatehound.stores.redis.wire import ScriptMissing, SlotMoving, Wire
+from parts import missing
 
 
 def echo(n: int) -> tuple[Any, ...]:
@@ -455,7 +456,7 @@ UVLOOP = """
 def test_on_uvloop_answers_that_are_there_are_not_late(url: str, admin: Any) -> None:
     """It may look at timers before it reads."""
     if importlib.util.find_spec("uvloop") is None:
-        pytest.skip("uvloop is missing")
+        missing("uvloop")
     code = textwrap.dedent(UVLOOP)
     command = [sys.executable, "-W", "error", "-c", code, url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import importlib.util
 import sys
 from collections.abc import AsyncIterator, Callable
 from types import FrameType
@@ -17,6 +16,7 @@ from puppet import pack, puppet
 
 from gatehound.stores.redis import link as link_module
 from gatehound.stores.redis.link import Link
+from parts import missing
 
 WHO: contextvars.ContextVar[str] = contextvars.ContextVar("who")
 
@@ -122,16 +122,18 @@ def test_one_that_another_cancels_with_its_reply_there_is_cancelled() -> None:
     play(body)
 
 
-def _loops() -> list[Any]:
-    made: list[Any] = [pytest.param(asyncio.new_event_loop, id="asyncio")]
-    if importlib.util.find_spec("uvloop") is not None:
+@pytest.fixture(params=["asyncio", "uvloop"])
+def make_loop(request: pytest.FixtureRequest) -> Callable[[], Any]:
+    if request.param == "asyncio":
+        return asyncio.new_event_loop
+    try:
         import uvloop
+    except ImportError:
+        missing("uvloop")
+    make: Callable[[], Any] = uvloop.new_event_loop
+    return make
 
-        made.append(pytest.param(uvloop.new_event_loop, id="uvloop"))
-    return made
 
-
-@pytest.mark.parametrize("make_loop", _loops())
 def test_frames_above_a_handler_show_nothing_of_what_others_were_told(
     url: str, admin: Any, make_loop: Callable[[], Any]
 ) -> None:
@@ -161,7 +163,6 @@ def test_frames_above_a_handler_show_nothing_of_what_others_were_told(
 
 
 @pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("make_loop", _loops())
 def test_a_task_that_ends_the_program_ends_it_and_the_others_too(
     url: str, admin: Any, make_loop: Callable[[], Any], ends: type[BaseException]
 ) -> None:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from asyncio import current_task
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
@@ -141,9 +140,9 @@ class Link(asyncio.Protocol):
             self._take(data, ready.waiting)
         finally:
             del data
-            if self._is_uvloop and current_task(self._loop) is None:
+            if self._is_uvloop and asyncio.current_task(self._loop) is None:
                 ready.go_on_here()
-            else:
+            elif ready.waiting:
                 self._loop.call_soon(ready.go_on)
 
     def _take(self, data: bytes, ready: deque[_Waiting] | None) -> None:
