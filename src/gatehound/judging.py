@@ -36,7 +36,8 @@ EVENT_OF_DETECTOR: Final = {
     "geo_anomaly": "session_geo_anomaly",
 }
 
-
+# In Python 3.11 a member of an enum takes longer to look up than a function to call.
+_STEP_UP: Final = Action.STEP_UP
 # Of at most 512 characters each: the same agents come again and again.
 _clipped: Final = lru_cache(2048)(clip_text)
 
@@ -105,7 +106,7 @@ class Judging(Settling):
             passage.record = change.record
             for event in change.events:
                 self.announce(event)
-        if judgement.fresh or judgement.verdict.action >= Action.STEP_UP:
+        if judgement.fresh or judgement.verdict.action >= _STEP_UP:
             await self.act(passage, record, judgement)
         if judgement.failures or judgement.reached:  # last: no count that fails may undo an end
             await self._tell_more(passage, judgement)
@@ -161,10 +162,10 @@ class Judging(Settling):
     ) -> Observation:
         """What detectors may look at, but for what is remembered."""
         is_login, seen, detection = passage.is_new_login, record.seen, self.detection
-        sid, now, turns = record.security.sid, passage.now, detection.turns
-        heard, alternations = turns.meet(sid, now)
+        sid, now, lookup = record.security.sid, passage.now, self.networks.lookup_packed
+        heard, alternations, places = detection.turns.meet(sid, now)
         used = max(passage.was_seen or seen.last_seen, heard)
-        before = self.networks.lookup_packed(seen.address) if seen.address else NOWHERE
+        before = lookup(seen.address) if seen.address else NOWHERE
         return Observation(  # by position: keywords of so many fields take eight times as long
             passage.request,
             passage.activity,
@@ -190,12 +191,7 @@ class Judging(Settling):
             NO_SLOT,
             NO_SLOT,
             frozenset(),
-            tuple(
-                [
-                    (self.networks.lookup_packed(address), at / 1000)
-                    for address, at in turns.places(sid)
-                ]
-            ),
+            tuple([(lookup(address), at / 1000) for address, at in places]) if places else (),
         )
 
     async def _amid(self, seen: Observation, record: Record) -> Observation:
@@ -289,10 +285,10 @@ class Judging(Settling):
     def _reachable(self, judgement: Judgement, record: Record) -> Judgement:
         """Hold a step-up until it is answered; one that no page can answer is a notification."""
         action, is_held = judgement.verdict.action, record.security.flags & STEP_UP
-        if action < Action.STEP_UP and not is_held:
+        if action < _STEP_UP and not is_held:
             return judgement
-        action = max(action, Action.STEP_UP if is_held else Action.ALLOW)
-        if action is Action.STEP_UP and self.settings.web.step_up_url is None:
+        action = max(action, _STEP_UP if is_held else Action.ALLOW)
+        if action is _STEP_UP and self.settings.web.step_up_url is None:
             action = Action.NOTIFY  # nobody is locked out
         if action is judgement.verdict.action:
             return judgement

@@ -159,7 +159,9 @@ async def shown(
 @lru_cache(4096)  # the same few are shown again and again
 def address_of(packed: bytes) -> Address | None:
     """Return the address of 4 or 16 bytes, None for b""."""
-    return ipaddress.ip_address(packed) if packed else None
+    if len(packed) == 4:  # without the questions that ip_address asks
+        return ipaddress.IPv4Address(packed)
+    return ipaddress.IPv6Address(packed) if packed else None
 
 
 def present(record: Record, networks: Networks, agent: str = "") -> Session:

@@ -205,7 +205,7 @@ NetworkKind: TypeAlias = Literal[
 ]
 
 
-class Network(msgspec.Struct, frozen=True):
+class Network(msgspec.Struct, frozen=True, gc=False):
     """What is known of an address. Empty text and 0 mean "not known".
 
     `location` is latitude and longitude in degrees, None not known. `kind` says who is behind
@@ -231,7 +231,7 @@ class Network(msgspec.Struct, frozen=True):
         return ", ".join(part for part in (self.city, self.country) if part)
 
 
-class Device(msgspec.Struct, frozen=True):
+class Device(msgspec.Struct, frozen=True, gc=False):
     """What a User-Agent header claims. Empty text means "not known".
 
     `is_app` is True for a phone's app: for its web view and for the HTTP library of its own code.
@@ -246,7 +246,7 @@ class Device(msgspec.Struct, frozen=True):
     is_app: bool = False
 
 
-class Session(msgspec.Struct, frozen=True):
+class Session(msgspec.Struct, frozen=True, gc=False):
     """One sign-in as people see it. Times are seconds since 1970.
 
     `public_id` names the session for its whole life and authenticates nobody. `expires` is
@@ -280,7 +280,7 @@ class Session(msgspec.Struct, frozen=True):
     user_avatar: str = ""
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """Why the session that a cookie names is over, and since when (seconds since 1970)."""
 
     reason: EndReason
@@ -292,7 +292,7 @@ class Ended(msgspec.Struct, frozen=True):
         return self.reason.text
 
 
-class Signal(msgspec.Struct, frozen=True):
+class Signal(msgspec.Struct, frozen=True, gc=False):
     """One finding of a detector.
 
     `code` is a fact in the past tense (`network_changed`), `weight` is in points of the
@@ -309,7 +309,7 @@ class Signal(msgspec.Struct, frozen=True):
     at: float = 0.0
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What the policy decided, the score it decided on, and why."""
 
     action: Action = Action.ALLOW
@@ -320,7 +320,7 @@ class Verdict(msgspec.Struct, frozen=True):
 Notify = Literal["", "user", "admins", "both"]
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """Something that happened, for people and programs.
 
     `name` is one of gatehound.events.NAMES. `user_id` and `public_id` are None where nobody

@@ -12,8 +12,8 @@ from gatehound.acting import Acting
 from gatehound.detection.device import MAX_AGENT
 from gatehound.model import Verdict
 from gatehound.passage import Passage
-from gatehound.standing import is_suspicious, standing_action
-from gatehound.stores.record import FLAGGED, STEP_UP, WATCHED, Record
+from gatehound.standing import standing_action
+from gatehound.stores.record import FLAGGED, STEP_UP, WATCHED, Record, Seen
 
 NOTHING_STANDS: Final = Verdict()
 LOOKED_AT: Final = FLAGGED | STEP_UP | WATCHED
@@ -44,44 +44,44 @@ class Settling(Acting):
 
     def _has_settled(self, passage: Passage, record: Record, pair: bytes) -> bool:
         """Is_settled, for all other requests."""
-        if passage.was_seen and pair in record.seen.pairs:  # else it is judged, and noted there
+        security, pairs, detection = record.security, record.seen.pairs, self.detection
+        is_known, turns = pair in pairs, detection.turns
+        if passage.was_seen and is_known:  # else it is judged, and noted there
             self.note_active(passage, record)
-        is_due = self.detection.population.is_due
-        turns, sid = self.detection.turns, record.sid
-        if pair != record.seen.pairs[0] or sid in turns:
+        is_due = detection.population.is_due
+        if pair != pairs[0] or security.sid in turns:
             is_due |= self._is_turn(passage, record, pair)
-        if is_suspicious(record):
+        if security.flags & (FLAGGED | STEP_UP):
             # It is looked at each time, so that its reasons can be shown.
             passage.verdict = Verdict(standing_action(record))
             return False
         passage.verdict = NOTHING_STANDS
-        if is_due or pair not in record.seen.pairs:
+        if is_due or not is_known:
             return False
-        if record.security.flags & WATCHED:
+        if security.flags & WATCHED:
             request = passage.request
             if self.detection.policy.caution(request.method, request.path, record.roles) > 0:
                 return False
-        turns.hear(sid, passage.now)
+        turns.hear(security.sid, passage.now)
         return True
 
     def _is_turn(self, passage: Passage, record: Record, pair: bytes) -> bool:
         """Note a turn; True where it is worth a look, and the other one is what was judged last."""
-        turns, seen = self.detection.turns, record.seen
-        is_due = turns.note(record.sid, pair, seen.pairs[0], passage.now)
-        self._note_place(passage, record, pair)
+        turns, seen, sid = self.detection.turns, record.seen, record.security.sid
+        is_due = turns.note(sid, pair, seen.pairs[0], passage.now)
+        self._note_place(passage, sid, seen, pair)
         if not is_due:
             return False
         if self.detection.pair(seen.address or None, seen.agent) != pair:
             return True
-        turns.put_off(record.sid)
+        turns.put_off(sid)
         return False
 
-    def _note_place(self, passage: Passage, record: Record, pair: bytes) -> None:
+    def _note_place(self, passage: Passage, sid: bytes, seen: Seen, pair: bytes) -> None:
         """Note from where a session that goes back and forth is used, in contexts that it has."""
-        turns, sid, seen = self.detection.turns, record.sid, record.seen
-        heard = turns.heard(sid)
+        turns = self.detection.turns
         # It has just left the context that it was judged in, where it was heard of until now.
-        if heard and pair != seen.pairs[0] and not turns.places(sid):
+        if pair != seen.pairs[0] and not turns.places(sid) and (heard := turns.heard(sid)):
             turns.stay(sid, seen.pairs[0], seen.address, heard)
         if pair in seen.pairs:
             turns.stay(sid, pair, self.kept_address(passage.client_ip.packed), passage.now)

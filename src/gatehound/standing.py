@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from gatehound.detection import Judgement
 from gatehound.model import Action
 from gatehound.stores.record import FLAGGED, NOTIFIED, STANDING, STEP_UP, WATCHED, Record
+
+_ASKED: Final = {Action.NOTIFY: NOTIFIED, Action.STEP_UP: NOTIFIED | STEP_UP}
 
 
 def standing_action(record: Record) -> Action:
@@ -35,11 +39,9 @@ def flags_of(judgement: Judgement) -> int:
     """
     action = judgement.verdict.action
     flags = FLAGGED if judgement.flag else 0
-    flags |= WATCHED if action is not Action.ALLOW else 0
-    if judgement.is_here:
-        return flags
-    flags |= NOTIFIED if action in (Action.NOTIFY, Action.STEP_UP) else 0
-    return flags | (STEP_UP if action is Action.STEP_UP else 0)
+    if action:  # all but ALLOW
+        flags |= WATCHED
+    return flags if judgement.is_here else flags | _ASKED.get(action, 0)
 
 
 def with_flags(record: Record, flags: int) -> Record:

@@ -25,13 +25,15 @@ _MAX_ERROR: Final = 200
 def look_at_once(
     detectors: Iterable[Detector], seen: Observation, failures: list[tuple[str, str]]
 ) -> list[Signal]:
-    """`look`, for built-in detectors without slots: none of them waits, and each makes a list."""
+    """`look`, for built-in detectors without slots: none waits, each makes a list of signals."""
     fresh: list[Signal] = []
+    now = seen.now
     for detector in detectors:
         try:
             found: Any = detector.inspect(seen)
-            if found:
-                fresh += [_signed(one, detector, seen.now) for one in found]
+            for one in found:
+                weight, name = float(one.weight), detector.name
+                fresh.append(Signal(one.code, weight, one.reason, one.detail, name, now))
         except Exception as error:  # a database may be damaged
             failures.append((detector.name, _told(error)))
     return fresh

@@ -61,6 +61,9 @@ from gatehound.model import (
 # Pairs of an address and an agent whose digests are remembered, at most 1 KB each.
 _CACHED_CONTEXTS: Final = 4096
 _WEIGHT: Final = attrgetter("weight")
+# In Python 3.11 a member of an enum takes longer to look up than a function to call.
+_FLAG: Final = Action.FLAG
+_ASSET: Final = Activity.ASSET
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -228,7 +231,7 @@ class Detection:
         varies = roles or policy.has_paths
         caution = policy.caution(request.method, request.path, roles) if varies else 0.0
         action, flag = scale.decide(weighed, score, now, flagged=flagged, caution=caution)
-        is_here = action >= Action.FLAG and policy.asks_here(action, request.method, request.path)
+        is_here = action >= _FLAG and policy.asks_here(action, request.method, request.path)
         action = Action.STEP_UP if is_here else action
         reached = scale.would(own, before, score, caution)
         is_learned = _may_learn(seen)
@@ -345,7 +348,7 @@ def _may_learn(seen: Observation) -> bool:
 
     Both properties begin with what is asked before them, which spares most requests the call.
     """
-    if seen.activity is Activity.ASSET and not seen.is_agent_comparable:
+    if seen.activity is _ASSET and not seen.is_agent_comparable:
         return False
     return not (seen.device.os == "iOS" and seen.may_be_emulated)
 

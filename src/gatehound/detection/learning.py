@@ -53,63 +53,63 @@ def learn(
         prefix = clip(prefix)
     country = "" if kind in PLACELESS else network.country
     continent = network.continent if country else ""
+    provider = f"{asn}{country}" if asn else ""
+    agent = "" if device is None else _agent_key(device, digest)
     for evidence in evidences:
         if prefix:
-            here = evidence.prefixes.get(prefix)
-            if here is None:
-                _make_room(evidence.prefixes, MAX_PREFIXES)
-                evidence.prefixes[prefix] = Entry(since, at)
+            _see(evidence.prefixes, prefix, MAX_PREFIXES, since, at)
+        if provider:
+            networks = evidence.networks
+            net = networks.get(provider)
+            if net is None:
+                while len(networks) >= MAX_NETWORKS:
+                    drop_oldest(networks)
+                build = network.build
+                networks[provider] = NetworkEntry(since, at, asn, country, continent, build, kind)
             else:
-                _stamp(here, since, at)
-        if asn:
-            _learn_provider(evidence.networks, network, country, continent, since, at)
+                _stamp(net, since, at)
+                # What the databases say now.
+                net.continent, net.build, net.kind = continent, network.build, kind
         if country:
-            place = evidence.countries.get(country)
+            countries = evidence.countries
+            place = countries.get(country)
             if place is None:
-                _make_room(evidence.countries, MAX_COUNTRIES)
-                evidence.countries[country] = CountryEntry(since, at, continent)
+                while len(countries) >= MAX_COUNTRIES:
+                    drop_oldest(countries)
+                countries[country] = CountryEntry(since, at, continent)
             else:
                 _stamp(place, since, at)
                 place.continent = continent
         if kind not in _COMMON_KINDS:
-            here = evidence.kinds.get(kind)
-            if here is None:
-                _make_room(evidence.kinds, MAX_KINDS)
-                evidence.kinds[kind] = Entry(since, at)
-            else:
-                _stamp(here, since, at)
+            _see(evidence.kinds, kind, MAX_KINDS, since, at)
         if device is not None:
-            _learn_agent(evidence.agents, device, digest, since, at)
+            _learn_agent(evidence.agents, agent, device, digest, since, at)
 
 
-def _learn_provider(
-    networks: dict[str, NetworkEntry],
-    network: Network,
-    country: str,
-    continent: str,
-    since: int,
-    at: int,
-) -> None:
-    asn, build, kind = network.asn, network.build, network.kind
-    key = f"{asn}{country}"
-    net = networks.get(key)
-    if net is None:
-        _make_room(networks, MAX_NETWORKS)
-        networks[key] = NetworkEntry(since, at, asn, country, continent, build, kind)
+def _see(entries: dict[str, Entry], key: str, bound: int, since: int, at: int) -> None:
+    entry = entries.get(key)
+    if entry is None:
+        while len(entries) >= bound:
+            drop_oldest(entries)
+        entries[key] = Entry(since, at)
     else:
-        _stamp(net, since, at)
-        # What the databases say now.
-        net.continent, net.build, net.kind = continent, build, kind
+        _stamp(entry, since, at)
+
+
+def _agent_key(device: Device, digest: bytes) -> str:
+    family = device.family
+    return f"{clip(family)}\0{clip(device.os)}" if family else digest.hex()
 
 
 def _learn_agent(
-    agents: dict[str, AgentEntry], device: Device, digest: bytes, since: int, at: int
+    agents: dict[str, AgentEntry], key: str, device: Device, digest: bytes, since: int, at: int
 ) -> None:
-    family, system = clip(device.family), clip(device.os)
-    key = f"{family}\0{system}" if family else digest.hex()
     used = agents.get(key)
+    system = clip(device.os)
     if used is None:
-        _make_room(agents, MAX_AGENTS)
+        while len(agents) >= MAX_AGENTS:
+            drop_oldest(agents)
+        family = clip(device.family)
         agents[key] = used = AgentEntry(since, at, family, system, device.version, digest)
     else:
         _stamp(used, since, at)
@@ -124,11 +124,6 @@ def _stamp(entry: Entry, since: int, at: int) -> None:
         entry.since = since
     if at >= entry.last + _STAMP:
         entry.last = at
-
-
-def _make_room(entries: dict[str, Any], bound: int) -> None:
-    while len(entries) >= bound:
-        drop_oldest(entries)
 
 
 def drop_oldest(entries: dict[str, Any]) -> None:

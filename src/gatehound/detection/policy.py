@@ -25,6 +25,7 @@ from gatehound.errors import SettingsError
 from gatehound.model import Action, Signal
 
 _Ladder: TypeAlias = tuple[tuple[float, Action], ...]
+_ALLOW: Final = Action.ALLOW  # in Python 3.11 a member of an enum takes long to look up
 _CAPS: Final[dict[Mode, Action]] = {
     "off": Action.ALLOW,
     "observe": Action.RECORD,
@@ -180,10 +181,10 @@ def decide(
 def _highest(
     ladder: _Ladder, cap: Action, signals: Sequence[Signal], score: float, caution: float
 ) -> Action:
+    action = _ALLOW
     if not signals:
-        return Action.ALLOW
+        return action
     score += caution if score > 0 else 0.0
-    action = Action.ALLOW
     for threshold, rung in ladder:
         if score < threshold:
             break

@@ -14,7 +14,7 @@ Counts may be off by what threads lose: all that is decided here needs many.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -28,6 +28,7 @@ from gatehound.errors import SettingsError
 from gatehound.model import Network
 
 Address: TypeAlias = IPv4Address | IPv6Address
+Place: TypeAlias = int | str  # the number of a provider, or a prefix
 
 WINDOW: Final = 3600.0  # seconds
 MAX_USERS: Final = 10_000
@@ -59,7 +60,7 @@ class Crowd(msgspec.Struct, frozen=True):
     address: str
 
 
-class _Active(msgspec.Struct):
+class _Active(msgspec.Struct, gc=False):
     group: str
     at: float
 
@@ -80,8 +81,9 @@ class Population:
         # the gaps that this leaves in front.
         self._users: OrderedDict[bytes, _Active] = OrderedDict()
         self._groups: dict[str, int] = {}
-        self._moves: OrderedDict[tuple[str, str], float] = OrderedDict()
-        self._movers: dict[str, set[str]] = {}  # the same by place, to be counted
+        self._over = 0.0  # until then nobody of them was last seen over an hour ago
+        self._moves: deque[tuple[float, Place, str]] = deque()
+        self._movers: dict[Place, dict[str, float]] = {}  # who came to a place, and when last
         self._large: set[str] = set()
         self.crowd: Crowd | None = None
         self.is_due = self._was_told = False  # is_due: from when a crowd was found until it is told
@@ -125,7 +127,8 @@ class Population:
             groups[group] = groups.get(group, 0) + 1
         before.at = now
         users[alias] = before
-        self._forget(now)
+        if now > self._over or len(users) > MAX_USERS:
+            self._forget(now)
         active = len(users)
         if active >= ENOUGH:
             if groups.get(group, 0) > SHARE * active or self._large or self.crowd is not None:
@@ -138,30 +141,28 @@ class Population:
 
         Within the hour, to the same provider; 0 where the network has no name.
         """
-        place = str(network.asn or network.prefix)
-        if place == "":
+        place: Place = network.asn or network.prefix
+        if not place:
             return 0
-        self._moves.pop((place, public_id), None)
         self._forget_moves(now)
-        self._moves[place, public_id] = now
-        movers = self._movers.setdefault(place, set())
-        movers.add(public_id)
+        self._moves.append((now, place, public_id))
+        movers = self._movers.setdefault(place, {})
+        movers[public_id] = now
         return len(movers)
 
     def _forget_moves(self, now: float) -> None:
         """Drop what is over an hour old, or one too many."""
-        while self._moves:
-            try:
-                oldest, at = next(iter(self._moves.items()))
-                if at >= now - WINDOW and len(self._moves) < MAX_MOVES:
-                    return
-                del self._moves[oldest]
-                movers = self._movers[oldest[0]]
-                movers.discard(oldest[1])
-                if not movers:
-                    del self._movers[oldest[0]]
-            except (KeyError, StopIteration, RuntimeError):  # another thread was faster
-                return
+        moves = self._moves
+        try:
+            while moves and (moves[0][0] < now - WINDOW or len(moves) >= MAX_MOVES):
+                at, place, mover = moves.popleft()
+                movers = self._movers[place]
+                if movers.get(mover) == at:  # else it came once more
+                    del movers[mover]
+                    if not movers:
+                        del self._movers[place]
+        except (IndexError, KeyError):  # another thread was faster
+            return
 
     def _leave(self, active: _Active) -> None:
         group, groups = active.group, self._groups
@@ -173,15 +174,20 @@ class Population:
 
     def _forget(self, now: float) -> None:
         """Drop who was last seen over an hour ago, or is one too many."""
-        while self._users:
-            try:
-                alias = next(iter(self._users))
-                active = self._users[alias]
-                if active.at >= now - WINDOW and len(self._users) <= MAX_USERS:
-                    return
-                self._leave(self._users.pop(alias))
-            except (KeyError, StopIteration, RuntimeError):  # another thread was faster
-                return
+        gone: list[bytes] = []
+        users = self._users
+        try:
+            for alias, active in users.items():
+                if active.at >= now - WINDOW and len(users) - len(gone) <= MAX_USERS:
+                    self._over = active.at + WINDOW
+                    break
+                gone.append(alias)
+        except RuntimeError:  # another thread came in between
+            return
+        for alias in gone:
+            left = users.pop(alias, None)
+            if left is not None:
+                self._leave(left)
 
     def _judge(self, group: str, packed: bytes | None, now: float) -> None:
         """Decide whether too many users share networks; it stays so until enough do not."""

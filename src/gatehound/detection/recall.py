@@ -33,6 +33,7 @@ class Recalled:
         "_settled_at",
         "_whole",
     )
+    _has_agent: bool
 
     def __init__(self, evidence: Evidence, settled_at: float | None = None) -> None:
         # Without a context nothing is known, as `Evidence.known` has it.
@@ -40,10 +41,9 @@ class Recalled:
         self._settled_at = settled_at
         self._limit = _EVER if settled_at is None else settled_at - SETTLED
         self._whole: Known | None = None
-        # What was asked last: all detectors ask about the same request.
+        # What was asked last, and then its answers: all detectors ask about the same request.
         self._network: Network | None = None
         self._agent: bytes | None = None
-        self._has_network = self._has_asn = self._has_agent = False
 
     def whole(self) -> Known:
         """Return all of it, for who looks closely."""

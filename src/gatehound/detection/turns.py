@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -24,8 +24,10 @@ MAX_SESSIONS: Final = 10_000
 # Of one session: the two that are not judged, and one that was pushed out of them just now.
 MAX_PLACES: Final = 3
 
+Places: TypeAlias = tuple[tuple[bytes, int], ...]  # addresses, and when each was used
 
-class _Turn(msgspec.Struct):
+
+class _Turn(msgspec.Struct, gc=False):
     """The last context of one session, since when, and the times of its alternations.
 
     `places` says from which address each of its contexts was used last, and when; latest last.
@@ -68,17 +70,19 @@ class Turns:
         """Return when the session was last heard of, 0 for never."""
         return self._heard.get(sid, 0)
 
-    def meet(self, sid: bytes, now: int) -> tuple[int, int]:
-        """Note a request; return when the session was heard of before, and its alternations.
+    def meet(self, sid: bytes, now: int) -> tuple[int, int, Places]:
+        """Note a request; return when the session was heard of before, `count` and `places`.
 
-        0 for never, and those within the window that ends now.
+        0 for never.
         """
-        before = self._heard.get(sid)
+        before, turn = self._heard.get(sid), self._sessions.get(sid)
         if before is None:
             self.hear(sid, now)
         else:
             self._heard[sid] = now
-        return before or 0, self.count(sid, now) if sid in self._sessions else 0
+        if turn is None:
+            return before or 0, 0, ()
+        return before or 0, _within(turn.changes, now), tuple(turn.places.values())
 
     def __contains__(self, sid: bytes) -> bool:
         """True for a session that was seen in more than one context."""
@@ -116,7 +120,7 @@ class Turns:
             del places[next(iter(places))]
         turn.places = places
 
-    def places(self, sid: bytes) -> tuple[tuple[bytes, int], ...]:
+    def places(self, sid: bytes) -> Places:
         """Return the addresses of a session's last contexts and when each was used, latest last.
 
         Empty for a session that was seen in one context alone.
@@ -133,7 +137,7 @@ class Turns:
     def count(self, sid: bytes, now: int) -> int:
         """Return the alternations within the window that ends now."""
         turn = self._sessions.get(sid)
-        return 0 if turn is None else len([1 for at in turn.changes if now - at < WINDOW])
+        return 0 if turn is None else _within(turn.changes, now)
 
     def _begin(self, sid: bytes, context: bytes, newest: bytes, now: int) -> None:
         if len(self._sessions) >= MAX_SESSIONS:
@@ -142,6 +146,10 @@ class Turns:
         # From a context that was not seen here yet, nothing can be said of when it began.
         changes = [now] if newest else []
         self._sessions[sid] = _Turn(context, now, changes)
+
+
+def _within(changes: list[int], now: int) -> int:
+    return len([1 for at in changes if now - at < WINDOW])
 
 
 def _drop_first(entries: dict[Hashable, Any]) -> Hashable:

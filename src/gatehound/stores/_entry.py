@@ -20,6 +20,7 @@ from gatehound.stores.answer import Before, Memory, Meta, NewSession, Standing
 from gatehound.stores.record import Record, Security, Seen, Tombstone
 
 T = TypeVar("T")
+_LIVE: Final = Standing.LIVE  # in Python 3.11 a member of an enum takes long to look up
 _CURSOR: Final = re.compile(r"[0-9]{16}(-[0-9a-f]{16})?")
 
 
@@ -54,12 +55,12 @@ class SessionEntry:
 
     def has_expired(self, now: int) -> bool:
         security = self.security
-        return now >= min(security.expires, self.seen.last_seen + security.idle)
+        return now >= security.expires or now >= self.seen.last_seen + security.idle
 
     def standing(self, secret_hash: bytes, now: int) -> tuple[Standing, str]:
         """Say what a secret of this living session is worth, and the class of its reuse."""
         if hmac.compare_digest(self.security.secret_hash, secret_hash):
-            return Standing.LIVE, ""
+            return _LIVE, ""
         previous = self.previous
         if previous is None or not hmac.compare_digest(previous.secret_hash, secret_hash):
             return Standing.REUSED, "stale"
@@ -69,7 +70,9 @@ class SessionEntry:
 
     def accepts(self, secret_hash: bytes, now: int) -> bool:
         """True for a secret that is valid now, the current one or a graced one."""
-        return self.standing(secret_hash, now)[0] in (Standing.LIVE, Standing.GRACE)
+        if hmac.compare_digest(self.security.secret_hash, secret_hash):
+            return True
+        return self.standing(secret_hash, now)[0] is Standing.GRACE
 
     def confirm(self, now: int) -> None:
         """Note that the current secret was presented: the grace of the old one begins."""

@@ -29,6 +29,7 @@ MAX_ENDS: Final = 10_000  # ends between two polls of a watch, which are 0.25 s 
 # A user is looked at twice, for the session and for its tombstone, and others come meanwhile:
 # with two looks for each who came the table would go on growing.
 _TIDY_USERS: Final = 8 * rule.TIDY_EVERY
+_LIVE: Final = Standing.LIVE  # in Python 3.11 a member of an enum takes long to look up
 _PLACE: Final = re.compile(r"[0-9]{1,16}")
 _FULL: Final = "the memory store is full: it holds max_users=%d users"
 _log = logging.getLogger(__name__)
@@ -160,9 +161,9 @@ class Table:
             record = expired[0].record if expired else None
             return Answer(standing, now, record, ended, expired=bool(expired))
         standing, reuse = session.standing(secret_hash, now)
-        if standing is Standing.LIVE:
+        if is_live := standing is _LIVE:
             session.confirm(now)
-        valid = standing in (Standing.LIVE, Standing.GRACE)
+        valid = is_live or standing is Standing.GRACE
         was_seen = session.slide(now, touch) if valid else 0
         return Answer(standing, now, user.record(session), reuse=reuse, was_seen=was_seen)
 

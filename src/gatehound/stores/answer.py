@@ -120,7 +120,7 @@ class Revoked(msgspec.Struct, frozen=True):
     now: int
 
 
-class Listed(msgspec.Struct, frozen=True):
+class Listed(msgspec.Struct, frozen=True, gc=False):
     """The living sessions of one user, oldest first; `finished` are those just noticed over.
 
     `disabled`: the user is, and has none.
@@ -132,14 +132,14 @@ class Listed(msgspec.Struct, frozen=True):
     disabled: bool = False
 
 
-class Memory(msgspec.Struct, frozen=True):
+class Memory(msgspec.Struct, frozen=True, gc=False):
     """Remembered evidence and its version; version 0 with b"" means nothing yet."""
 
     data: bytes = b""
     version: int = 0
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class Remembered(msgspec.Struct, frozen=True, gc=False):
     """What `remember` did.
 
     `done`: it was written. `gone`: the session is not there (or `secret_hash` is not its

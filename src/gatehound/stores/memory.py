@@ -173,9 +173,10 @@ class MemoryStore(Store):
 
     async def sessions(self, alias: bytes) -> Listed:
         with self._steps as now:
-            user, finished = self._table.user(alias), tuple[Finished, ...]()
-            entries = user.oldest_first()
-            if any(one.has_expired(now) for one in entries):
+            finished: tuple[Finished, ...] = ()
+            user = self._table.user(alias)
+            entries = user.living(now)
+            if len(entries) < len(user.sessions):
                 finished = self._table.end_expired(user, now)
                 entries = user.oldest_first()
             return Listed(tuple(map(user.record, entries)), now, finished, user.disabled)

@@ -60,16 +60,19 @@ class ImpossibleTravel(Detector):
             return []
         if known.has_network(here) or observation.user_known.has_network(here):
             return []
-        last = observation.previous, observation.last_used
+        last, asn, place = (observation.previous, observation.last_used), here.asn, here.location
         found: list[Signal] = []
         for there, used in (last, *observation.recent):
             if there.kind not in PLACED_BEFORE and not (
                 there.kind == "mobile" and _lives_on_a_carrier(observation)
             ):
                 continue
-            if here.asn != there.asn or not here.asn:
-                found += _compared(here, there, max(observation.now - used, MIN_SECONDS))
-        found.sort(key=_weight)
+            before = there.location
+            if (asn and asn == there.asn) or (place and before and _are_near(place, before)):
+                continue
+            found += _compared(here, there, max(observation.now - used, MIN_SECONDS))
+        if len(found) > 1:
+            found.sort(key=_weight)
         return found[-1:]
 
 
@@ -90,8 +93,6 @@ def _weight(signal: Signal) -> float:
 
 def _compared(here: Network, there: Network, seconds: float) -> list[Signal]:
     if here.location and there.location:
-        if _are_near(here.location, there.location):
-            return []
         return _by_distance(distance(here.location, there.location), seconds)
     return _by_country(here.country, there.country, seconds)
 
