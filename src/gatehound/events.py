@@ -179,6 +179,8 @@ class Events:
 
     def redacted(self, event: Event) -> Event:
         """Return the event with its address at the precision of the settings."""
+        if self._precision == "full":
+            return event
         address = coarse(event.address, self._precision)
         return event if address == event.address else replace(event, address=address)
 

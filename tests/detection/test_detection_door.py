@@ -279,7 +279,7 @@ def test_the_memory_of_the_session_is_always_needed() -> None:
 
 def test_unreadable_memories_are_reported_and_made_anew() -> None:
     story = Story(detection())
-    judged = story.step(memory=b"\x09later", user_memory=b"\x01\xff")
+    judged = story.step(memory=b"\x09later", user_memory=b"\x02\xff")
     assert [name for name, _ in judged.failures] == ["memory", "user_memory"]
     assert "version 9" in judged.failures[0][1]
     assert read(judged.memory)[0].known().has_prefix(ISP.prefix)
@@ -358,7 +358,7 @@ def test_memories_stay_small_for_ordinary_sessions() -> None:
     for network in (ISP, CELL, V6, ISP_OTHER):
         story.step(network)
     assert len(story.memory) < 400
-    assert Evidence().pack()[0] == 1
+    assert Evidence().pack()[0] == 2
 
 
 PACKAGE = Path(gatehound.detection.__file__).parent

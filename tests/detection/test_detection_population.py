@@ -333,6 +333,18 @@ def test_the_same_session_counts_once() -> None:
     assert population.note_move("two", AMERICA, NOW + 50) == 2
 
 
+def test_who_comes_once_more_counts_for_an_hour_from_then() -> None:
+    population = Population()
+    population.note_move("one", AMERICA, NOW)
+    population.note_move("two", AMERICA, NOW + 1)
+    population.note_move("one", AMERICA, NOW + 1800)
+    assert population.note_move("three", AMERICA, NOW + WINDOW + 2) == 2  # two has gone
+    assert population.note_move("four", AMERICA, NOW + 1800 + WINDOW) == 3
+    assert population.note_move("five", AMERICA, NOW + 1800 + WINDOW + 1) == 3  # and so has one
+    assert population.note_move("six", AMERICA, NOW + 3 * WINDOW) == 1
+    assert len(population._moves) == 1
+
+
 def test_one_provider_is_one_place_and_a_prefix_where_none_is_known() -> None:
     population, bare = Population(), Network(prefix="192.0.2.0/24")
     assert population.note_move("one", AMERICA, NOW) == 1

@@ -19,20 +19,26 @@ The bytes are msgpack (msgspec), written by us alone into our own store.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from gatehound.detection.entry import AgentEntry, CountryEntry, Entry, NetworkEntry
+from gatehound.detection.entry import (
+    AgentEntry,
+    CountryEntry,
+    Entry,
+    NetworkEntry,
+    country_in,
+)
 from gatehound.detection.known import Known, KnownAgent, KnownNetwork
 from gatehound.detection.learning import clip, drop_oldest, learn
+from gatehound.detection.neighbours import continent as continent_of
 from gatehound.model import Device, Network, Signal
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_BYTES: Final = 4096  # what stores keep of one session or one user
 MAX_SIGNALS: Final = 12
 SLOT_BYTES: Final = 256  # of one detector
@@ -44,8 +50,6 @@ REORDER: Final = 30.0
 # teach them his own network in a minute and use it in the next session.
 SETTLED: Final = 86_400
 _NEGLIGIBLE: Final = 0.05
-
-_LAST: Final = attrgetter("last")
 
 Value: TypeAlias = bytes | str | int | float | bool | None
 
@@ -90,9 +94,9 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
             return _NOTHING_KNOWN
         limit = math.inf if settled_at is None else settled_at - SETTLED
         prefixes = [key for key, one in self.prefixes.items() if one.since <= limit]
-        countries = {k: one.continent for k, one in self.countries.items() if one.since <= limit}
+        countries = known_countries(self.countries, limit)
         kinds = [key for key, one in self.kinds.items() if one.since <= limit]
-        networks = known_networks(self.networks.values(), limit)
+        networks = known_networks(self.networks, limit)
         agents = known_agents(self.agents.values(), limit)
         if not (prefixes or networks or countries or agents or kinds):
             return _NOTHING_KNOWN  # every user's first day
@@ -254,19 +258,38 @@ def slot_size(values: dict[str, Value]) -> int:
     return len(_ENCODE(values))
 
 
-def known_networks(entries: Iterable[NetworkEntry], limit: float) -> tuple[KnownNetwork, ...]:
+def known_networks(entries: Mapping[str, NetworkEntry], limit: float) -> tuple[KnownNetwork, ...]:
     """Show the entries that were first seen at `limit` or before, the latest first."""
-    kept = [one for one in entries if one.since <= limit]
+    kept = [item for item in entries.items() if item[1].since <= limit]
     if len(kept) > 1:
-        kept.sort(key=_LAST, reverse=True)
-    return tuple([KnownNetwork(o.asn, o.country, o.continent, o.build, o.kind) for o in kept])
+        kept.sort(key=_last_of, reverse=True)
+    return tuple([_known_network(key, one) for key, one in kept])
+
+
+def _known_network(key: str, one: NetworkEntry) -> KnownNetwork:
+    country = country_in(key, one.asn)
+    continent = one.continent or continent_of(country)
+    return KnownNetwork(one.asn, country, continent, one.build, one.kind)
+
+
+def _last_of(item: tuple[str, NetworkEntry]) -> int:
+    return item[1].since + item[1].span
+
+
+def known_countries(entries: Mapping[str, CountryEntry], limit: float) -> dict[str, str]:
+    """Show each country with its continent, in the order in which they were learned."""
+    return {
+        country: one.continent or continent_of(country)
+        for country, one in entries.items()
+        if one.since <= limit
+    }
 
 
 def known_agents(entries: Iterable[AgentEntry], limit: float) -> tuple[KnownAgent, ...]:
     """Show browsers in the same way."""
     kept = [one for one in entries if one.since <= limit]
     if len(kept) > 1:
-        kept.sort(key=_LAST, reverse=True)
+        kept.sort(key=lambda one: one.since + one.span, reverse=True)
     return tuple(
         [KnownAgent(o.family, o.os, o.version, o.digest, o.is_script, o.is_app) for o in kept]
     )

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from gatehound.detection.entry import AgentEntry, CountryEntry, Entry, NetworkEntry
+from gatehound.detection.entry import AgentEntry, CountryEntry, Entry, NetworkEntry, key_of
+from gatehound.detection.neighbours import continent as continent_of
 from gatehound.model import Device, Network
 
 MAX_PREFIXES: Final = 32
@@ -23,6 +24,7 @@ PLACELESS: Final = frozenset({"proxy", "vpn", "tor"})
 _COMMON_KINDS: Final = frozenset({"", "isp", "business"})
 # A set entry is stamped at most so often, or every judged request would rewrite the memory.
 _STAMP: Final = 60
+_END: Final = 1 << 62  # only a damaged memory has later times, and they could not be written
 
 
 class Sets(Protocol):
@@ -52,8 +54,8 @@ def learn(
     if len(prefix) > MAX_TEXT or not prefix.isascii():
         prefix = clip(prefix)
     country = "" if kind in PLACELESS else network.country
-    continent = network.continent if country else ""
-    provider = f"{asn}{country}" if asn else ""
+    continent = _odd_continent(network.continent, country)
+    provider = key_of(asn, country) if asn else ""
     agent = "" if device is None else _agent_key(device, digest)
     for evidence in evidences:
         if prefix:
@@ -65,7 +67,7 @@ def learn(
                 while len(networks) >= MAX_NETWORKS:
                     drop_oldest(networks)
                 build = network.build
-                networks[provider] = NetworkEntry(since, at, asn, country, continent, build, kind)
+                networks[provider] = NetworkEntry(since, at - since, asn, continent, build, kind)
             else:
                 _stamp(net, since, at)
                 # What the databases say now.
@@ -76,7 +78,7 @@ def learn(
             if place is None:
                 while len(countries) >= MAX_COUNTRIES:
                     drop_oldest(countries)
-                countries[country] = CountryEntry(since, at, continent)
+                countries[country] = CountryEntry(since, at - since, continent)
             else:
                 _stamp(place, since, at)
                 place.continent = continent
@@ -86,12 +88,17 @@ def learn(
             _learn_agent(evidence.agents, agent, device, digest, since, at)
 
 
+def _odd_continent(continent: str, country: str) -> str:
+    """Return what has to be kept of a continent: one that is not known by the country."""
+    return "" if not country or continent == continent_of(country) else continent
+
+
 def _see(entries: dict[str, Entry], key: str, bound: int, since: int, at: int) -> None:
     entry = entries.get(key)
     if entry is None:
         while len(entries) >= bound:
             drop_oldest(entries)
-        entries[key] = Entry(since, at)
+        entries[key] = Entry(since, at - since)
     else:
         _stamp(entry, since, at)
 
@@ -110,7 +117,7 @@ def _learn_agent(
         while len(agents) >= MAX_AGENTS:
             drop_oldest(agents)
         family = clip(device.family)
-        agents[key] = used = AgentEntry(since, at, family, system, device.version, digest)
+        agents[key] = used = AgentEntry(since, at - since, family, system, device.version, digest)
     else:
         _stamp(used, since, at)
     # The last of its versions, and where no family is known, the last of its systems.
@@ -120,17 +127,20 @@ def _learn_agent(
 
 def _stamp(entry: Entry, since: int, at: int) -> None:
     """Note that an entry was seen again; it keeps its earliest `since`."""
-    if since < entry.since:
-        entry.since = since
-    if at >= entry.last + _STAMP:
-        entry.last = at
+    first, last = entry.since, entry.since + entry.span
+    if at >= last + _STAMP or last > _END:
+        last = at
+    elif since >= first:
+        return
+    entry.since = first = min(since, first)
+    entry.span = last - first
 
 
 def drop_oldest(entries: dict[str, Any]) -> None:
     """Drop the entry that was not used for the longest, of several the first by name."""
     oldest, found = math.inf, ""
     for key, entry in entries.items():
-        last = entry.last
+        last = entry.since + entry.span
         if last < oldest or (last == oldest and key < found):
             oldest, found = last, key
     del entries[found]

@@ -45,9 +45,10 @@ def level_of(
         return ""
     if ":" in prefix and known.is_near(prefix):
         return "prefix"
-    if known.has_network(network) or _is_one_provider(network, previous):
-        return "network"
     asn, country = network.asn, network.country
+    is_same_as_before = asn and asn == previous.asn and country == previous.country
+    if is_same_as_before or known.has_network(network):
+        return "network"
     is_new_provider = bool(asn) and known.has_networks
     places = known if user is None or known.has_countries else user
     if not (country and places.has_countries):
@@ -61,8 +62,3 @@ def level_of(
     continents = {continent for continent in places.countries.values() if continent}
     is_far = network.continent and continents and network.continent not in continents
     return "continent" if is_far else "country"
-
-
-def _is_one_provider(network: Network, previous: Network) -> bool:
-    same = bool(network.asn) and network.asn == previous.asn
-    return same and network.country == previous.country

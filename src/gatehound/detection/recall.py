@@ -11,8 +11,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from gatehound.detection.device import is_same_family
-from gatehound.detection.entry import Entry
-from gatehound.detection.evidence import SETTLED, Evidence, known_agents, known_networks
+from gatehound.detection.entry import Entry, country_in
+from gatehound.detection.evidence import (
+    SETTLED,
+    Evidence,
+    known_agents,
+    known_countries,
+    known_networks,
+)
 from gatehound.detection.known import Known, KnownAgent, KnownNetwork, wider_of
 from gatehound.model import Device, Network
 
@@ -57,12 +63,11 @@ class Recalled:
 
     @property
     def networks(self) -> tuple[KnownNetwork, ...]:
-        return known_networks(self._evidence.networks.values(), self._limit)
+        return known_networks(self._evidence.networks, self._limit)
 
     @property
     def countries(self) -> Mapping[str, str]:
-        entries, limit = self._evidence.countries, self._limit
-        return {name: one.continent for name, one in entries.items() if one.since <= limit}
+        return known_countries(self._evidence.countries, self._limit)
 
     @property
     def agents(self) -> tuple[KnownAgent, ...]:
@@ -124,15 +129,15 @@ class Recalled:
         """Answer both for a network, which all detectors ask about in a judgement."""
         asn, limit = network.asn, self._limit
         self._network, self._has_network, self._has_asn = network, False, False
-        for known in self._evidence.networks.values():
+        for key, known in self._evidence.networks.items():
             if known.asn != asn or known.since > limit or not asn:
                 continue
-            self._has_asn = True
+            self._has_asn, country = True, country_in(key, asn)
             if (
                 known.build != network.build
                 or network.kind == "mobile"
-                or known.country == network.country
-                or not (known.country and network.country)
+                or country == network.country
+                or not (country and network.country)
             ):
                 self._has_network = True
                 return

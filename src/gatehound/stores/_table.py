@@ -49,7 +49,8 @@ class EventLog:
         self._number += 1
         event = replace(event, at=now / 1000, id=f"{self._number:016}")
         self._events.append((now, event))
-        self._drop_old(now)
+        if self._events[0][0] < now - self._retention:
+            self._drop_old(now)
 
     def newest_first(self, now: int) -> Iterator[Event]:
         self._drop_old(now)
