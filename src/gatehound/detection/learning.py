@@ -128,12 +128,11 @@ def _learn_agent(
 def _stamp(entry: Entry, since: int, at: int) -> None:
     """Note that an entry was seen again; it keeps its earliest `since`."""
     first, last = entry.since, entry.since + entry.span
-    if at >= last + _STAMP or last > _END:
-        last = at
-    elif since >= first:
-        return
-    entry.since = first = min(since, first)
-    entry.span = last - first
+    is_due = at >= last + _STAMP
+    if since < first:
+        entry.since, entry.span = since, (at if is_due or last > _END else last) - since
+    elif is_due:
+        entry.span = at - first
 
 
 def drop_oldest(entries: dict[str, Any]) -> None:
