@@ -345,6 +345,33 @@ def test_who_comes_once_more_counts_for_an_hour_from_then() -> None:
     assert len(population._moves) == 1
 
 
+def test_one_who_comes_again_and_again_pushes_nobody_out() -> None:
+    """Each request of a flagged session is new to it, and a thief could make many."""
+    population = Population()
+    for name in "abcdefgh":
+        population.note_move(name, AMERICA, NOW)
+    for n in range(2 * MAX_MOVES):
+        population.note_move("thief", CELL if n % 2 else AMERICA, NOW + 1 + n / 1000)
+    assert population.note_move("i", AMERICA, NOW + 10) == 10
+
+
+def test_two_moves_of_one_moment_are_forgotten_once() -> None:
+    population = Population()
+    for name in ("one", "one", "two", "three"):
+        population.note_move(name, AMERICA, NOW)
+    assert population.note_move("four", AMERICA, NOW + WINDOW + 1) == 1
+
+
+def test_a_clock_that_steps_back_keeps_nobody() -> None:
+    population = Population()
+    for n in range(30):
+        population.note(b"%d" % n, b"\xcb\0\x71\1", "203.0.113.0/24", NOW + 11 * 86_400)
+    for n in range(30):
+        population.note(b"%d" % n, b"\xcb\0\x71\1", "203.0.113.0/24", NOW)
+    population.note(b"later", b"\xcb\0\x71\1", "203.0.113.0/24", NOW + 2 * WINDOW)
+    assert list(population._users) == [b"later"]
+
+
 def test_one_provider_is_one_place_and_a_prefix_where_none_is_known() -> None:
     population, bare = Population(), Network(prefix="192.0.2.0/24")
     assert population.note_move("one", AMERICA, NOW) == 1

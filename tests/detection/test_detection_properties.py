@@ -330,7 +330,7 @@ def test_a_stored_prefix_that_is_none_makes_nothing_raise(prefix: str) -> None:
 
 
 def old_memory(*, agent: str = kit.CHROME_WINDOWS) -> bytes:
-    """Evidence as it was before `kinds`, `would` and the kind of a network, by hand."""
+    """Evidence without the fields that came last: `kinds`, `would`, the kind of a network."""
     device, at = describe(agent), int(NOW) - 200_000
     fields = [
         {ISP.prefix: [at, 0]},

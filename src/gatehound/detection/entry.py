@@ -49,7 +49,7 @@ class AgentEntry(Entry, array_like=True, gc=False):
 
 
 def key_of(asn: int, country: str) -> str:
-    """Return the key of a provider in a country, "" for one that is not known."""
+    """Return the key of a provider in a country; `country` is "" where it is not known."""
     return f"{asn}{country}"
 
 

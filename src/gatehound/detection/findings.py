@@ -1,6 +1,7 @@
 """What detectors return: whatever kind of function one is, its findings are checked and signed.
 
-Detectors are other people's code: what one raises is a failure, and the others go on.
+Detectors are other people's code: what one raises is a failure, and the others go on. The findings
+of built-in ones, whose weights are constants, are signed alone.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ Counts may be off by what threads lose: all that is decided here needs many.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -28,7 +28,6 @@ from gatehound.errors import SettingsError
 from gatehound.model import Network
 
 Address: TypeAlias = IPv4Address | IPv6Address
-Place: TypeAlias = int | str  # the number of a provider, or a prefix
 
 WINDOW: Final = 3600.0  # seconds
 MAX_USERS: Final = 10_000
@@ -81,9 +80,9 @@ class Population:
         # the gaps that this leaves in front.
         self._users: OrderedDict[bytes, _Active] = OrderedDict()
         self._groups: dict[str, int] = {}
-        self._over = 0.0  # until then nobody of them was last seen over an hour ago
-        self._moves: deque[tuple[float, Place, str]] = deque()
-        self._movers: dict[Place, dict[str, float]] = {}  # who came to a place, and when last
+        self._over = 0.0  # when the first of them will have been seen over an hour ago
+        self._moves: OrderedDict[tuple[int | str, str], float] = OrderedDict()
+        self._movers: dict[int | str, set[str]] = {}  # the same by provider, to be counted
         self._large: set[str] = set()
         self.crowd: Crowd | None = None
         self.is_due = self._was_told = False  # is_due: from when a crowd was found until it is told
@@ -127,7 +126,8 @@ class Population:
             groups[group] = groups.get(group, 0) + 1
         before.at = now
         users[alias] = before
-        if now > self._over or len(users) > MAX_USERS:
+        # Before the hour of the first as well: then the clock has stepped back.
+        if not self._over - WINDOW <= now <= self._over or len(users) > MAX_USERS:
             self._forget(now)
         active = len(users)
         if active >= ENOUGH:
@@ -141,28 +141,36 @@ class Population:
 
         Within the hour, to the same provider; 0 where the network has no name.
         """
-        place: Place = network.asn or network.prefix
-        if not place:
+        provider = network.asn or network.prefix
+        if not provider:
             return 0
+        move = provider, public_id
+        self._moves.pop(move, None)  # whoever comes once more goes to the end
         self._forget_moves(now)
-        self._moves.append((now, place, public_id))
-        movers = self._movers.setdefault(place, {})
-        movers[public_id] = now
+        self._moves[move] = now
+        movers = self._movers.setdefault(provider, set())
+        movers.add(public_id)
         return len(movers)
 
     def _forget_moves(self, now: float) -> None:
         """Drop what is over an hour old, or one too many."""
-        moves = self._moves
+        moves, movers = self._moves, self._movers
+        gone: list[tuple[int | str, str]] = []
         try:
-            while moves and (moves[0][0] < now - WINDOW or len(moves) >= MAX_MOVES):
-                at, place, mover = moves.popleft()
-                movers = self._movers[place]
-                if movers.get(mover) == at:  # else it came once more
-                    del movers[mover]
-                    if not movers:
-                        del self._movers[place]
-        except (IndexError, KeyError):  # another thread was faster
+            for move, at in moves.items():
+                if at >= now - WINDOW and len(moves) - len(gone) < MAX_MOVES:
+                    break
+                gone.append(move)
+        except RuntimeError:  # another thread came in between
             return
+        for move in gone:
+            moves.pop(move, None)
+            provider, public_id = move
+            those = movers.get(provider)
+            if those is not None:
+                those.discard(public_id)
+                if not those:
+                    movers.pop(provider, None)
 
     def _leave(self, active: _Active) -> None:
         group, groups = active.group, self._groups

@@ -49,8 +49,7 @@ class EventLog:
         self._number += 1
         event = replace(event, at=now / 1000, id=f"{self._number:016}")
         self._events.append((now, event))
-        if self._events[0][0] < now - self._retention:
-            self._drop_old(now)
+        self._drop_old(now)
 
     def newest_first(self, now: int) -> Iterator[Event]:
         self._drop_old(now)
