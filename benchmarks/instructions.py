@@ -67,12 +67,12 @@ LIMITS: Final = {  # instructions added to the bare app's, with CPython 3.11
     # and 5%; Debian's Python, which is built in another way, counts a tenth less. Lower them with
     # what lowers the figures. Where MUST is not met yet they are over it: a gate that fails
     # whatever a change does would tell nobody of one that adds instructions.
-    "asgi/memory/1": 92_000,
-    "asgi/moving/1": 788_000,
+    "asgi/memory/1": 88_000,
+    "asgi/moving/1": 740_000,
     "asgi/sqlite/1": 143_000,
     "asgi/redis/1": 135_000,
     f"asgi/redis/{AT_ONCE}": 93_000,
-    "wsgi/memory/1": 84_000,
+    "wsgi/memory/1": 80_000,
     "wsgi/sqlite/1": 134_000,
     "wsgi/redis/1": 80_000,
 }
