@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from gatehound.detection.entry import AgentEntry, CountryEntry, Entry, NetworkEntry, key_of
 from gatehound.detection.neighbours import continent as continent_of
@@ -25,6 +25,8 @@ _COMMON_KINDS: Final = frozenset({"", "isp", "business"})
 # A set entry is stamped at most so often, or every judged request would rewrite the memory.
 _STAMP: Final = 60
 _END: Final = 1 << 62  # only a damaged memory has later times, and they could not be written
+
+E = TypeVar("E", bound=Entry)
 
 
 class Sets(Protocol):
@@ -58,32 +60,21 @@ def learn(
     provider = key_of(asn, country) if asn else ""
     agent = "" if device is None else _agent_key(device, digest)
     for evidence in evidences:
-        if prefix:
-            _see(evidence.prefixes, prefix, MAX_PREFIXES, since, at)
+        if prefix and _kept(evidence.prefixes, prefix, MAX_PREFIXES, since, at) is None:
+            evidence.prefixes[prefix] = Entry(since, at - since)
         if provider:
-            networks = evidence.networks
-            net = networks.get(provider)
+            net = _kept(evidence.networks, provider, MAX_NETWORKS, since, at)
             if net is None:
-                while len(networks) >= MAX_NETWORKS:
-                    drop_oldest(networks)
-                build = network.build
-                networks[provider] = NetworkEntry(since, at - since, asn, continent, build, kind)
-            else:
-                _stamp(net, since, at)
-                # What the databases say now.
-                net.continent, net.build, net.kind = continent, network.build, kind
+                net = evidence.networks[provider] = NetworkEntry(since, at - since, asn)
+            # What the databases say now.
+            net.continent, net.build, net.kind = continent, network.build, kind
         if country:
-            countries = evidence.countries
-            place = countries.get(country)
+            place = _kept(evidence.countries, country, MAX_COUNTRIES, since, at)
             if place is None:
-                while len(countries) >= MAX_COUNTRIES:
-                    drop_oldest(countries)
-                countries[country] = CountryEntry(since, at - since, continent)
-            else:
-                _stamp(place, since, at)
-                place.continent = continent
-        if kind not in _COMMON_KINDS:
-            _see(evidence.kinds, kind, MAX_KINDS, since, at)
+                place = evidence.countries[country] = CountryEntry(since, at - since)
+            place.continent = continent
+        if kind not in _COMMON_KINDS and _kept(evidence.kinds, kind, MAX_KINDS, since, at) is None:
+            evidence.kinds[kind] = Entry(since, at - since)
         if device is not None:
             _learn_agent(evidence.agents, agent, device, digest, since, at)
 
@@ -93,14 +84,15 @@ def _odd_continent(continent: str, country: str) -> str:
     return "" if not country or continent == continent_of(country) else continent
 
 
-def _see(entries: dict[str, Entry], key: str, bound: int, since: int, at: int) -> None:
+def _kept(entries: dict[str, E], key: str, bound: int, since: int, at: int) -> E | None:
+    """Return an entry, stamped; None where it is new, and then there is room for it."""
     entry = entries.get(key)
     if entry is None:
         while len(entries) >= bound:
             drop_oldest(entries)
-        entries[key] = Entry(since, at - since)
     else:
         _stamp(entry, since, at)
+    return entry
 
 
 def _agent_key(device: Device, digest: bytes) -> str:
@@ -111,15 +103,10 @@ def _agent_key(device: Device, digest: bytes) -> str:
 def _learn_agent(
     agents: dict[str, AgentEntry], key: str, device: Device, digest: bytes, since: int, at: int
 ) -> None:
-    used = agents.get(key)
-    system = clip(device.os)
+    used, system = _kept(agents, key, MAX_AGENTS, since, at), clip(device.os)
     if used is None:
-        while len(agents) >= MAX_AGENTS:
-            drop_oldest(agents)
         family = clip(device.family)
         agents[key] = used = AgentEntry(since, at - since, family, system, device.version, digest)
-    else:
-        _stamp(used, since, at)
     # The last of its versions, and where no family is known, the last of its systems.
     used.os, used.version, used.digest = system, device.version, digest
     used.is_script, used.is_app = device.is_script, device.is_app

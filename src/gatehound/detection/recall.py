@@ -39,7 +39,6 @@ class Recalled:
         "_settled_at",
         "_whole",
     )
-    _has_agent: bool
 
     def __init__(self, evidence: Evidence, settled_at: float | None = None) -> None:
         # Without a context nothing is known, as `Evidence.known` has it.
