@@ -69,11 +69,11 @@ LIMITS: Final = {  # instructions added to the bare app's, with CPython 3.11
     # whatever a change does would tell nobody of one that adds instructions.
     "asgi/memory/1": 88_000,
     "asgi/moving/1": 740_000,
-    "asgi/sqlite/1": 143_000,
+    "asgi/sqlite/1": 85_000,
     "asgi/redis/1": 135_000,
     f"asgi/redis/{AT_ONCE}": 93_000,
     "wsgi/memory/1": 80_000,
-    "wsgi/sqlite/1": 134_000,
+    "wsgi/sqlite/1": 75_000,
     "wsgi/redis/1": 80_000,
 }
 WARM_UP: Final = AT_ONCE

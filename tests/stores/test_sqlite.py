@@ -165,7 +165,7 @@ def test_a_database_of_something_else_is_refused_and_left_alone(path: Path) -> N
 def test_a_file_of_a_later_release_is_refused(path: Path) -> None:
     finish(store := SQLiteStore(path), store.prepare(META))
     query(path, "PRAGMA user_version = 99")
-    with pytest.raises(StoreMismatch, match="has layout 99, this release reads 2"):
+    with pytest.raises(StoreMismatch, match="has layout 99, this release reads 3"):
         run_sync(SQLiteStore(path).ping())
 
 

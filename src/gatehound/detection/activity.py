@@ -53,6 +53,8 @@ _ASSETS: Final = frozenset(
 # A link or form that a script library follows for the person: the browser would have navigated.
 _FOLLOWED: Final = ("hx-boosted", "hx-history-restore-request", "x-pjax")
 _BY_SCRIPT: Final = ("hx-request", "service-worker")
+_SENDER: Final = "x-requested-with"
+_OF_LIBRARIES: Final = (*_FOLLOWED, *_BY_SCRIPT, _SENDER)
 # The browser's reports, where it sends no Sec-Fetch-Dest with them (CSP 3, Reporting API).
 _REPORTS: Final = ("application/csp-report", "application/reports+json")
 # WordPress without permalinks has the REST API at `/index.php?rest_route=/wp/v2/...`.
@@ -206,19 +208,21 @@ def _read(request: Request) -> Activity:
     mode = request.header("sec-fetch-mode")
     if mode == "navigate":
         return _NAVIGATE
-    if any(request.header(name) == "true" for name in _FOLLOWED):
+    # Nearly no request has any of them, and one look finds that out.
+    is_sent = not request.lacks(_OF_LIBRARIES)
+    if is_sent and any(request.header(name) == "true" for name in _FOLLOWED):
         # htmx's preload extension sends what the link would send, and this.
         return _SPECULATIVE if request.header("hx-preloaded") == "true" else _NAVIGATE
     if mode:
         asset = request.header("sec-fetch-dest") in _ASSETS
         return _ASSET if asset else _BACKGROUND
+    if is_sent and _is_by_script(request):
+        return _BACKGROUND
     return _read_without_metadata(request)
 
 
 def _read_without_metadata(request: Request) -> Activity:
     """Plain HTTP, older browsers, mobile apps and scripts send no Sec-Fetch headers."""
-    if any(request.header(name) for name in _BY_SCRIPT) or _is_xhr(request):
-        return _BACKGROUND
     accept = request.header("accept")
     if "text/html" in accept:
         return _NAVIGATE
@@ -227,7 +231,7 @@ def _read_without_metadata(request: Request) -> Activity:
     return _BACKGROUND
 
 
-def _is_xhr(request: Request) -> bool:
+def _is_by_script(request: Request) -> bool:
     """Android's WebView sends the app's name, such as `com.example.app`, with its pages too."""
-    sender = request.header("x-requested-with")
-    return bool(sender) and "." not in sender
+    sender = request.header(_SENDER)
+    return bool(sender and "." not in sender) or any(map(request.header, _BY_SCRIPT))

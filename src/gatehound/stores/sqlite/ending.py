@@ -21,7 +21,6 @@ from gatehound.stores.rule import (
     told_expiry,
     tombstone_life,
 )
-from gatehound.stores.sqlite.line import LINE, line_to_row
 from gatehound.stores.sqlite.row import (
     SESSION,
     Row,
@@ -42,14 +41,7 @@ _ALL: Final = SESSION + "WHERE alias = ? ORDER BY created, sid"
 def stored(tx: Tx, alias: bytes, sid: bytes) -> Row | None:
     """Return a session whether or not its time is over."""
     # Python looks for an adapter of each value that is bytes, and of none that is a bytearray.
-    found = tx.db.execute(LINE, (bytearray(alias), bytearray(sid))).fetchone()
-    row = None if found is None else line_to_row(alias, sid, found[0])
-    return _stored_plainly(tx, alias, sid) if row is None else row
-
-
-def _stored_plainly(tx: Tx, alias: bytes, sid: bytes) -> Row | None:
-    """Read a session column by column, which says what is wrong with one that is damaged."""
-    values = tx.db.execute(_ONE, (alias, sid)).fetchone()
+    values = tx.db.execute(_ONE, (bytearray(alias), bytearray(sid))).fetchone()
     return None if values is None else to_row(values)
 
 

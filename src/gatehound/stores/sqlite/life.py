@@ -170,6 +170,14 @@ def accepts(row: Row, secret_hash: bytes, now: int) -> bool:
     return standing(row, secret_hash, now)[0] in _USABLE
 
 
+def ordinary(tx: Tx, alias: bytes, sid: bytes, secret_hash: bytes) -> Row | None:
+    """Return a session of this secret, where there is nothing to write of its presentation."""
+    row = stored(tx, alias, sid)
+    if row is None or not hmac.compare_digest(row.record.security.secret_hash, secret_hash):
+        return None
+    return None if _confirms(row, Standing.LIVE) else row
+
+
 def look(tx: Tx, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None) -> Answer | None:
     """Answer `load` where nothing is to be written; None where something is."""
     row = stored(tx, alias, sid)
@@ -200,7 +208,8 @@ def load(tx: Tx, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None
     record, was_seen = row.record, 0
     if _slides(row, found, tx.now, touch):
         tx.db.execute(
-            "UPDATE sessions SET last_seen = ? WHERE alias = ? AND sid = ?",
+            # With its `rev`, as it is written most often: the trigger would update once more.
+            "UPDATE sessions SET last_seen = ?, rev = random() WHERE alias = ? AND sid = ?",
             (tx.now, alias, sid),
         )
         was_seen = record.seen.last_seen

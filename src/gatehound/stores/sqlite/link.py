@@ -93,7 +93,7 @@ class Link:
     ) -> None:
         self.path = path
         self._suspends = suspends
-        self._clock = clock
+        self.clock = clock
         self._deadline = deadline
         self._known: place.Identity | None = None
         self._reached = 0
@@ -112,6 +112,11 @@ class Link:
     def look(self, work: Callable[[Tx], T]) -> T:
         """Run what every request asks, at once and here; `run` it where sqlite3.Error is raised."""
         return self._attempt(work, Kind.LOOK, on_loop=self._suspends)
+
+    def open_handle(self) -> Handle | None:
+        """Return this thread's connection; None where it has to be opened, or watched, before."""
+        is_due = monotonic() >= self._watched + WATCH_EVERY
+        return None if is_due else self.handles.get(get_ident())
 
     async def run(self, work: Callable[[Tx], T], kind: Kind, *, aside: bool = False) -> T:
         """Run work in one step; `aside` is a job, kept off an event loop from the start.
@@ -215,7 +220,7 @@ class Link:
                 if kind in _DURABLE or monotonic() >= self._watched + WATCH_EVERY:
                     self._watch(handle, db)
                 if kind is Kind.LOOK:
-                    return work(Tx(db, self._clock()))
+                    return work(Tx(db, self.clock()))
                 return self._step(handle, db, work, kind)
             except sqlite3.Error as error:
                 if not is_passing(error):
@@ -240,7 +245,7 @@ class Link:
             handle.sync(db, full=kind in _DURABLE)
         try:
             db.execute("BEGIN" if kind is Kind.READ else "BEGIN IMMEDIATE")
-            answer = work(Tx(db, self._clock()))  # the time is taken once the lock is held
+            answer = work(Tx(db, self.clock()))  # the time is taken once the lock is held
             db.execute("COMMIT")
         finally:
             if db.in_transaction:

@@ -30,12 +30,12 @@ from gatehound.stores.rule import unreadable_event
 SESSION: Final = (
     "SELECT alias, sid, user_id, roles, secret, created, authenticated, expires, idle, flags, "
     "aal, methods, rotated, last_seen, address, country, place, agent, pair1, pair2, "
-    "previous, confirmed, grace, whose FROM sessions "
+    "previous, confirmed, grace, whose, rev FROM sessions "
 )
 # SQLite keeps no checksum of what it stores, and a column of any type holds a value of any.
 _SHAPE: Final = (bytes, bytes, bytes, str, bytes, *(int,) * 9, bytes, str, int, *(bytes,) * 3)
 _SHAPES: Final = frozenset(
-    (*_SHAPE, previous, int, grace, int)
+    (*_SHAPE, previous, int, grace, int, int)
     for previous in (bytes, type(None))
     for grace in (int, type(None))
 )
@@ -54,13 +54,15 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """A stored session: its record and the terms of the secret before the current one.
 
     `previous` is None where the secret was never replaced. `confirmed` is 0 until the current
-    one was presented; `grace` None says that the rotation was a privilege rotation.
+    one was presented; `grace` None says that the rotation was a privilege rotation. `rev` is
+    another one after each write to the row.
     """
 
     record: Record
     previous: bytes | None
     confirmed: int
     grace: int | None
+    rev: int
 
 
 def to_row(values: Sequence[Any]) -> Row:
@@ -68,7 +70,7 @@ def to_row(values: Sequence[Any]) -> Row:
     alias, sid, user_id, roles, secret = values[:5]
     created, authenticated, expires, idle, flags, aal, methods, rotated = values[5:13]
     last_seen, address, country, place, agent, first, second = values[13:20]
-    previous, confirmed, grace, mark = values[20:24]
+    previous, confirmed, grace, mark, rev = values[20:25]
     if tuple(map(type, values)) not in _SHAPES:
         raise damaged("sessions", "a value is of another type")
     if mark != whose(alias, sid, user_id):
@@ -90,7 +92,7 @@ def to_row(values: Sequence[Any]) -> Row:
         record = Record(alias, to_text(user_id), roles_from(roles), security, seen)
     except (AttributeError, TypeError, ValueError) as error:
         raise damaged("sessions", error) from error
-    return Row(record, previous, confirmed, grace)
+    return Row(record, previous, confirmed, grace, rev)
 
 
 def checked(table: str, values: Sequence[Any], *types: type) -> Sequence[Any]:

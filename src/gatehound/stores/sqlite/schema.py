@@ -17,7 +17,7 @@ from typing import Final
 
 from gatehound.errors import SettingsError, StoreCorrupt, StoreMismatch
 
-VERSION: Final = 2
+VERSION: Final = 3
 APPLICATION: Final = 0x47484E44  # "GHND", for file(1) and against a foreign file
 
 _TABLES: Final = (
@@ -47,8 +47,13 @@ _TABLES: Final = (
         rotated INTEGER NOT NULL DEFAULT 0,
         confirmed INTEGER NOT NULL DEFAULT 0,
         grace INTEGER,
+        rev INTEGER NOT NULL DEFAULT (random()), -- of this state of the row
         PRIMARY KEY (alias, sid)
     ) WITHOUT ROWID""",
+    # By the file itself, so that whoever writes, by hand too, cannot forget it.
+    """CREATE TRIGGER sessions_written AFTER UPDATE ON sessions WHEN new.rev = old.rev BEGIN
+        UPDATE sessions SET rev = random() WHERE alias = new.alias AND sid = new.sid;
+    END""",
     "CREATE INDEX sessions_created ON sessions (created, sid)",
     "CREATE INDEX sessions_country ON sessions (country, created, sid)",
     "CREATE INDEX sessions_flagged ON sessions (created, sid) WHERE flags & 4",

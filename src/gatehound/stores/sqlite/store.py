@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -51,6 +50,7 @@ from gatehound.stores.rule import (
     check_shelf,
 )
 from gatehound.stores.sqlite import copying, directory, ending, ends, evidence, life, log, shelf
+from gatehound.stores.sqlite.again import Loader
 from gatehound.stores.sqlite.link import Kind, Link
 from gatehound.stores.sqlite.place import check_name
 from gatehound.stores.sqlite.row import Tx
@@ -96,6 +96,8 @@ class SQLiteStore(Store):
             self.path, suspends=suspends, clock=clock or _system_clock, deadline=self.deadline
         )
         self._run = self._link.run
+        self._loader = Loader(self._link, suspends=suspends)
+        self.quick = self._loader if type(self).load is SQLiteStore.load else None
 
     # --- life of the store ---
 
@@ -129,19 +131,7 @@ class SQLiteStore(Store):
     async def load(
         self, alias: bytes, sid: bytes, secret_hash: bytes, *, touch: int | None = None
     ) -> Answer:
-        def look(tx: Tx) -> Answer | None:
-            return life.look(tx, alias, sid, secret_hash, touch)
-
-        try:
-            answer = self._link.look(look)
-        except sqlite3.Error:
-            answer = await self._run(look, Kind.LOOK)
-        if answer is not None:
-            return answer
-        return await self._link.run_or(
-            lambda tx: life.load(tx, alias, sid, secret_hash, touch),
-            lambda tx: life.judge(tx, alias, sid, secret_hash),
-        )
+        return await self._loader.load(alias, sid, secret_hash, touch)
 
     async def rotate(
         self,
