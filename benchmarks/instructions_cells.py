@@ -34,7 +34,10 @@ from starlette.middleware.sessions import SessionMiddleware  # noqa: E402 - afte
 from gatehound import Guard  # noqa: E402 - after the clock
 from gatehound.asgi import GatehoundMiddleware as AsgiGate  # noqa: E402 - after the clock
 from gatehound.stores.redis import RedisStore  # noqa: E402 - after the clock
+from gatehound.stores.sqlite import link as sqlite_link  # noqa: E402 - after the clock
 from gatehound.wsgi import GatehoundMiddleware as WsgiGate  # noqa: E402 - after the clock
+
+sqlite_link.WATCH_EVERY = float("inf")  # type: ignore[misc] # as the store's time: once a second
 
 USER: Final = "ada"
 PROXY: Final = "10.0.0.7"

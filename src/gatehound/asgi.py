@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import sys
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -58,6 +59,7 @@ _STARTS: Final = ("websocket.accept", "websocket.http.response.start")
 _HARMLESS: Final = frozenset(
     {b"content-length", b"content-encoding", b"date", b"server", b"set-cookie", b"location"}
 )
+_MAY_BE_EVENTS: Final = re.compile(b"event", re.IGNORECASE).search
 # What a response gets that depends on the session and says nothing of caches itself.
 _READ: Final = [(b"cache-control", b"private"), (b"vary", b"Cookie")]
 
@@ -103,8 +105,9 @@ class GatehoundMiddleware:
         if begun is None:
             passage = await shortcut.examine(request)
         else:
+            replies = begun[5][1]
             try:
-                replies = await begun[5][1]
+                replies = replies if type(replies) is list else await replies
             except Exception as error:
                 replies = Lost(error)
             passage = shortcut.finish(begun, replies) or await shortcut.go_on(begun, replies)
@@ -231,7 +234,8 @@ class _Response(msgspec.Struct, eq=False):
             if name in _HARMLESS:
                 continue
             if name == b"content-type" or (len(name) == 12 and name.lower() == b"content-type"):
-                if len(value) >= 17 and is_event_stream(message):  # that of "text/event-stream"
+                # As long as "text/event-stream"; most pages are told by their type at a glance.
+                if len(value) >= 17 and _MAY_BE_EVENTS(value) and is_event_stream(message):
                     self._stream()
             elif is_silent:
                 is_silent = leaves_caches_to_us(name)

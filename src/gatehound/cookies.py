@@ -287,7 +287,8 @@ def sole_value(line: AnyStr, mark: AnyStr, gap: AnyStr, end: AnyStr) -> AnyStr |
     """
     before, _, value = line.partition(mark)
     if len(value) != COOKIE_LENGTH:
-        if value[COOKIE_LENGTH : COOKIE_LENGTH + 1] != end or mark in value:
+        # `in` makes an exception for bytes, each time, before it looks for them.
+        if value[COOKIE_LENGTH : COOKIE_LENGTH + 1] != end or value.find(mark) >= 0:
             return None
         value = value[:COOKIE_LENGTH]
     if before and before[-2:] != gap:

@@ -44,8 +44,7 @@ def told(quick: Loader, question: Look, touch: int | None = None) -> int | None:
     asked = quick.ask(question, touch)
     if asked is None:
         return None
-    replies = asyncio.run(asked[1]) if asyncio.iscoroutine(asked[1]) else asked[1]
-    return quick.told(question, replies)
+    return quick.told(question, asked[1])
 
 
 def question_of(bench: Bench, new: NewSession) -> Look:
@@ -147,8 +146,7 @@ def test_it_goes_on_as_load_answers(benches: tuple[Bench, Bench]) -> None:
     async def ask() -> tuple[Any, Any]:
         asked = quick.ask(question, None)
         assert asked is not None
-        replies = await asked[1] if ours.store.suspends else asked[1]
-        return (asked[0], replies), await quick.go_on(question, (asked[0], replies), None)
+        return asked, await quick.go_on(question, asked, None)
 
     run = asyncio.run if ours.store.suspends else run_sync
     assert run(ask())[1].record == question.record

@@ -299,7 +299,7 @@ class Dump(msgspec.Struct, frozen=True):
 # there as `load` would, and makes no second trip. MUST NOT remember a session without asking.
 
 Asked: TypeAlias = tuple[Any, Any]
-"""Over what was asked, and the replies: a list, or under asyncio what has to be awaited for it."""
+"""Over what was asked, and the replies: a list; under asyncio it may have to be awaited."""
 
 
 class Question(Silent, msgspec.Struct, frozen=True, gc=False):

@@ -32,12 +32,11 @@ class Loader:
     It is the `quick` of its store, and `load` is here too.
     """
 
-    __slots__ = ("_clock", "_link", "_suspends")
+    __slots__ = ("_clock", "_link")
 
-    def __init__(self, link: Link, *, suspends: bool) -> None:
+    def __init__(self, link: Link) -> None:
         self._link = link
         self._clock = link.clock
-        self._suspends = suspends
 
     async def load(self, alias: bytes, sid: bytes, secret_hash: bytes, touch: int | None) -> Answer:
         """See Store.load."""
@@ -87,8 +86,7 @@ class Loader:
                 found = handle.db and handle.db.execute(_REV, question.key).fetchone()
             except (sqlite3.Error, UnicodeDecodeError):
                 return None
-        replies = [found and found[0], now]
-        return None, _come(replies) if self._suspends else replies
+        return None, [found and found[0], now]
 
     def told(self, question: Look, replies: list[Any]) -> int:
         """See Quick."""
@@ -98,8 +96,3 @@ class Loader:
         """See Quick; what was asked says that the row is another one, and no more."""
         del asked
         return await self.load(question.alias, question.sid, question.secret_hash, touch)
-
-
-async def _come(replies: list[Any]) -> list[Any]:
-    """Give what is there already to who awaits it."""
-    return replies

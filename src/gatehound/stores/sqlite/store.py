@@ -96,7 +96,7 @@ class SQLiteStore(Store):
             self.path, suspends=suspends, clock=clock or _system_clock, deadline=self.deadline
         )
         self._run = self._link.run
-        self._loader = Loader(self._link, suspends=suspends)
+        self._loader = Loader(self._link)
         self.quick = self._loader if type(self).load is SQLiteStore.load else None
 
     # --- life of the store ---
