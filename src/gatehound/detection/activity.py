@@ -54,7 +54,8 @@ _ASSETS: Final = frozenset(
 _FOLLOWED: Final = ("hx-boosted", "hx-history-restore-request", "x-pjax")
 _BY_SCRIPT: Final = ("hx-request", "service-worker")
 _SENDER: Final = "x-requested-with"
-_OF_LIBRARIES: Final = (*_FOLLOWED, *_BY_SCRIPT, _SENDER)
+# Nearly no request has any of these, and one look finds that out.
+_TELLING: Final = (*PURPOSES, *_FOLLOWED, *_BY_SCRIPT, _SENDER)
 # The browser's reports, where it sends no Sec-Fetch-Dest with them (CSP 3, Reporting API).
 _REPORTS: Final = ("application/csp-report", "application/reports+json")
 # WordPress without permalinks has the REST API at `/index.php?rest_route=/wp/v2/...`.
@@ -145,14 +146,15 @@ class Activities:
             declared = self._declared(request, safe)
             if declared is not None:
                 return declared
-        if safe and not request.lacks(PURPOSES) and _is_speculative(request):
+        tells = safe and not request.lacks(_TELLING)
+        if tells and _is_speculative(request):
             return _SPECULATIVE
         is_short = len(method) + len(path) <= _MAX_CACHED
         named = self._named(method, path) if is_short else self._by_path(method, path)
         if named is not None:
             return named
         if safe:
-            return _read(request)
+            return _read(request, tells=tells)
         return self._by_rest_route(request) or _write(request)
 
     def _by_path(self, method: str, path: str) -> Activity | None:
@@ -202,21 +204,19 @@ def _write(request: Request) -> Activity:
     return _ACTION
 
 
-def _read(request: Request) -> Activity:
+def _read(request: Request, *, tells: bool) -> Activity:
     if request.websocket or request.method in ("OPTIONS", "TRACE"):
         return _BACKGROUND
     mode = request.header("sec-fetch-mode")
     if mode == "navigate":
         return _NAVIGATE
-    # Nearly no request has any of them, and one look finds that out.
-    is_sent = not request.lacks(_OF_LIBRARIES)
-    if is_sent and any(request.header(name) == "true" for name in _FOLLOWED):
+    if tells and any(request.header(name) == "true" for name in _FOLLOWED):
         # htmx's preload extension sends what the link would send, and this.
         return _SPECULATIVE if request.header("hx-preloaded") == "true" else _NAVIGATE
     if mode:
         asset = request.header("sec-fetch-dest") in _ASSETS
         return _ASSET if asset else _BACKGROUND
-    if is_sent and _is_by_script(request):
+    if tells and _is_by_script(request):
         return _BACKGROUND
     return _read_without_metadata(request)
 
