@@ -37,7 +37,8 @@ from gatehound.stores.redis import RedisStore  # noqa: E402 - after the clock
 from gatehound.stores.sqlite import link as sqlite_link  # noqa: E402 - after the clock
 from gatehound.wsgi import GatehoundMiddleware as WsgiGate  # noqa: E402 - after the clock
 
-sqlite_link.WATCH_EVERY = float("inf")  # type: ignore[misc] # as the store's time: once a second
+# So is the look at which file has the name: it would fall on some requests and not on others.
+sqlite_link.WATCH_EVERY = float("inf")  # type: ignore[misc] # a constant
 
 USER: Final = "ada"
 PROXY: Final = "10.0.0.7"

@@ -107,7 +107,7 @@ class GatehoundMiddleware:
         else:
             replies = begun[5][1]
             try:
-                replies = replies if type(replies) is list else await replies
+                replies = replies if isinstance(replies, list) else await replies
             except Exception as error:
                 replies = Lost(error)
             passage = shortcut.finish(begun, replies) or await shortcut.go_on(begun, replies)

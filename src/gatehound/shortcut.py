@@ -71,7 +71,7 @@ class Shortcut:
     """Lets requests through for one adapter. Safe to share as its guard is.
 
     `names` are the headers that the resolver reads, as the adapter spells them; None where one is
-    a secret, which nothing keeps. `waits` says whether the adapter awaits the replies. A request
+    a secret, which nothing keeps. `waits` says whether the adapter may await the replies. A request
     is one of an adapter: beside what the guard looks at it has its Cookie `line` as it came, the
     `gap` and the `end` of a cookie in it, and `place(names)`: the agent, the peer and the lines of
     these headers, or the agent alone where those do not say all of where it came from.
@@ -172,11 +172,14 @@ class Shortcut:
         place = request.place(self._names)
         if not self._opens(value, ticket) or not _is_short(place[:1], MAX_AGENT):
             return
+        question = self._question(record, secret_hash(ticket.secret), replies)
+        if question is None:
+            return
         slides, until = self._lasts(record)
         says_where = self._keeps_places and _says_where(place)
         trail = Trail(
             ticket,
-            self._question(record, secret_hash(ticket.secret), replies),
+            question,
             record,
             place[0],
             place if says_where else None,
@@ -211,14 +214,19 @@ class Shortcut:
         return found.ticket == ticket
 
     def _question(self, record: Record, proof: bytes, replies: list[Any] | None) -> Any:
-        """Make the question for the next time; its record is the one that came of it, or none."""
+        """Make the question for the next time: about this record, or none that is known.
+
+        None where the store has another record by now: what came of this one would pass for it.
+        """
         if self._quick is None:
             store = self._guard.store
             is_fit = store.quick is not None and store.suspends == self._waits
             self._quick = store.quick if is_fit else _Plainly(store, waits=self._waits)
-        about = record.alias, record.sid, proof
-        question = self._quick.question(*about, replies)
-        return question if question.record == record else self._quick.question(*about)
+        for told_by in (replies, None):
+            question = self._quick.question(record.alias, record.sid, proof, told_by)
+            if question.record is None or question.record == record:
+                return question
+        return None
 
     def _lasts(self, record: Record) -> tuple[float, float]:
         """Return `slides` and `until`: when something of the record, or the settings, is over."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,8 @@ from gatehound.scope import ScopeRequest
 from gatehound.shortcut import Shortcut
 from gatehound.stores.base import Store
 from gatehound.stores.memory import MemoryStore
+from gatehound.stores.record import FLAGGED, STEP_UP
+from gatehound.stores.sqlite import SQLiteStore
 from gatehound.testing import FakeClock, FaultyStore
 
 MakeSite = Callable[..., Site]
@@ -453,3 +457,43 @@ def test_who_gives_up_waiting_leaves_nothing_behind(
     with taken() as found:
         assert alice.see().user_id == "alice"
     assert found == [True]
+
+
+# --- who writes at the same time ---
+
+
+@pytest.fixture
+def sqlite_site(make_site: MakeSite, world: str, tmp_path: Path, clock: FakeClock) -> Site:
+    store = SQLiteStore(tmp_path / "sessions.db", suspends=world == "asgi", clock=clock)
+    return make_site(over=store)
+
+
+WRITES = {
+    "roles": "roles = '[]'",
+    "step-up": f"flags = flags | {STEP_UP | FLAGGED}",
+    "sign-in": "authenticated = 1",
+    "level": "aal = 0",
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("headers", [NAVIGATE, POLL], ids=["page", "poll"])
+def test_what_is_written_before_it_is_remembered_is_seen(
+    sqlite_site: Site, tmp_path: Path, write: str, headers: dict[str, str]
+) -> None:
+    alice = known(sqlite_site, roles=("admin",))
+    sqlite_site.app._shortcut._trails.clear()
+    remember = Shortcut._remember
+
+    def late(self: Shortcut, passage: Passage, replies: list[Any] | None) -> None:
+        with closing(sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)) as db:
+            db.execute(f"UPDATE sessions SET {WRITES[write]}")  # noqa: S608 - of the table above
+        remember(self, passage, replies)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shortcut, "_remember", late)
+        alice.see(headers=headers)
+    fresh = Browser(other(sqlite_site), alice.agent, alice.address, dict(alice.cookies))
+    for _ in range(3):
+        ours, theirs = (one.do(look, headers=headers) for one in (alice, fresh))
+        assert (ours.status, ours.value) == (theirs.status, theirs.value)

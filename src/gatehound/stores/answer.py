@@ -295,8 +295,8 @@ class Dump(msgspec.Struct, frozen=True):
 #
 # `load` is a coroutine that makes its answer anew. Most requests are like one before: the same
 # session, unchanged. So a question that was asked is kept, with the record that was the answer; it
-# is asked again at once, and what comes is compared. Where anything differs, `go_on` goes on from
-# there as `load` would, and makes no second trip. MUST NOT remember a session without asking.
+# is asked again at once, and what comes is compared. Where anything differs, `go_on` answers as
+# `load` would, and makes no second trip to a server. MUST NOT remember a session without asking.
 
 Asked: TypeAlias = tuple[Any, Any]
 """Over what was asked, and the replies: a list; under asyncio it may have to be awaited."""
@@ -325,7 +325,11 @@ class Quick(Protocol):
     def question(
         self, alias: bytes, sid: bytes, secret_hash: bytes, replies: list[Any] | None = None
     ) -> Any:
-        """Make a Question; with replies where these are what a live session is told by."""
+        """Make a Question, which may read the store; replies may be those of one before.
+
+        Its `record` is what these, or the store itself, say of a live session, and so may be a
+        newer one than the caller has. None where that is not known, or something is to be written.
+        """
         raise NotImplementedError
 
     def ask(self, question: Any, touch: int | None) -> Asked | None:

@@ -1,6 +1,6 @@
-"""Load: what every request asks; and what most do, whether a row was written since it was read.
+"""Load, and the quick question in its place: was the row of the session written since?
 
-For that `rev` alone is compared, which the file itself changes with every write to the row. It
+The question reads `rev` alone, which the file itself changes with every update of the row. It
 neither waits, nor writes, nor explains an error: all this is left to `load`, which begins anew.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
-from gatehound.errors import StoreError
+from gatehound.errors import GatehoundError
 from gatehound.stores.answer import Answer, Asked, Question
 from gatehound.stores.sqlite import life
 from gatehound.stores.sqlite.link import Kind, Link
@@ -58,7 +58,7 @@ class Loader:
     def question(
         self, alias: bytes, sid: bytes, secret_hash: bytes, replies: list[Any] | None = None
     ) -> Look:
-        """See Quick; the row is read anew, whatever has come of it."""
+        """See Quick; the row is read, and `replies` are not: they do not say what is in it."""
         key = bytearray(alias), bytearray(sid)
         row = self._ordinary(alias, sid, secret_hash)
         if row is None:
@@ -69,7 +69,7 @@ class Loader:
     def _ordinary(self, alias: bytes, sid: bytes, secret_hash: bytes) -> Row | None:
         try:
             return self._link.look(lambda tx: life.ordinary(tx, alias, sid, secret_hash))
-        except (sqlite3.Error, StoreError):
+        except (sqlite3.Error, GatehoundError):
             return None  # the request that meets it next says so
 
     def ask(self, question: Look, touch: int | None) -> Asked | None:

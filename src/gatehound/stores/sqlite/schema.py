@@ -1,7 +1,8 @@
 """The tables, and how a fresh or a known file is told from a foreign one.
 
 Belongs here: what is stored and by which index it is found. The rules that change it do not.
-With a change of a table, raise VERSION and add the step that brings an older file up.
+With a change of a table, raise VERSION, and from the first release on add the step that brings an
+older file up.
 
 Columns are plain rather than the packed record, because search filters on them and an
 operator reads them with the `sqlite3` shell. Text that comes from outside (user ids, names)
@@ -50,7 +51,7 @@ _TABLES: Final = (
         rev INTEGER NOT NULL DEFAULT (random()), -- of this state of the row
         PRIMARY KEY (alias, sid)
     ) WITHOUT ROWID""",
-    # By the file itself, so that whoever writes, by hand too, cannot forget it.
+    # By the file itself, so that no update forgets it, of an operator's shell neither.
     """CREATE TRIGGER sessions_written AFTER UPDATE ON sessions WHEN new.rev = old.rev BEGIN
         UPDATE sessions SET rev = random() WHERE alias = new.alias AND sid = new.sid;
     END""",
