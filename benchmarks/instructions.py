@@ -70,7 +70,7 @@ LIMITS: Final = {  # instructions added to the bare app's, with CPython 3.11
     "asgi/memory/1": 88_000,
     "asgi/moving/1": 740_000,
     "asgi/sqlite/1": 85_000,
-    "asgi/redis/1": 135_000,
+    "asgi/redis/1": 131_000,
     f"asgi/redis/{AT_ONCE}": 93_000,
     "wsgi/memory/1": 80_000,
     "wsgi/sqlite/1": 75_000,
