@@ -274,6 +274,12 @@ def test_what_no_release_wrote_is_not_read(path: Path, column: str, value: str) 
             stored(Tx(db, 0), ALIAS, SID)
 
 
+def test_what_is_not_there_is_so_where_nothing_can_be_written(path: Path) -> None:
+    run_sync(SQLiteStore(path).ping())
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        assert life.judge(Tx(db, 0), ALIAS, SID, b"s" * 16).standing is Standing.UNKNOWN
+
+
 # --- who waits ---
 
 
