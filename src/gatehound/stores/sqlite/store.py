@@ -1,7 +1,7 @@
 """The store: each method of the contract as one step of a `Link`. The rules are elsewhere.
 
-Read `link` for who waits where, `ending` and `life` for what happens to a session,
-`evidence`, `log` and `directory` for the rest.
+Read `link` for who waits where, `again` for what most requests ask, `ending` and `life` for
+what happens to a session, `evidence`, `log` and `directory` for the rest.
 """
 
 from __future__ import annotations
